@@ -1,0 +1,53 @@
+// oneTBB behind Threads.
+#include "runtime/core/parallel.h"
+
+#include <sched.h>
+#include <tbb/global_control.h>
+#include <tbb/parallel_for.h>
+#include <tbb/task_arena.h>
+
+#include <algorithm>
+#include <atomic>
+
+namespace assay {
+
+int available_threads() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof(set), &set) != 0) return 1;
+  return std::max(1, CPU_COUNT(&set));
+}
+
+struct Threads::State {
+  explicit State(int count)
+      : allowed(tbb::global_control::max_allowed_parallelism,
+                std::max(static_cast<std::size_t>(count), tbb::global_control::active_value(tbb::global_control::max_allowed_parallelism))),
+        arena(count, 1) {}
+  // Lets an arena hold more threads than cores when asked to.
+  tbb::global_control allowed;
+  tbb::task_arena arena;
+};
+
+Threads::Threads(int count) : state_(std::make_unique<State>(count > 0 ? count : available_threads())) {}
+Threads::~Threads() = default;
+Threads::Threads(Threads&&) noexcept = default;
+Threads& Threads::operator=(Threads&&) noexcept = default;
+
+int Threads::count() const { return state_->arena.max_concurrency(); }
+
+void Threads::for_chunks(std::size_t chunks, FunctionRef<void(std::size_t)> body) {
+  const std::size_t workers = std::min<std::size_t>(static_cast<std::size_t>(count()), chunks);
+  if (workers <= 1) {
+    for (std::size_t chunk = 0; chunk < chunks; ++chunk) body(chunk);
+    return;
+  }
+  std::atomic<std::size_t> next{0};
+  const auto claim_until_done = [&](std::size_t) {
+    for (std::size_t chunk; (chunk = next.fetch_add(1, std::memory_order_relaxed)) < chunks;) body(chunk);
+  };
+  state_->arena.execute([&] {
+    tbb::parallel_for(std::size_t{0}, workers, claim_until_done, tbb::static_partitioner());
+  });
+}
+
+}  // namespace assay

@@ -1,0 +1,60 @@
+// Session: one model, one backend, one KV cache; feed tokens, read logits.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string_view>
+
+#include "runtime/core/error.h"
+#include "runtime/model/memory_plan.h"
+#include "runtime/model/model.h"
+
+namespace assay {
+
+enum class BackendKind : std::uint8_t {
+  cpu,       // SIMD kernels on the stored weights, 8-bit activations where the weights are quantised
+  reference  // plain float32 on dequantised weights; slow, the truth to compare with
+};
+std::optional<BackendKind> backend_from_name(std::string_view name);
+std::string_view name_of(BackendKind kind);
+
+struct SessionOptions {
+  BackendKind backend = BackendKind::cpu;
+  int threads = 0;              // 0: as many as this process may use
+  std::uint32_t context = 0;    // tokens the KV cache holds; 0: the model's own context, at most 4096
+  std::uint32_t batch = 512;    // tokens of a prompt computed together
+  KvType kv = KvType::f16;      // the reference backend always uses f32
+};
+
+enum class LogitsWanted : std::uint8_t { none, last, all };
+
+class Session {
+ public:
+  // `model` must outlive the session. Errors: unsupported, memory, usage (context beyond what was asked).
+  static Result<Session> open(const Model& model, const SessionOptions& options);
+  Session(Session&&) noexcept;
+  Session& operator=(Session&&) noexcept;
+  ~Session();
+
+  // Computes `tokens` at the current position and moves it on. Returns logits [rows][vocab]: all rows, the last one, or none;
+  // valid until the next call. Errors: range (id outside the vocabulary, context full): nothing is computed then.
+  Result<std::span<const float>> feed(std::span<const std::int32_t> tokens, LogitsWanted wanted);
+
+  std::uint32_t position() const;
+  std::uint32_t context() const;
+  // Forgets everything from `position` on.
+  void rewind(std::uint32_t position = 0);
+
+  const MemoryPlan& plan() const;
+  const SessionOptions& options() const;  // as resolved: threads, context
+  std::string_view isa() const;           // "avx512", "avx2", "scalar"; "eigen" for the reference
+
+ private:
+  struct State;
+  explicit Session(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace assay

@@ -1,0 +1,31 @@
+// Encoders: float32 rows into a weight format.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "runtime/core/error.h"
+#include "runtime/formats/dtype.h"
+
+namespace assay {
+
+// Whether encode_row() can write `format`.
+bool has_encoder(FormatId format);
+
+// Encodes one row of a self-contained format (element and block formats). `in.size()` is a multiple of the block;
+// `out.size()` is exactly the row's bytes. `importance` (per column, may be empty) weighs the squared error.
+Result<> encode_row(FormatId format, std::span<const float> in, std::span<std::byte> out, std::span<const float> importance = {});
+
+// A whole matrix in a format whose scales lie in tensors of their own.
+struct SideEncoded {
+  std::vector<std::byte> data, scales, biases;
+};
+struct SideEncodeOptions {
+  FormatId format = FormatId::MLX_Q4;        // MLX_*, F8_E4M3, F8_E5M2, NF4, FP4
+  FormatId scale_format = FormatId::BF16;    // element type of scales and biases: F32, F16 or BF16
+  std::uint32_t group = 64;                  // values along a row per scale; for F8: 0 = one scale for the whole matrix
+  std::uint32_t group_rows = 1;
+};
+Result<SideEncoded> encode_matrix(const SideEncodeOptions& options, std::span<const float> in, std::uint64_t rows, std::uint64_t cols);
+
+}  // namespace assay
