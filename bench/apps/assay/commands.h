@@ -1,0 +1,46 @@
+// The subcommands of assay and what they share: how errors, interruption and progress reach the user.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include <string_view>
+
+#include "runtime/core/error.h"
+#include "runtime/core/progress.h"
+
+namespace assay {
+
+// What every command may answer; also told by `assay --help`.
+inline constexpr int kExitYes = 0;          // done, the answer is yes
+inline constexpr int kExitNo = 1;           // the answer is no
+inline constexpr int kExitUsage = 2;        // the command line is wrong
+inline constexpr int kExitCouldNot = 3;        // could not: unreadable, unsupported, no space
+inline constexpr int kExitInterrupted = 130;
+
+// Each adds one subcommand whose callback runs the command and sets `exit_code`.
+void add_info(CLI::App& app, int& exit_code);
+void add_tokenize(CLI::App& app, int& exit_code);
+void add_synth(CLI::App& app, int& exit_code);
+void add_quantize(CLI::App& app, int& exit_code);
+
+// Prints "assay: error: MESSAGE" on stderr, control characters escaped.
+void print_error(std::string_view message);
+// Prints the error and returns the exit code that belongs to its code: use as `exit_code = exit_code_of(error)`.
+int report_error(const Error& error);
+
+// Ctrl-C asks long work to stop; a second one ends the program at once.
+void catch_interrupts();
+bool stop_requested();
+
+// --progress bar|lines|json|none and --quiet, for commands with long work. `make_printer` decides what "auto" means here.
+struct ProgressChoice {
+  std::string style = "auto";
+  bool quiet = false;
+};
+void add_progress_options(CLI::App& command, ProgressChoice& choice);
+ProgressPrinter::Options progress_options(const ProgressChoice& choice);
+
+// Text from a file made safe for a terminal: control characters and bytes that are not UTF-8 as \xNN.
+std::string terminal_safe(std::string_view text);
+
+}  // namespace assay

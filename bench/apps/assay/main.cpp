@@ -1,0 +1,85 @@
+// assay: looks into, makes and converts local language-model files. Parses arguments, calls, prints.
+#include <cstdio>
+#include <exception>
+#include <new>
+#include <string>
+
+#include "bench/apps/assay/commands.h"
+#include "runtime/core/build_info.h"
+#include "runtime/core/cpu.h"
+
+namespace {
+
+constexpr const char* kFooter = R"(Examples:
+  assay info model.gguf                        what the file holds and the memory it needs
+  assay info folder/ --tensors --json          the same of a Hugging Face or MLX folder, for programs
+  assay tokenize model.gguf "Once upon a time" ids of a text
+  assay synth llama-3.2-1b:Q4_K_M test.gguf    a model of that shape with random weights, to measure speed with
+  assay quantize model.gguf small.gguf --type Q4_K_M
+  assay COMMAND --help                         all options of a command, with examples
+
+A model is a .gguf file (any part of a split one), a .safetensors file, a model.safetensors.index.json, or a folder with one of these.
+
+Exit codes:
+  0    done; the answer is yes
+  1    the answer is no (findings, a wrong result, a difference)
+  2    the command line is wrong
+  3    could not: unreadable, unsupported, no space, not comparable
+  130  interrupted by Ctrl-C
+
+NO_COLOR=1 turns colours off.)";
+
+std::string version_text() {
+  const assay::BuildInfo& info = assay::build_info();
+  std::string text = "assay " + assay::describe_version(info) + "\n";
+  text += "compiler  " + std::string(info.compiler) + ", " + std::string(info.build_type) + "\n";
+  text += "isa       " + assay::describe_isa(assay::detect_isa()) + "\n";
+  text += std::string("vulkan    ") + (info.has_vulkan ? "yes" : "no");
+  return text;
+}
+
+// CLI11 reports help and version as exceptions too; those go to stdout with exit code 0.
+int report_parse_error(const CLI::App& app, const CLI::ParseError& error) {
+  if (error.get_exit_code() == 0) return app.exit(error);
+  assay::print_error(error.what());
+  const auto chosen = app.get_subcommands();
+  std::fprintf(stderr, "Try: assay %s--help\n", chosen.empty() ? "" : (chosen[0]->get_name() + " ").c_str());
+  return assay::kExitUsage;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Assay looks into, makes and converts local language-model files.", "assay");
+  app.footer(kFooter);
+  app.require_subcommand(1);
+  app.set_version_flag("--version", version_text, "Version, commit, compiler, instruction sets, Vulkan");
+  app.get_formatter()->column_width(34);
+
+  int exit_code = assay::kExitYes;
+#ifdef ASSAY_HAS_INFO
+  assay::add_info(app, exit_code);
+#endif
+#ifdef ASSAY_HAS_TOKENIZE
+  assay::add_tokenize(app, exit_code);
+#endif
+#ifdef ASSAY_HAS_SYNTH
+  assay::add_synth(app, exit_code);
+#endif
+#ifdef ASSAY_HAS_QUANTIZE
+  assay::add_quantize(app, exit_code);
+#endif
+  assay::catch_interrupts();
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return report_parse_error(app, error);
+  } catch (const std::bad_alloc&) {
+    assay::print_error("out of memory");
+    return assay::kExitCouldNot;
+  } catch (const std::exception& error) {
+    assay::print_error(error.what());
+    return assay::kExitCouldNot;
+  }
+  return assay::stop_requested() && exit_code == assay::kExitYes ? assay::kExitInterrupted : exit_code;
+}
