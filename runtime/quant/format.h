@@ -1,11 +1,12 @@
-// What a weight format is: concepts, and visit(), the one switch over formats.
+// What a weight format is: the concepts its struct fulfils. The formats together, and the one switch over them: all.h.
 //
 // Three kinds, each described once by a struct in this folder:
 //  * ElementFormat: one value an element (F32, F16, BF16, F64, I8).
 //  * BlockFormat: self-contained blocks of kBlock values. Every one of them, codebooks and grids included, is
 //        value = scale * (level - kBias) + offset
 //    with an 8-bit unsigned level per value and one Affine {scale, offset} per kGroup values. Computing
-//    `scale * (level - kBias)` first and then adding `offset`, each rounded to float, equals the published decoders bit for bit.
+//    `scale * (level - kBias)` first and then adding `offset`, each rounded to float, equals the published decoders bit
+//    for bit.
 //  * SideFormat: codes here, scales in tensors of their own (MLX affine, FP8, NF4, FP4); see SideScales.
 #pragma once
 
@@ -29,18 +30,23 @@ concept ElementFormat = requires(const typename F::Element& element) {
   { F::value(element) } -> std::same_as<float>;
 };
 
-// Levels come one by one (`level`) or, where they decode jointly (grids), in runs of 32 (`levels32`: values 32 * run ...).
+// Levels come one by one (`level`) or, where they decode jointly (grids), in runs of 32 (`levels32`, from value 32 *
+// run).
 template <class F>
 concept BlockFormat = requires(const typename F::Block& block, int i, std::uint8_t* out) {
   { F::kId } -> std::convertible_to<FormatId>;
   { F::kBlock } -> std::convertible_to<int>;  // values in a block, a multiple of 32
   { F::kGroup } -> std::convertible_to<int>;  // values that share one Affine
   { F::kBias } -> std::convertible_to<int>;
-  { F::kHasOffset } -> std::convertible_to<bool>;  // false: every offset is 0 and is not added
+  { F::kMaxLevel } -> std::convertible_to<int>;     // no valid code gives a higher level; up to 255
+  { F::kHasOffset } -> std::convertible_to<bool>;   // false: every offset is 0 and is not added
   { F::affine(block, i) } -> std::same_as<Affine>;  // of group i
-} && (requires(const typename F::Block& block, int i) {
-  { F::level(block, i) } -> std::same_as<std::uint8_t>;  // of value i
-} || requires(const typename F::Block& block, int run, std::uint8_t* out) { F::levels32(block, run, out); });
+}
+&&(
+    requires(const typename F::Block& block, int i) {
+      { F::level(block, i) } -> std::same_as<std::uint8_t>;  // of value i
+    } ||
+    requires(const typename F::Block& block, int run, std::uint8_t* out) { F::levels32(block, run, out); });
 
 // Codes packed like the block formats' (level), scaled from outside: value = scale * code_value + bias.
 template <class F>
