@@ -52,8 +52,19 @@ IsaSet detect_isa() {
   }
   return set;
 }
+
+std::string hypervisor_signature() {
+  if (!bit(read_leaf(1, 0).ecx, 31)) return {};
+  CpuidLeaf leaf;
+  __cpuid(0x40000000, leaf.eax, leaf.ebx, leaf.ecx, leaf.edx);
+  std::string text;
+  for (const unsigned word : {leaf.ebx, leaf.ecx, leaf.edx})
+    for (int i = 0; i < 4; ++i) text += static_cast<char>(word >> (8 * i) & 0xff);
+  return text.substr(0, text.find('\0'));
+}
 #else
 IsaSet detect_isa() { return 0; }
+std::string hypervisor_signature() { return {}; }
 #endif
 
 std::string describe_isa(IsaSet set) {

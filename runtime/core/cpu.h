@@ -23,4 +23,7 @@ IsaSet detect_isa();
 // "avx2 avx512 avx512_vnni ..." in bit order, "baseline" when nothing beyond x86-64 is there.
 std::string describe_isa(IsaSet set);
 
+// The signature a hypervisor gives to its guests ("KVMKVMKVM"), empty on bare metal.
+std::string hypervisor_signature();
+
 }  // namespace assay

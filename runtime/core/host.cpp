@@ -14,10 +14,6 @@
 #include "runtime/core/cpu.h"
 #include "runtime/core/parallel.h"
 
-#if defined(__x86_64__)
-#include <cpuid.h>
-#endif
-
 namespace assay {
 
 namespace fs = std::filesystem;
@@ -155,23 +151,14 @@ void read_memory(const fs::path& root, HostFacts& facts) {
 }
 
 std::optional<std::string> find_hypervisor(const fs::path& root) {
-#if defined(__x86_64__)
-  unsigned a = 0, b = 0, c = 0, d = 0;
-  if (__get_cpuid(1, &a, &b, &c, &d) && (c >> 31) != 0) {
-    __cpuid(0x40000000, a, b, c, d);
-    char vendor[13] = {};
-    const unsigned words[3] = {b, c, d};
-    std::copy_n(reinterpret_cast<const char*>(words), 12, vendor);
-    constexpr std::pair<std::string_view, std::string_view> kNames[] = {
-        {"KVMKVMKVM", "kvm"},     {"Microsoft Hv", "hyper-v"}, {"VMwareVMware", "vmware"},
-        {"XenVMMXenVMM", "xen"},  {"TCGTCGTCGTCG", "qemu"},    {"VBoxVBoxVBox", "virtualbox"},
-        {"bhyve bhyve ", "bhyve"}, {"ACRNACRNACRN", "acrn"}};
-    for (const auto& [id, name] : kNames)
-      if (id == std::string_view(vendor)) return std::string(name);
-    return trim(vendor).empty() ? "unknown" : std::string(trim(vendor));
-  }
-#endif
-  return read_line_file(root / "sys/hypervisor/type");
+  const std::string signature = hypervisor_signature();
+  if (signature.empty()) return read_line_file(root / "sys/hypervisor/type");
+  constexpr std::pair<std::string_view, std::string_view> kNames[] = {
+      {"KVMKVMKVM", "kvm"},       {"Microsoft Hv", "hyper-v"},      {"VMwareVMware", "vmware"}, {"XenVMMXenVMM", "xen"},
+      {"TCGTCGTCGTCG", "qemu"},   {"VBoxVBoxVBox", "virtualbox"},   {"bhyve bhyve ", "bhyve"},  {"ACRNACRNACRN", "acrn"}};
+  for (const auto& [id, name] : kNames)
+    if (id == signature) return std::string(name);
+  return signature;
 }
 
 std::optional<std::string> find_container(const fs::path& root) {
