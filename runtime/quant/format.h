@@ -30,8 +30,8 @@ concept ElementFormat = requires(const typename F::Element& element) {
   { F::value(element) } -> std::same_as<float>;
 };
 
-// Levels come one by one (`level`) or, where they decode jointly (grids), in runs of 32 (`levels32`, from value 32 *
-// run).
+// Levels come one by one (`level`) or, where they decode jointly (grids), in runs of 32 (`levels32`, from
+// value 32 * run).
 template <class F>
 concept BlockFormat = requires(const typename F::Block& block, int i, std::uint8_t* out) {
   { F::kId } -> std::convertible_to<FormatId>;
@@ -55,14 +55,24 @@ concept SideFormat = requires(const std::byte* data, std::uint64_t i) {
   { F::code_value(data, i) } -> std::same_as<float>;  // the unscaled value of element i of a row
 };
 
+// Values 32 * Run and on. The start is a constant so that the compiler folds level()'s index arithmetic: twice as fast.
+template <BlockFormat F, int Run>
+void levels_run(const typename F::Block& block, std::uint8_t* out) {
+  if constexpr (requires { F::level(block, 0); }) {
+    for (int i = 32 * Run; i < 32 * Run + 32; ++i) out[i] = F::level(block, i);
+  } else {
+    F::levels32(block, Run, out + 32 * Run);
+  }
+}
+template <BlockFormat F, int... Run>
+void levels_runs(const typename F::Block& block, std::uint8_t* out, std::integer_sequence<int, Run...>) {
+  (levels_run<F, Run>(block, out), ...);
+}
+
 // All levels of one block, whichever way the format gives them.
 template <BlockFormat F>
 void levels_of(const typename F::Block& block, std::uint8_t* out) {
-  if constexpr (requires { F::level(block, 0); }) {
-    for (int i = 0; i < F::kBlock; ++i) out[i] = F::level(block, i);
-  } else {
-    for (int run = 0; run < F::kBlock / 32; ++run) F::levels32(block, run, out + 32 * run);
-  }
+  levels_runs<F>(block, out, std::make_integer_sequence<int, F::kBlock / 32>{});
 }
 
 }  // namespace assay

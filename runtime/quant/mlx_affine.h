@@ -24,7 +24,7 @@ struct MlxAffine {
   // The eight levels of the kBits bytes at `octet`.
   static void levels8(const std::byte* octet, std::uint8_t* out) {
     std::uint64_t bits = 0;
-    std::memcpy(&bits, octet, kBits);
+    for (int i = 0; i < kBits; ++i) bits |= std::to_integer<std::uint64_t>(octet[i]) << (8 * i);
     for (int i = 0; i < 8; ++i) out[i] = static_cast<std::uint8_t>((bits >> (i * kBits)) & kMaxLevel);
   }
   static float code_value(const std::byte* row, std::uint64_t i) { return static_cast<float>(level(row, i)); }
