@@ -15,13 +15,13 @@ enum class Severity : std::uint8_t { error, warning, note };
 // `rule` is a stable id such as "gguf.string.past-end"; `subject` the key or tensor; `message` one sentence; `advice` what to do.
 struct Finding {
   Severity severity = Severity::error;
-  std::string rule;
+  std::string rule{};
   Code code = Code::malformed;
-  std::string file;
+  std::string file{};
   std::optional<std::uint64_t> offset{};
-  std::string subject;
-  std::string message;
-  std::string advice;
+  std::string subject{};
+  std::string message{};
+  std::string advice{};
 
   Error to_error() const;
 };

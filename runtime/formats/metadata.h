@@ -15,6 +15,8 @@ namespace assay {
 
 enum class MetaType : std::uint8_t { u8, i8, u16, i16, u32, i32, f32, boolean, string, array, u64, i64, f64 };  // GGUF's numbers
 std::string_view name_of(MetaType type);
+// Bytes of one value, 0 for strings and arrays.
+std::uint64_t size_of(MetaType type);
 
 // An array as it lies in the file: `count` elements of `element`; strings are length-prefixed one after another.
 struct MetaArray {

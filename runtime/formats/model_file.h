@@ -31,6 +31,7 @@ struct ModelFile {
   std::uint32_t gguf_version = 0;
   Metadata metadata;             // GGUF kinds (of the first part)
   Json config;                   // config.json, null where there is none
+  Json annotations;              // __metadata__ of the (first) safetensors file, null where there is none
   bool is_mlx = false;           // config has MLX `quantization`
   std::vector<TensorView> tensors;
   // Tensors expanded on open (nested NF4 absmax): views above may point in here.

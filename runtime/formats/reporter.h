@@ -1,0 +1,52 @@
+// Reporter: how the parsers of this folder speak to a FindingSink; knows the file and whether anyone still listens.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "runtime/formats/finding.h"
+
+namespace assay {
+
+// Advice that fits most damage to a file.
+inline constexpr std::string_view kDownloadAgain = "the file is damaged or was cut short: download it again";
+
+// Bytes from a file made fit for a message: valid printable ASCII and UTF-8 stays, the rest becomes \xHH, long text is cut.
+std::string printable(std::string_view text, std::size_t limit = 80);
+
+bool is_utf8(std::string_view text);
+
+// Every report answers whether parsing should go on; after one "no" nothing more is passed to the sink.
+class Reporter {
+ public:
+  Reporter(FindingSink& sink, std::string file) : sink_(sink), file_(std::move(file)) {}
+
+  bool error(Finding finding) {
+    failed_ = true;
+    return pass(Severity::error, std::move(finding));
+  }
+  bool warning(Finding finding) { return pass(Severity::warning, std::move(finding)); }
+  bool note(Finding finding) { return pass(Severity::note, std::move(finding)); }
+
+  bool stopped() const { return stopped_; }
+  bool failed() const { return failed_; }
+  const std::string& file() const { return file_; }
+  FindingSink& sink() { return sink_; }
+
+ private:
+  bool pass(Severity severity, Finding finding) {
+    if (stopped_) return false;
+    finding.severity = severity;
+    if (finding.file.empty()) finding.file = file_;
+    stopped_ = !sink_.report(std::move(finding));
+    return !stopped_;
+  }
+
+  FindingSink& sink_;
+  std::string file_;
+  bool stopped_ = false;
+  bool failed_ = false;
+};
+
+}  // namespace assay

@@ -1,0 +1,178 @@
+// Sets of safetensors files: model.safetensors.index.json and the rules that tie it to its shards.
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "runtime/formats/model_parts.h"
+#include "runtime/formats/shard_name.h"
+
+namespace assay::opening {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::string_view kMatchingSet = "download index and shards again, from one revision of the repository";
+
+struct ShardIndex {
+  std::map<std::string, std::string, std::less<>> file_of;  // tensor -> shard
+  std::set<std::string, std::less<>> files;
+  std::optional<std::uint64_t> total_size;
+};
+
+bool index_error(std::string_view rule, Code code, std::string subject, std::string message, Reporter& report) {
+  return report.error({.rule = "index." + std::string(rule), .code = code, .subject = std::move(subject), .message = std::move(message),
+                       .advice = std::string(kMatchingSet)});
+}
+
+// A shard lies beside its index: its name is a plain file name.
+bool is_plain_name(std::string_view name) {
+  return !name.empty() && name != "." && name != ".." && name.find_first_of(std::string_view("/\\:\0", 4)) == std::string_view::npos;
+}
+
+bool read_entry(const std::string& tensor, const Json& value, Reporter& report, ShardIndex& index) {
+  const std::string* file = value.string();
+  if (file == nullptr) return index_error("json", Code::type, printable(tensor), "its shard is not a string", report);
+  if (!is_plain_name(*file))
+    return report.error({.rule = "index.path", .code = Code::malformed, .subject = printable(tensor),
+                         .message = "its shard \"" + printable(*file) + "\" is not a plain file name",
+                         .advice = "an index that points outside its folder is not followed: get the model from a source you trust"});
+  if (!index.file_of.emplace(tensor, *file).second)
+    return index_error("duplicate-entry", Code::duplicate, printable(tensor), "weight_map names this tensor twice", report);
+  index.files.insert(*file);
+  return true;
+}
+
+std::optional<ShardIndex> read_index(const fs::path& path, Reporter& report) {
+  const auto json = read_json_file(path, "index.json", report);
+  if (!json) return std::nullopt;
+  const Json* map = json->find("weight_map");
+  if (map == nullptr || map->object() == nullptr || map->object()->empty()) {
+    index_error("json", Code::missing, "weight_map", "the index has no weight_map, or an empty one", report);
+    return std::nullopt;
+  }
+  ShardIndex index;
+  for (const auto& [tensor, file] : *map->object())
+    if (!read_entry(tensor, file, report, index)) return std::nullopt;
+  if (const Json* metadata = json->find("metadata"))
+    if (const Json* total = metadata->find("total_size")) index.total_size = total->unsigned_integer();
+  if (index.files.empty()) return std::nullopt;  // every entry was wrong, and reported
+  return index;
+}
+
+// Names what is not there: listed shards, and numbers missing from a -i-of-N set.
+bool check_files(const fs::path& folder, const ShardIndex& index, Reporter& report) {
+  std::string missing;
+  std::size_t count = 0;
+  for (const std::string& file : index.files) {
+    std::error_code ignored;
+    if (fs::is_regular_file(folder / file, ignored)) continue;
+    if (++count <= 5) missing += (missing.empty() ? "" : ", ") + printable(file);
+  }
+  if (count > 5) missing += " and " + std::to_string(count - 5) + " more";
+  if (count > 0) {
+    report.error({.rule = "index.shard-missing", .code = Code::not_found, .subject = missing,
+                  .message = std::to_string(count) + " of the " + std::to_string(index.files.size()) + " shards are missing from " + folder.string(),
+                  .advice = "download them into the same folder"});
+    return false;
+  }
+  const auto name = parse_shard_name(*index.files.begin());
+  for (std::uint32_t part = 1; name && part <= name->count && name->count <= 10000; ++part)
+    if (!index.files.contains(name->part(part)) &&
+        !report.warning({.rule = "index.shard-unlisted", .code = Code::missing, .subject = name->part(part),
+                         .message = "the shards' names say there is such a part, the index lists no tensor of it", .advice = std::string(kMatchingSet)}))
+      return false;
+  return true;
+}
+
+using Places = std::map<std::string_view, std::vector<std::uint32_t>>;  // tensor -> the files that hold it
+
+Places places_of(const ModelFile& model) {
+  Places places;
+  for (const TensorView& tensor : model.tensors) places[tensor.name].push_back(tensor.file);
+  return places;
+}
+
+std::string file_name(const ModelFile& model, std::uint32_t file) { return file_name_of(model.files[file].path()); }
+
+bool check_duplicates(const Places& places, const ModelFile& model, Reporter& report) {
+  for (const auto& [tensor, files] : places)
+    if (files.size() > 1 && !index_error("duplicate", Code::duplicate, printable(tensor),
+                                         "the tensor is in " + file_name(model, files[0]) + " and in " + file_name(model, files[1]), report))
+      return false;
+  return true;
+}
+
+bool check_map(const ShardIndex& index, const Places& places, const ModelFile& model, Reporter& report) {
+  for (const auto& [tensor, shard] : index.file_of) {
+    const auto found = places.find(tensor);
+    const bool is_absent = found == places.end();
+    const auto is_here = [&](std::uint32_t file) { return file_name(model, file) == shard; };
+    if (!is_absent && std::any_of(found->second.begin(), found->second.end(), is_here)) continue;
+    if (!index_error(is_absent ? "tensor-missing" : "wrong-shard", Code::missing, printable(tensor),
+                     "the index says it is in " + printable(shard) + ", " +
+                         (is_absent ? "but no shard has it" : "but it is in " + file_name(model, found->second.front())), report))
+      return false;
+  }
+  for (const auto& [tensor, files] : places)
+    if (!index.file_of.contains(tensor) &&
+        !report.warning({.rule = "index.tensor-unlisted", .code = Code::malformed, .subject = printable(tensor),
+                         .message = "the tensor is in " + file_name(model, files.front()) + ", but not in the index", .advice = std::string(kMatchingSet)}))
+      return false;
+  return true;
+}
+
+bool check_total(const ShardIndex& index, const ModelFile& model, Reporter& report) {
+  std::uint64_t total = 0;  // of bytes inside mappings, so it cannot wrap
+  for (const TensorView& tensor : model.tensors) total += tensor.data.size();
+  if (!index.total_size || *index.total_size == total) return true;
+  return report.warning({.rule = "index.total-size", .code = Code::mismatch, .subject = "metadata.total_size",
+                         .message = "the index declares " + std::to_string(*index.total_size) + " bytes of tensors, the shards hold " + std::to_string(total),
+                         .advice = std::string(kMatchingSet)});
+}
+
+}  // namespace
+
+bool open_shard_index(const fs::path& path, Reporter& report, ModelFile& model) {
+  model.kind = FileKind::sharded_safetensors;
+  Reporter at_index(report.sink(), path.string());
+  const auto index = read_index(path, at_index);
+  if (!index || !check_files(model.folder, *index, at_index)) return false;
+  for (const std::string& file : index->files)
+    if (!add_safetensors(model.folder / file, report, model)) return false;
+  const Places places = places_of(model);
+  return check_duplicates(places, model, at_index) && check_map(*index, places, model, at_index) && check_total(*index, model, at_index);
+}
+
+bool open_shard_set(const std::vector<fs::path>& paths, Reporter& report, ModelFile& model) {
+  model.kind = FileKind::sharded_safetensors;
+  if (!report.warning({.rule = "index.missing", .code = Code::missing, .subject = "model.safetensors.index.json",
+                       .message = "the folder has the shards of a model, but not their index; all shards are opened",
+                       .advice = "download the index as well, so that a wrong shard is noticed"}))
+    return false;
+  for (const fs::path& path : paths)
+    if (!add_safetensors(path, report, model)) return false;
+  return check_duplicates(places_of(model), model, report);
+}
+
+bool open_safetensors(const fs::path& path, Reporter& report, ModelFile& model) {
+  model.kind = FileKind::safetensors;
+  const auto name = parse_shard_name(file_name_of(path));
+  if (!name || name->count <= 1) return add_safetensors(path, report, model);
+  const fs::path index = model.folder / (name->prefix + ".safetensors.index.json");
+  std::error_code ignored;
+  if (fs::exists(index, ignored)) return open_shard_index(index, report, model);
+  std::vector<fs::path> paths;
+  std::string missing;
+  for (std::uint32_t part = 1; part <= name->count; ++part) {
+    paths.push_back(model.folder / name->part(part));
+    if (missing.empty() && !fs::exists(paths.back(), ignored)) missing = name->part(part);
+  }
+  if (missing.empty()) return open_shard_set(paths, report, model);
+  report.error({.rule = "index.shard-missing", .code = Code::not_found, .subject = missing,
+                .message = "the file is one of " + std::to_string(name->count) + " shards, and this one is missing from " + model.folder.string(),
+                .advice = "download all shards and " + file_name_of(index) + " into the same folder"});
+  return false;
+}
+
+}  // namespace assay::opening
