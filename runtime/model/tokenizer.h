@@ -34,8 +34,10 @@ class Tokenizer {
 
   std::vector<TokenId> encode(std::string_view text, EncodeOptions options = {}) const;
 
-  // The text of `ids`: joined pieces, with the tokenizer's clean-up of a leading space. Special (control) tokens give nothing
-  // unless `with_special`. Bytes that are not UTF-8 are kept as they are.
+  // The text of `ids`: joined pieces, with the tokenizer's clean-up of a leading space (so that decode(encode(text)) is the
+  // text). Special (control) tokens give nothing unless `with_special`. Bytes that are not UTF-8 are kept as they are.
+  // The same text token by token: TextStream. For the continuation of a text, pieces only: decode(prompt and answer) equals
+  // decode(prompt) followed by piece(id) for every id of the answer, once the prompt holds some text.
   std::string decode(std::span<const TokenId> ids, bool with_special = false) const;
 
   // The bytes one id stands for in running text (no leading-space clean-up). Empty for control tokens and ids out of range.
@@ -53,9 +55,23 @@ class Tokenizer {
   std::string_view pre_tokenizer() const;  // the name in the file, empty when it has none
 
  private:
+  friend class TextStream;
   struct State;
   explicit Tokenizer(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
+};
+
+// decode() one token at a time: the concatenation of what push() returns equals decode() of the ids pushed. Bytes, not yet
+// whole characters: see Utf8Stream. The tokenizer must outlive it and stay where it is.
+class TextStream {
+ public:
+  explicit TextStream(const Tokenizer& tokenizer, bool with_special = false);
+  std::string push(TokenId id);
+
+ private:
+  const Tokenizer* tokenizer_;
+  bool with_special_;
+  std::size_t spaces_left_;  // of the clean-up, until the text begins
 };
 
 // Turns a stream of token pieces into text whose every part is whole UTF-8: bytes of an unfinished character wait for the rest.
