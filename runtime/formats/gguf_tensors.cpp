@@ -204,8 +204,9 @@ bool check_bounds(Bytes file, const TensorInfo& info, Reporter& report, const Gg
                        .advice = "the file is damaged or its writer is at fault: download or convert it again"});
 }
 
-// Overlaps and gaps between neighbours in the order of their data. Every tensor here ends inside the file.
-bool check_neighbours(const std::vector<TensorInfo>& whole, Reporter& report, const GgufContents& contents) {
+// Overlaps and gaps between neighbours in the order of their data. Every tensor here ends inside the file. Where some are
+// left out (not `complete`), a gap may be theirs and is not reported.
+bool check_neighbours(const std::vector<TensorInfo>& whole, bool complete, Reporter& report, const GgufContents& contents) {
   const auto order = ordered(whole, [](const TensorInfo& a, const TensorInfo& b) { return a.offset < b.offset; });
   std::uint64_t end = 0;
   const TensorInfo* before = nullptr;
@@ -218,7 +219,7 @@ bool check_neighbours(const std::vector<TensorInfo>& whole, Reporter& report, co
                                   printable(before->name) + ", which ends at " + std::to_string(end),
                        .advice = std::string(kDownloadAgain)}))
       return false;
-    if (info.offset > expected &&
+    if (complete && info.offset > expected &&
         !report.warning({.rule = "gguf.tensor.gap", .code = Code::malformed, .offset = contents.data_offset + expected,
                          .subject = printable(info.name),
                          .message = std::to_string(info.offset - expected) + " unused bytes lie before the tensor's data",
@@ -266,7 +267,7 @@ bool place_tensors(Bytes file, const std::vector<TensorInfo>& infos, Reporter& r
     const auto end = end_of(info, contents.data_offset);
     if (end && *end <= file.size()) whole.push_back(info);
   }
-  if (!contiguous && (!check_neighbours(whole, report, contents) || !check_order(whole, report))) return false;
+  if (!contiguous && (!check_neighbours(whole, whole.size() == infos.size(), report, contents) || !check_order(whole, report))) return false;
   if (!check_trailing(file, infos, report, contents)) return false;
 
   contents.tensors.reserve(whole.size());

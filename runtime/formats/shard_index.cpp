@@ -20,9 +20,19 @@ struct ShardIndex {
   std::optional<std::uint64_t> total_size;
 };
 
-bool index_error(std::string_view rule, Code code, std::string subject, std::string message, Reporter& report) {
-  return report.error({.rule = "index." + std::string(rule), .code = code, .subject = std::move(subject), .message = std::move(message),
-                       .advice = std::string(kMatchingSet)});
+// Where a name stands quoted in the index, for messages.
+std::optional<std::uint64_t> find_name(const fs::path& path, std::string_view name) {
+  const auto file = MappedFile::open(path);
+  if (!file) return std::nullopt;
+  const std::string_view text(reinterpret_cast<const char*>(file->bytes().data()), file->bytes().size());
+  const std::size_t at = text.find('"' + std::string(name) + '"');
+  return at == std::string_view::npos ? std::nullopt : std::optional<std::uint64_t>(at);
+}
+
+// About one tensor (or key) of the index that `report` is for.
+bool index_error(std::string_view rule, Code code, std::string_view name, std::string message, Reporter& report) {
+  return report.error({.rule = "index." + std::string(rule), .code = code, .offset = find_name(report.file(), name), .subject = printable(name),
+                       .message = std::move(message), .advice = std::string(kMatchingSet)});
 }
 
 // A shard lies beside its index: its name is a plain file name.
@@ -32,13 +42,13 @@ bool is_plain_name(std::string_view name) {
 
 bool read_entry(const std::string& tensor, const Json& value, Reporter& report, ShardIndex& index) {
   const std::string* file = value.string();
-  if (file == nullptr) return index_error("json", Code::type, printable(tensor), "its shard is not a string", report);
+  if (file == nullptr) return index_error("json", Code::type, tensor, "its shard is not a string", report);
   if (!is_plain_name(*file))
-    return report.error({.rule = "index.path", .code = Code::malformed, .subject = printable(tensor),
+    return report.error({.rule = "index.path", .code = Code::malformed, .offset = find_name(report.file(), tensor), .subject = printable(tensor),
                          .message = "its shard \"" + printable(*file) + "\" is not a plain file name",
                          .advice = "an index that points outside its folder is not followed: get the model from a source you trust"});
   if (!index.file_of.emplace(tensor, *file).second)
-    return index_error("duplicate-entry", Code::duplicate, printable(tensor), "weight_map names this tensor twice", report);
+    return index_error("duplicate-entry", Code::duplicate, tensor, "weight_map names this tensor twice", report);
   index.files.insert(*file);
   return true;
 }
@@ -97,7 +107,7 @@ std::string file_name(const ModelFile& model, std::uint32_t file) { return file_
 
 bool check_duplicates(const Places& places, const ModelFile& model, Reporter& report) {
   for (const auto& [tensor, files] : places)
-    if (files.size() > 1 && !index_error("duplicate", Code::duplicate, printable(tensor),
+    if (files.size() > 1 && !index_error("duplicate", Code::duplicate, tensor,
                                          "the tensor is in " + file_name(model, files[0]) + " and in " + file_name(model, files[1]), report))
       return false;
   return true;
@@ -109,7 +119,7 @@ bool check_map(const ShardIndex& index, const Places& places, const ModelFile& m
     const bool is_absent = found == places.end();
     const auto is_here = [&](std::uint32_t file) { return file_name(model, file) == shard; };
     if (!is_absent && std::any_of(found->second.begin(), found->second.end(), is_here)) continue;
-    if (!index_error(is_absent ? "tensor-missing" : "wrong-shard", Code::missing, printable(tensor),
+    if (!index_error(is_absent ? "tensor-missing" : "wrong-shard", Code::missing, tensor,
                      "the index says it is in " + printable(shard) + ", " +
                          (is_absent ? "but no shard has it" : "but it is in " + file_name(model, found->second.front())), report))
       return false;
@@ -117,7 +127,8 @@ bool check_map(const ShardIndex& index, const Places& places, const ModelFile& m
   for (const auto& [tensor, files] : places)
     if (!index.file_of.contains(tensor) &&
         !report.warning({.rule = "index.tensor-unlisted", .code = Code::malformed, .subject = printable(tensor),
-                         .message = "the tensor is in " + file_name(model, files.front()) + ", but not in the index", .advice = std::string(kMatchingSet)}))
+                         .message = "the tensor is in " + file_name(model, files.front()) + ", but not in the index",
+                         .advice = std::string(kMatchingSet)}))
       return false;
   return true;
 }
@@ -125,7 +136,7 @@ bool check_map(const ShardIndex& index, const Places& places, const ModelFile& m
 bool check_total(const ShardIndex& index, const ModelFile& model, Reporter& report) {
   std::uint64_t total = 0;  // of bytes inside mappings, so it cannot wrap
   for (const TensorView& tensor : model.tensors) total += tensor.data.size();
-  if (!index.total_size || *index.total_size == total) return true;
+  if (report.failed() || !index.total_size || *index.total_size == total) return true;
   return report.warning({.rule = "index.total-size", .code = Code::mismatch, .subject = "metadata.total_size",
                          .message = "the index declares " + std::to_string(*index.total_size) + " bytes of tensors, the shards hold " + std::to_string(total),
                          .advice = std::string(kMatchingSet)});
