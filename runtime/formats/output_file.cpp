@@ -47,7 +47,9 @@ Result<OutputFile> OutputFile::create(const fs::path& target, std::uint64_t expe
   OutputFile file;
   file.target_ = target;
   for (int attempt = 0; attempt < kTries; ++attempt) {
-    const std::string name = "." + target.filename().string() + "." + std::to_string(::getpid()) + "-" + std::to_string(attempt) + ".partial";
+    std::string name = ".";
+    name.append(target.filename().string()).append(".").append(std::to_string(::getpid())).append("-");
+    name.append(std::to_string(attempt)).append(".partial");
     file.temporary_ = folder / name;
     file.descriptor_ = ::open(file.temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (file.descriptor_ >= 0) return file;
@@ -79,7 +81,7 @@ Result<> OutputFile::write_all(Bytes bytes) {
   while (!bytes.empty()) {
     const ssize_t count = ::write(descriptor_, bytes.data(), std::min<std::size_t>(bytes.size(), std::size_t{1} << 30));
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return failure("cannot write after " + std::to_string(written_) + " bytes", errno);
+    if (count < 0) return failure("cannot write the whole file", errno);
     bytes = bytes.subspan(static_cast<std::size_t>(count));
   }
   return success();
