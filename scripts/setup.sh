@@ -69,16 +69,21 @@ if [[ $(id -u) -ne 0 ]]; then
   echo "setup: using sudo to run apt-get"
 fi
 
-# Mirrors hiccup: every apt-get step is tried twice.
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+# Mirrors hiccup: every apt-get step is tried twice. What apt-get says is only of interest when it fails.
 apt() {
   local command=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300 "$@")
-  "${command[@]}" </dev/null && return
-  echo "setup: 'apt-get $1' failed; trying once more in 10 seconds" >&2
+  "${command[@]}" </dev/null >"$log" 2>&1 && return
+  echo "setup: 'apt-get $1' failed; trying once more in ${ASSAY_RETRY_SECONDS:-10} seconds" >&2
   sleep "${ASSAY_RETRY_SECONDS:-10}"
-  "${command[@]}" </dev/null
+  "${command[@]}" </dev/null >"$log" 2>&1 && return
+  tail -n 30 "$log" >&2
+  return 1
 }
 
-echo "setup: installing ${#missing[@]} packages: ${missing[*]}"
+echo "setup: installing ${#missing[@]} packages, which takes a minute or two: ${missing[*]}"
 apt update || fail "apt-get update failed twice; check the network and the apt sources"
-apt install -y --no-install-recommends "${missing[@]}" || fail "apt-get install failed twice; its messages are above"
-echo "setup: installed ${missing[*]}"
+apt install -y --no-install-recommends "${missing[@]}" || fail "apt-get install failed twice; the end of its messages is above"
+echo "setup: installed"

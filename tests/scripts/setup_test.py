@@ -22,7 +22,7 @@ class Setup(unittest.TestCase):
         self.tool("apt-get", f'echo "apt-get $*" >>"{self.log}"')
         self.installed_except()
         # Only what the script may use: with the real folders on PATH a real sudo would be found.
-        for name in ("bash", "cat", "grep", "env", "sleep", "uname", "dirname"):
+        for name in ("bash", "cat", "grep", "env", "sleep", "uname", "dirname", "mktemp", "rm", "tail"):
             found = subprocess.run(["sh", "-c", f"command -v {name}"], capture_output=True, text=True).stdout.strip()
             (self.path / name).symlink_to(found)
 
@@ -54,7 +54,7 @@ class Setup(unittest.TestCase):
         self.installed_except("cmake", "libtbb-dev")
         run = self.run_setup()
         self.assertEqual(run.returncode, 0, run.stderr)
-        self.assertIn("installing 2 packages: cmake libtbb-dev", run.stdout)
+        self.assertIn("installing 2 packages, which takes a minute or two: cmake libtbb-dev", run.stdout)
         self.assertEqual(len(self.calls()), 2)
         self.assertTrue(self.calls()[0].endswith(" update"))
         self.assertTrue(self.calls()[1].endswith(" install -y --no-install-recommends cmake libtbb-dev"))
@@ -83,10 +83,11 @@ class Setup(unittest.TestCase):
 
     def test_apt_that_keeps_failing_is_exit_3(self):
         self.installed_except("cmake")
-        self.tool("apt-get", f'echo "apt-get $*" >>"{self.log}"; exit 100')
+        self.tool("apt-get", f'echo "apt-get $*" >>"{self.log}"; echo "E: no such mirror"; exit 100')
         run = self.run_setup()
         self.assertEqual(run.returncode, 3)
         self.assertIn("update failed twice", run.stderr)
+        self.assertIn("E: no such mirror", run.stderr)
         self.assertEqual(len(self.calls()), 2)
 
     def test_ordinary_user_goes_through_sudo(self):
