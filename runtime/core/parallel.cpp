@@ -36,18 +36,20 @@ Threads& Threads::operator=(Threads&&) noexcept = default;
 int Threads::count() const { return state_->arena.max_concurrency(); }
 
 void Threads::for_chunks(std::size_t chunks, FunctionRef<void(std::size_t)> body) {
+  for_chunks_by_worker(chunks, [&](std::size_t chunk, std::size_t) { body(chunk); });
+}
+
+void Threads::for_chunks_by_worker(std::size_t chunks, FunctionRef<void(std::size_t, std::size_t)> body) {
   const std::size_t workers = std::min<std::size_t>(static_cast<std::size_t>(count()), chunks);
   if (workers <= 1) {
-    for (std::size_t chunk = 0; chunk < chunks; ++chunk) body(chunk);
+    for (std::size_t chunk = 0; chunk < chunks; ++chunk) body(chunk, 0);
     return;
   }
   std::atomic<std::size_t> next{0};
-  const auto claim_until_done = [&](std::size_t) {
-    for (std::size_t chunk; (chunk = next.fetch_add(1, std::memory_order_relaxed)) < chunks;) body(chunk);
+  const auto claim_until_done = [&](std::size_t worker) {
+    for (std::size_t chunk; (chunk = next.fetch_add(1, std::memory_order_relaxed)) < chunks;) body(chunk, worker);
   };
-  state_->arena.execute([&] {
-    tbb::parallel_for(std::size_t{0}, workers, claim_until_done, tbb::static_partitioner());
-  });
+  state_->arena.execute([&] { tbb::parallel_for(std::size_t{0}, workers, claim_until_done, tbb::static_partitioner()); });
 }
 
 }  // namespace assay

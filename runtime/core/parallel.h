@@ -25,6 +25,9 @@ class Threads {
   // depend on the number of threads, so a result that depends only on its chunk is the same at any thread count.
   void for_chunks(std::size_t chunks, FunctionRef<void(std::size_t chunk)> body);
 
+  // The same; `worker` in [0, count()) is never given to two running bodies at once, so it can choose scratch memory.
+  void for_chunks_by_worker(std::size_t chunks, FunctionRef<void(std::size_t chunk, std::size_t worker)> body);
+
  private:
   struct State;
   std::unique_ptr<State> state_;

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "runtime/core/error.h"
+#include "runtime/engine/forward.h"
 #include "runtime/model/memory_plan.h"
 #include "runtime/model/model.h"
 
@@ -26,9 +27,8 @@ struct SessionOptions {
   std::uint32_t context = 0;    // tokens the KV cache holds; 0: the model's own context, at most 4096
   std::uint32_t batch = 512;    // tokens of a prompt computed together
   KvType kv = KvType::f16;      // the reference backend always uses f32
+  std::string_view isa{};       // "avx512", "avx2" or "scalar" to force one; empty: the best this processor has
 };
-
-enum class LogitsWanted : std::uint8_t { none, last, all };
 
 class Session {
  public:

@@ -1,0 +1,303 @@
+// generate: text from a model, streamed; the smallest program that uses the whole runtime.
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime/core/host.h"
+#include "runtime/engine/sampler.h"
+#include "runtime/engine/session.h"
+#include "runtime/formats/model_file.h"
+#include "runtime/model/tokenizer.h"
+
+namespace assay {
+namespace {
+
+constexpr int kExitOk = 0, kExitUsage = 2, kExitCould = 3, kExitInterrupted = 130;
+
+volatile std::sig_atomic_t interrupted = 0;
+extern "C" void note_interrupt(int) {
+  if (interrupted) std::_Exit(kExitInterrupted);  // the second time it is meant at once
+  interrupted = 1;
+}
+
+struct Arguments {
+  std::string model;
+  std::string prompt;
+  std::string prompt_file;
+  std::string ids;
+  std::string logits_file;
+  std::string backend = "cpu";
+  std::string kv = "f16";
+  std::string isa;
+  int predict = 128;
+  std::uint32_t context = 0;
+  std::uint32_t batch = 512;
+  int threads = 0;
+  std::vector<std::string> stops;
+  bool print_ids = false;
+  bool echo = false;
+  bool ignore_eos = false;
+  bool no_special = false;
+  bool quiet = false;
+  SamplerOptions sampler;
+};
+
+using Clock = std::chrono::steady_clock;
+double ms_since(Clock::time_point start) { return std::chrono::duration<double, std::milli>(Clock::now() - start).count(); }
+
+Result<std::string> read_prompt_file(const std::string& path) {
+  if (path == "-") return std::string(std::istreambuf_iterator<char>(std::cin), {});
+  std::ifstream in(path, std::ios::binary);
+  if (!in) return Error{Code::io, "--file", "cannot read the prompt", path};
+  return std::string(std::istreambuf_iterator<char>(in), {});
+}
+
+Result<std::vector<TokenId>> parse_ids(const std::string& text) {
+  std::vector<TokenId> ids;
+  std::size_t at = 0;
+  while (at < text.size()) {
+    const std::size_t comma = std::min(text.find(',', at), text.size());
+    const std::string part = text.substr(at, comma - at);
+    char* end = nullptr;
+    const long value = std::strtol(part.c_str(), &end, 10);
+    if (part.empty() || *end != '\0' || value < 0 || value > INT32_MAX) return Error{Code::usage, "--ids", fmt::format("\"{}\" is not a token id; write them as 1,2,3", part)};
+    ids.push_back(static_cast<TokenId>(value));
+    at = comma + 1;
+  }
+  if (ids.empty()) return Error{Code::usage, "--ids", "is empty; write token ids as 1,2,3"};
+  return ids;
+}
+
+// Text held back as long as it could be the beginning of a stop string.
+class StopWatch {
+ public:
+  explicit StopWatch(std::vector<std::string> stops) : stops_(std::move(stops)) {}
+
+  // What may be shown of the text so far; sets `stopped` when a stop string is complete (it and what follows are dropped).
+  std::string push(const std::string& text, bool& stopped) {
+    held_ += text;
+    std::size_t keep = 0;
+    for (const std::string& stop : stops_) {
+      const std::size_t found = held_.find(stop);
+      if (found != std::string::npos) {
+        held_.resize(found);
+        stopped = true;
+      }
+      for (std::size_t length = std::min(stop.size() - 1, held_.size()); length > keep; --length)
+        if (held_.compare(held_.size() - length, length, stop, 0, length) == 0) keep = length;
+    }
+    if (stopped) keep = 0;
+    std::string shown = held_.substr(0, held_.size() - keep);
+    held_.erase(0, shown.size());
+    return shown;
+  }
+  std::string rest() { return std::exchange(held_, {}); }
+
+ private:
+  std::vector<std::string> stops_;
+  std::string held_;
+};
+
+struct Timing {
+  double load_ms = 0, prompt_ms = 0, decode_ms = 0;
+  std::size_t prompt_tokens = 0, decoded = 0;
+};
+
+void print_timing(const Timing& t, const Session& session) {
+  const ProcessMemory memory = read_process_memory();
+  fmt::print(stderr, "load {:.1f} ms | prompt {} tokens, {:.1f} ms, {:.1f} tok/s | decode {} tokens, {:.1f} ms, {:.1f} tok/s | peak memory {:.1f} MB | {} threads, {}\n",
+             t.load_ms, t.prompt_tokens, t.prompt_ms, t.prompt_ms > 0 ? 1e3 * static_cast<double>(t.prompt_tokens) / t.prompt_ms : 0.0, t.decoded, t.decode_ms,
+             t.decode_ms > 0 ? 1e3 * static_cast<double>(t.decoded) / t.decode_ms : 0.0, static_cast<double>(memory.peak_bytes) / 1e6,
+             session.options().threads, session.isa());
+}
+
+Result<> write_logits(const std::string& path, std::span<const float> logits) {
+  std::ofstream out(path, std::ios::binary | std::ios::trunc);
+  out.write(reinterpret_cast<const char*>(logits.data()), static_cast<std::streamsize>(logits.size_bytes()));
+  out.close();
+  if (!out) return Error{Code::io, "--logits", "cannot write all of the file; is the disk full?", path};
+  return success();
+}
+
+void show(const std::string& text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  std::fflush(stdout);
+}
+
+// Everything after the prompt: one token at a time until an end token, a stop string, the count, the context or Ctrl-C.
+Result<> decode(const Arguments& arguments, Session& session, const Tokenizer* tokenizer, std::vector<TokenId>& tokens, std::span<const float> logits, Timing& timing) {
+  Sampler sampler(arguments.sampler);
+  Utf8Stream stream;
+  StopWatch watch(arguments.stops);
+  const Clock::time_point start = Clock::now();
+  const std::size_t first = tokens.size();
+  for (int made = 0; arguments.predict < 0 || made < arguments.predict; ++made) {
+    const TokenId next = sampler.next(logits, tokens);
+    if (tokenizer != nullptr && tokenizer->is_end(next) && !arguments.ignore_eos) break;
+    tokens.push_back(next);
+    bool stopped = false;
+    if (!arguments.print_ids && tokenizer != nullptr) show(watch.push(stream.push(tokenizer->piece(next)), stopped));
+    if (stopped || interrupted) break;
+    if (session.position() == session.context()) {
+      if (!arguments.quiet) fmt::print(stderr, "\ngenerate: the context of {} tokens is full; ask for more with --context\n", session.context());
+      break;
+    }
+    if (arguments.predict >= 0 && made + 1 == arguments.predict) break;
+    ASSAY_TRY(logits, session.feed({&tokens.back(), 1}, LogitsWanted::last));
+  }
+  timing.decoded = tokens.size() - first;
+  timing.decode_ms = ms_since(start);
+  if (arguments.print_ids) {
+    std::string list;
+    for (std::size_t i = first; i < tokens.size(); ++i) list += (i > first ? "," : "") + std::to_string(tokens[i]);
+    show(list + "\n");
+  } else if (timing.decoded > 0) {
+    bool stopped = false;
+    show(watch.push(stream.finish(), stopped) + (stopped ? "" : watch.rest()) + "\n");
+  }
+  return success();
+}
+
+Result<std::vector<TokenId>> prompt_tokens(const Arguments& arguments, const Tokenizer* tokenizer) {
+  if (!arguments.ids.empty()) return parse_ids(arguments.ids);
+  std::string text = arguments.prompt;
+  if (!arguments.prompt_file.empty()) {
+    ASSAY_TRY(text, read_prompt_file(arguments.prompt_file));
+  }
+  auto ids = tokenizer->encode(text, {.add_special = !arguments.no_special, .parse_special = !arguments.no_special});
+  if (ids.empty()) return Error{Code::usage, "--prompt", "gives no tokens; write something, or token ids with --ids"};
+  if (arguments.echo) show(text);
+  return ids;
+}
+
+Result<> run(const Arguments& arguments) {
+  ASSAY_TRY_VOID(check(arguments.sampler));
+  const auto backend = backend_from_name(arguments.backend);
+  if (!backend) return Error{Code::usage, "--backend", fmt::format("\"{}\" is unknown; known: cpu, reference", arguments.backend)};
+  const auto kv = kv_type_from_name(arguments.kv);
+  if (!kv) return Error{Code::usage, "--kv-type", fmt::format("\"{}\" is unknown; known: f16, f32", arguments.kv)};
+
+  Timing timing;
+  const Clock::time_point start = Clock::now();
+  ASSAY_TRY(const ModelFile file, open_model(arguments.model));
+  ASSAY_TRY(const Model model, bind_model(file));
+  // Without a tokenizer the model still runs on ids.
+  std::optional<Tokenizer> tokenizer;
+  auto opened = Tokenizer::open(file);
+  if (opened)
+    tokenizer.emplace(std::move(*opened));
+  else if (arguments.ids.empty())
+    return std::move(opened).error();
+  ASSAY_TRY(Session session, Session::open(model, {.backend = *backend, .threads = arguments.threads, .context = arguments.context, .batch = arguments.batch, .kv = *kv, .isa = arguments.isa}));
+  timing.load_ms = ms_since(start);
+
+  const Clock::time_point prompt_start = Clock::now();
+  ASSAY_TRY(std::vector<TokenId> tokens, prompt_tokens(arguments, tokenizer ? &*tokenizer : nullptr));
+  if (tokens.size() > session.context())
+    return Error{Code::range, "prompt", fmt::format("{} tokens are more than the context of {}; shorten the prompt or ask for more with --context (the model was made for {})", tokens.size(), session.context(), model.config.context)};
+  if (arguments.print_ids && arguments.predict == 0) {
+    std::string list;
+    for (std::size_t i = 0; i < tokens.size(); ++i) list += (i ? "," : "") + std::to_string(tokens[i]);
+    show(list + "\n");
+  }
+  const bool all = !arguments.logits_file.empty();
+  ASSAY_TRY(std::span<const float> logits, session.feed(tokens, all ? LogitsWanted::all : LogitsWanted::last));
+  timing.prompt_tokens = tokens.size();
+  timing.prompt_ms = ms_since(prompt_start);
+  if (all) {
+    ASSAY_TRY_VOID(write_logits(arguments.logits_file, logits));
+    logits = logits.last(model.config.vocabulary);
+  }
+  if (arguments.predict != 0 && !interrupted) ASSAY_TRY_VOID(decode(arguments, session, tokenizer ? &*tokenizer : nullptr, tokens, logits, timing));
+  if (!arguments.quiet) print_timing(timing, session);
+  return success();
+}
+
+void add_options(CLI::App& app, Arguments& a) {
+  app.add_option("-m,--model,model", a.model, "GGUF file, .safetensors file, or a model folder")->required();
+  auto* prompt = app.add_option("-p,--prompt", a.prompt, "The text to continue");
+  auto* file = app.add_option("-f,--file", a.prompt_file, "Read the prompt from a file; - for standard input");
+  auto* ids = app.add_option("--ids", a.ids, "Token ids as the prompt, 1,2,3; nothing is added");
+  prompt->excludes(file)->excludes(ids);
+  file->excludes(ids);
+  app.add_option("-n,--predict", a.predict, "Tokens to generate; 0: only the prompt, -1: until an end token or the context is full")->capture_default_str();
+  app.add_option("-c,--context", a.context, "Tokens the context holds (default: the model's own, at most 4096)");
+  app.add_option("-b,--batch", a.batch, "Prompt tokens computed together")->capture_default_str();
+  app.add_option("-t,--threads", a.threads, "Threads (default: all this process may use)");
+  app.add_option("--temp", a.sampler.temperature, "Temperature; 0 takes the likeliest token every time")->capture_default_str();
+  app.add_option("--top-k", a.sampler.top_k, "Draw from the k likeliest tokens; 0: all")->capture_default_str();
+  app.add_option("--top-p", a.sampler.top_p, "Draw from the likeliest tokens that sum up to this share")->capture_default_str();
+  app.add_option("--min-p", a.sampler.min_p, "Leave out tokens below this share of the likeliest one")->capture_default_str();
+  app.add_option("--repeat-penalty", a.sampler.repetition_penalty, "Make recent tokens less likely; 1: off")->capture_default_str();
+  app.add_option("--repeat-last-n", a.sampler.repetition_window, "How many recent tokens that looks at")->capture_default_str();
+  app.add_option("-s,--seed", a.sampler.seed, "Seed of the draw; the same seed gives the same text")->capture_default_str();
+  app.add_option("--stop,-r,--reverse-prompt", a.stops, "End before this text; may be given several times")->allow_extra_args(false);
+  app.add_option("--backend", a.backend, "cpu, or reference (plain float32, slow, the truth)")->capture_default_str();
+  app.add_option("--kv-type", a.kv, "Type of cached keys and values: f16, f32")->capture_default_str();
+  app.add_option("--isa", a.isa, "Force kernels: avx512, avx2, scalar")->envname("ASSAY_ISA");
+  app.add_option("--logits", a.logits_file, "Write the logits of every prompt position: float32, little-endian, one row each");
+  app.add_flag("--print-ids", a.print_ids, "Print token ids instead of text (with -n 0: those of the prompt)");
+  app.add_flag("--echo", a.echo, "Print the prompt before its continuation");
+  app.add_flag("--ignore-eos", a.ignore_eos, "Do not end at an end-of-text token");
+  app.add_flag("--no-special", a.no_special, "Add no BOS and read special tokens in the prompt as plain text");
+  app.add_flag("-q,--quiet", a.quiet, "No timing line on standard error");
+}
+
+int main_checked(int argc, char** argv) {
+  CLI::App app("Continues a text with a local model file. Text goes to standard output as it comes, timing to standard error.", "generate");
+  app.footer(
+      "Examples:\n"
+      "  generate -m model.gguf -p \"It was on a dreary night\" -n 64\n"
+      "  generate -m folder-with-safetensors -f prompt.txt --temp 0.8 --seed 7\n"
+      "  generate -m model.gguf --ids 1,2,3 -n 0 --logits logits.bin\n"
+      "Exit codes: 0 done, 2 usage, 3 could not (unreadable, unsupported, does not fit), 130 interrupted.");
+  Arguments arguments;
+  add_options(app, arguments);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& e) {
+    return app.exit(e);
+  } catch (const CLI::ParseError& e) {
+    fmt::print(stderr, "generate: error: {} (see generate --help)\n", e.what());
+    return kExitUsage;
+  }
+  if (arguments.prompt.empty() && arguments.prompt_file.empty() && arguments.ids.empty()) {
+    fmt::print(stderr, "generate: error: nothing to continue: give --prompt, --file or --ids (see generate --help)\n");
+    return kExitUsage;
+  }
+  for (const std::string& stop : arguments.stops)
+    if (stop.empty()) {
+      fmt::print(stderr, "generate: error: --stop: an empty text would end everything at once\n");
+      return kExitUsage;
+    }
+  std::signal(SIGINT, note_interrupt);
+  const auto result = run(arguments);
+  if (!result) {
+    std::fflush(stdout);
+    fmt::print(stderr, "generate: error: {}\n", result.error().message());
+    return result.error().code == Code::usage ? kExitUsage : kExitCould;
+  }
+  return interrupted ? kExitInterrupted : kExitOk;
+}
+
+}  // namespace
+}  // namespace assay
+
+int main(int argc, char** argv) {
+  try {
+    return assay::main_checked(argc, argv);
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "generate: error: %s\n", e.what());
+    return 3;
+  }
+}

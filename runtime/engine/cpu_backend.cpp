@@ -1,0 +1,292 @@
+// The CPU backend's verbs: which kernel, on which rows, on which threads.
+#include "runtime/engine/cpu_backend.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "runtime/core/assert.h"
+#include "runtime/quant/dequantize.h"
+
+namespace assay {
+
+namespace {
+
+// The row grid of a product depends on its shape alone, so that results do not depend on the number of threads.
+constexpr std::uint32_t kChunksPerProduct = 16;
+constexpr std::uint32_t kMaxChunkRows = 512;
+// Rows dequantised at a time for formats without a kernel of their own.
+constexpr std::uint32_t kDequantisedRows = 16;
+
+std::uint32_t matvec_chunk_rows(std::uint32_t rows) {
+  const std::uint32_t even = (rows + kChunksPerProduct - 1) / kChunksPerProduct;
+  return std::clamp((even + 15) / 16 * 16, 16u, kMaxChunkRows);
+}
+
+template <class T>
+void reserve(AlignedBuffer<T>& buffer, std::size_t size) {
+  if (buffer.size() < size) buffer = AlignedBuffer<T>(size);
+}
+
+}  // namespace
+
+CpuBackend::CpuBackend(const Model& model, const Options& options)
+    : model_(model),
+      kernels_(*options.kernels),
+      threads_(options.threads),
+      rope_(make_rope_table(model)),
+      cache_(model.config, options.context, options.kv),
+      scratch_(static_cast<std::size_t>(threads_.count())) {}
+
+std::uint32_t CpuBackend::width(Slot which) const {
+  const Config& config = model_.config;
+  switch (which) {
+    case Slot::residual:
+    case Slot::normed: return config.embedding;
+    case Slot::query:
+    case Slot::attended: return config.heads * config.head_dim;
+    case Slot::key:
+    case Slot::value: return config.kv_heads * config.head_dim;
+    case Slot::gate:
+    case Slot::up: return config.feed_forward;
+    case Slot::logits: return config.vocabulary;
+    case Slot::kCount: break;
+  }
+  return 0;
+}
+
+float* CpuBackend::grow(Slot which) {
+  reserve(slots_[static_cast<std::size_t>(which)], std::size_t{tokens_} * width(which));
+  return slot(which);
+}
+
+std::span<const float> CpuBackend::rows(Slot which) const {
+  return {slots_[static_cast<std::size_t>(which)].data(), std::size_t{tokens_} * width(which)};
+}
+
+void CpuBackend::begin(std::uint32_t tokens, std::uint32_t position) {
+  tokens_ = tokens;
+  position_ = position;
+  const std::size_t pairs = model_.config.rope.dims / 2;
+  cosines_.resize(tokens * pairs);
+  sines_.resize(tokens * pairs);
+  for (std::uint32_t token = 0; token < tokens; ++token) rope_.angles(position + token, cosines_.data() + token * pairs, sines_.data() + token * pairs);
+}
+
+void CpuBackend::embed(const TensorView& weight, std::span<const std::int32_t> tokens) {
+  const std::uint32_t columns = width(Slot::residual);
+  float* residual = grow(Slot::residual);
+  threads_.for_chunks(tokens.size(), [&](std::size_t token) {
+    dequantize_row(weight, static_cast<std::uint64_t>(tokens[token]), {residual + token * columns, columns});
+  });
+}
+
+const float* CpuBackend::norm_weight(const TensorView& weight) {
+  for (const auto& [tensor, values] : norms_)
+    if (tensor == &weight) return values.data();
+  std::vector<float> values(weight.cols());
+  dequantize_row(weight, 0, values);
+  return norms_.emplace_back(&weight, std::move(values)).second.data();
+}
+
+void CpuBackend::norm(Slot to, Slot from, const TensorView& weight) {
+  const float* scale = norm_weight(weight);
+  const std::uint32_t columns = width(from);
+  float* out = grow(to);
+  const float* in = slot(from);
+  threads_.for_chunks(tokens_, [&](std::size_t token) {
+    kernels_.rms_norm(in + token * columns, scale, columns, model_.config.norm_epsilon, out + token * columns);
+  });
+}
+
+void CpuBackend::head_norm(Slot which, const TensorView& weight) {
+  const float* scale = norm_weight(weight);
+  const std::uint32_t dim = model_.config.head_dim, heads = width(which) / dim;
+  float* rows = slot(which);
+  threads_.for_chunks(tokens_, [&](std::size_t token) {
+    for (std::uint32_t head = 0; head < heads; ++head) {
+      float* x = rows + (token * heads + head) * dim;
+      kernels_.rms_norm(x, scale, dim, model_.config.norm_epsilon, x);
+    }
+  });
+}
+
+void CpuBackend::rope(Slot which) {
+  const RopeConfig& config = model_.config.rope;
+  const std::uint32_t dim = model_.config.head_dim, heads = width(which) / dim, pairs = config.dims / 2;
+  const std::uint32_t step = config.adjacent_pairs ? 1 : pairs, stride = config.adjacent_pairs ? 2 : 1;
+  float* rows = slot(which);
+  threads_.for_chunks(tokens_, [&](std::size_t token) {
+    const float* cosines = cosines_.data() + token * pairs;
+    const float* sines = sines_.data() + token * pairs;
+    for (std::uint32_t head = 0; head < heads; ++head) {
+      float* x = rows + (token * heads + head) * dim;
+      for (std::uint32_t pair = 0; pair < pairs; ++pair) {
+        const float a = x[pair * stride], b = x[pair * stride + step];
+        x[pair * stride] = a * cosines[pair] - b * sines[pair];
+        x[pair * stride + step] = a * sines[pair] + b * cosines[pair];
+      }
+    }
+  });
+}
+
+void CpuBackend::store_kv(std::uint32_t layer) {
+  const std::uint32_t dim = model_.config.head_dim, heads = model_.config.kv_heads;
+  const float* keys = slot(Slot::key);
+  const float* values = slot(Slot::value);
+  threads_.for_chunks(heads, [&](std::size_t head) {
+    const KvView view = cache_.view(layer, static_cast<std::uint32_t>(head));
+    for (std::uint32_t token = 0; token < tokens_; ++token) {
+      const std::size_t at = (std::size_t{token} * heads + head) * dim;
+      kernels_.store_kv(keys + at, values + at, position_ + token, view);
+    }
+  });
+}
+
+// The query heads of one key-value head over all tokens, kAttentionRows at a time: keys and values are read once for them.
+void CpuBackend::attend(std::uint32_t layer) {
+  const Config& config = model_.config;
+  const std::uint32_t dim = config.head_dim, group = config.heads / config.kv_heads, total = tokens_ * group;
+  const std::size_t pieces = (total + kAttentionRows - 1) / kAttentionRows;
+  const float scale = 1.0f / std::sqrt(static_cast<float>(dim));
+  const float* query = slot(Slot::query);
+  float* out = grow(Slot::attended);
+  threads_.for_chunks(config.kv_heads * pieces, [&](std::size_t chunk) {
+    // Late tokens see most: they go first, so that the last pieces are the short ones.
+    const std::uint32_t kv_head = static_cast<std::uint32_t>(chunk % config.kv_heads);
+    const std::uint32_t first = static_cast<std::uint32_t>(pieces - 1 - chunk / config.kv_heads) * kAttentionRows;
+    const std::uint32_t count = std::min(kAttentionRows, total - first);
+    std::array<AttentionRow, kAttentionRows> rows;
+    for (std::uint32_t i = 0; i < count; ++i) {
+      const std::uint32_t token = (first + i) / group, head = kv_head * group + (first + i) % group;
+      const std::size_t at = (std::size_t{token} * config.heads + head) * dim;
+      rows[i] = {query + at, out + at, position_ + token + 1};
+    }
+    kernels_.attend(cache_.view(layer, kv_head), rows.data(), count, scale);
+  });
+}
+
+void CpuBackend::gate_up() {
+  const std::size_t columns = width(Slot::gate);
+  float* gate = slot(Slot::gate);
+  const float* up = slot(Slot::up);
+  threads_.for_chunks(tokens_, [&](std::size_t token) { kernels_.gate_up(gate + token * columns, up + token * columns, columns); });
+}
+
+void CpuBackend::keep_last() {
+  const std::size_t columns = width(Slot::residual);
+  float* rows = slot(Slot::residual);
+  std::copy_n(rows + (tokens_ - 1) * columns, columns, rows);
+  tokens_ = 1;
+}
+
+void CpuBackend::project(Slot from, std::initializer_list<Product> products) { multiply(from, {products.begin(), products.size()}, false); }
+
+void CpuBackend::project_add(Slot from, const TensorView& weight) {
+  const Product product{&weight, Slot::residual};
+  multiply(from, {&product, 1}, true);
+}
+
+void CpuBackend::multiply(Slot from, std::span<const Product> products, bool add) {
+  const std::uint32_t cols = width(from);
+  const bool many = tokens_ > kMatvecInputs;
+  works_.clear();
+  std::size_t chunks = 0;
+  for (const Product& product : products) {
+    const FormatKernels& kernel = kernels_.formats[static_cast<std::size_t>(product.weight->format)];
+    Work work{weight_rows(*product.weight), product.weight, &kernel, {grow(product.to), width(product.to), add}, 0, chunks};
+    ASSAY_CHECK(work.weights.cols == cols);
+    if (kernel.matvec == nullptr)
+      work.chunk_rows = kDequantisedRows;
+    else
+      work.chunk_rows = many && kernel.matmul != nullptr ? kMatmulRows : matvec_chunk_rows(work.weights.rows);
+    chunks += (work.weights.rows + work.chunk_rows - 1) / work.chunk_rows;
+    works_.push_back(work);
+  }
+  if (many)
+    multiply_many(works_, chunks, cols, slot(from));
+  else
+    multiply_few(works_, chunks, cols, slot(from));
+}
+
+Inputs CpuBackend::inputs(const float* from, std::uint32_t cols, std::uint32_t first, std::uint32_t count) const {
+  const std::size_t chunks = chunks_of(cols);
+  return {count, cols, from + std::size_t{first} * cols, levels_.data() + first * chunks * kChunk, scales_.data() + first * chunks * kGroupsPerChunk,
+          sums_.data() + first * chunks * kGroupsPerChunk};
+}
+
+void CpuBackend::quantize(const float* from, std::uint32_t cols, std::uint32_t group) {
+  const std::size_t chunks = chunks_of(cols);
+  reserve(levels_, tokens_ * chunks * kChunk);
+  reserve(scales_, tokens_ * chunks * kGroupsPerChunk);
+  reserve(sums_, tokens_ * chunks * kGroupsPerChunk);
+  threads_.for_chunks(tokens_, [&](std::size_t token) {
+    kernels_.quantize(from + token * cols, cols, group, levels_.data() + token * chunks * kChunk, scales_.data() + token * chunks * kGroupsPerChunk,
+                      sums_.data() + token * chunks * kGroupsPerChunk);
+  });
+}
+
+PackedInputs CpuBackend::pack(Packing packing, const float* from, std::uint32_t cols) {
+  const std::uint32_t chunks = chunks_of(cols), panels = panels_of(tokens_);
+  const std::size_t bytes = panel_bytes(packing) * chunks;
+  AlignedBuffer<std::byte>& packed = packed_[static_cast<std::size_t>(packing)];
+  reserve(packed, bytes * panels);
+  if (packing != Packing::floats) quantize(from, cols, packing == Packing::levels_256 ? 256 : 32);
+  const Inputs all = inputs(from, cols, 0, tokens_);
+  threads_.for_chunks(panels, [&](std::size_t panel) { kernels_.pack(all, packing, static_cast<std::uint32_t>(panel), packed.data() + panel * bytes); });
+  return {packing, tokens_, chunks, packed.data()};
+}
+
+void CpuBackend::multiply_dequantised(const Work& work, std::uint32_t begin, std::uint32_t end, const float* from) {
+  const std::uint32_t cols = work.weights.cols;
+  AlignedBuffer<float> floats(std::size_t{end - begin} * cols);
+  for (std::uint32_t row = begin; row < end; ++row) dequantize_row(*work.tensor, row, {floats.data() + std::size_t{row - begin} * cols, cols});
+  WeightRows rows;
+  rows.rows = end - begin;
+  rows.cols = cols;
+  rows.data = reinterpret_cast<const std::byte*>(floats.data());
+  rows.row_bytes = cols * sizeof(float);
+  const FormatKernels& kernel = kernels_.formats[static_cast<std::size_t>(FormatId::F32)];
+  for (std::uint32_t first = 0; first < tokens_; first += kMatvecInputs) {
+    const Outputs out{work.out.data + first * work.out.stride + begin, work.out.stride, work.out.add};
+    kernel.matvec(rows, inputs(from, cols, first, std::min(kMatvecInputs, tokens_ - first)), 0, rows.rows, out);
+  }
+}
+
+// Up to kMatvecInputs tokens: every weight row is read once for all of them, in file order.
+void CpuBackend::multiply_few(const std::vector<Work>& works, std::size_t chunks, std::uint32_t cols, const float* from) {
+  const bool levels = std::any_of(works.begin(), works.end(), [](const Work& work) { return work.kernel->takes_levels; });
+  if (levels) quantize(from, cols, 32);
+  threads_.for_chunks(chunks, [&](std::size_t chunk) {
+    const Work& work = *std::find_if(works.rbegin(), works.rend(), [&](const Work& w) { return w.first_chunk <= chunk; });
+    const std::uint32_t begin = static_cast<std::uint32_t>(chunk - work.first_chunk) * work.chunk_rows;
+    const std::uint32_t end = std::min(work.weights.rows, begin + work.chunk_rows);
+    if (work.kernel->matvec == nullptr) return multiply_dequantised(work, begin, end, from);
+    work.kernel->matvec(work.weights, inputs(from, cols, 0, tokens_), begin, end, work.out);
+  });
+}
+
+void CpuBackend::multiply_many(const std::vector<Work>& works, std::size_t chunks, std::uint32_t cols, const float* from) {
+  std::array<PackedInputs, 4> packed;
+  bool levels = false;
+  for (const Work& work : works) {
+    PackedInputs& form = packed[static_cast<std::size_t>(work.kernel->packing)];
+    if (work.kernel->matmul != nullptr && form.packing == Packing::none) form = pack(work.kernel->packing, from, cols);
+    if (work.kernel->matmul == nullptr && work.kernel->takes_levels) levels = true;
+  }
+  if (levels) quantize(from, cols, 32);  // after packing: mat-vec kernels read what is left in the buffers
+  for (AlignedBuffer<float>& scratch : scratch_) reserve(scratch, matmul_scratch_floats(tokens_));
+  threads_.for_chunks_by_worker(chunks, [&](std::size_t chunk, std::size_t worker) {
+    const Work& work = *std::find_if(works.rbegin(), works.rend(), [&](const Work& w) { return w.first_chunk <= chunk; });
+    const std::uint32_t begin = static_cast<std::uint32_t>(chunk - work.first_chunk) * work.chunk_rows;
+    const std::uint32_t end = std::min(work.weights.rows, begin + work.chunk_rows);
+    if (work.kernel->matvec == nullptr) return multiply_dequantised(work, begin, end, from);
+    if (work.kernel->matmul != nullptr)
+      return work.kernel->matmul(work.weights, packed[static_cast<std::size_t>(work.kernel->packing)], begin, end, scratch_[worker].data(), work.out);
+    for (std::uint32_t first = 0; first < tokens_; first += kMatvecInputs) {
+      const Outputs out{work.out.data + first * work.out.stride, work.out.stride, work.out.add};
+      work.kernel->matvec(work.weights, inputs(from, cols, first, std::min(kMatvecInputs, tokens_ - first)), begin, end, out);
+    }
+  });
+}
+
+}  // namespace assay

@@ -1,0 +1,116 @@
+// Session: batches in, logits out, on the backend asked for.
+#include "runtime/engine/session.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <new>
+#include <variant>
+#include <vector>
+
+#include "runtime/engine/cpu_backend.h"
+#include "runtime/engine/reference_backend.h"
+
+namespace assay {
+
+std::optional<BackendKind> backend_from_name(std::string_view name) {
+  if (name == "cpu") return BackendKind::cpu;
+  if (name == "reference") return BackendKind::reference;
+  return std::nullopt;
+}
+
+std::string_view name_of(BackendKind kind) { return kind == BackendKind::cpu ? "cpu" : "reference"; }
+
+struct Session::State {
+  const Model& model;
+  SessionOptions options;
+  MemoryPlan plan;
+  std::variant<std::unique_ptr<CpuBackend>, std::unique_ptr<ReferenceBackend>> backend;
+  std::uint32_t position = 0;
+  std::vector<float> logits;
+};
+
+Session::Session(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Session::Session(Session&&) noexcept = default;
+Session& Session::operator=(Session&&) noexcept = default;
+Session::~Session() = default;
+
+namespace {
+
+constexpr std::uint32_t kDefaultContext = 4096;
+constexpr std::uint32_t kMaxHeadDim = 512;  // what the attention kernels hold on their stack
+
+Result<SessionOptions> resolve(const Model& model, SessionOptions options) {
+  const Config& config = model.config;
+  if (options.context == 0) options.context = std::min(config.context, kDefaultContext);
+  if (options.batch == 0) return Error{Code::usage, "batch", "is 0; give at least 1"};
+  options.batch = std::min(options.batch, options.context);
+  if (options.threads <= 0) options.threads = available_threads();
+  if (options.backend == BackendKind::reference) {
+    options.kv = KvType::f32;
+    options.threads = 1;
+  }
+  if (options.kv == KvType::q8_0) return Error{Code::unsupported, "kv type", "q8_0 is not supported by the cpu backend yet; use f16 or f32"};
+  if (config.head_dim > kMaxHeadDim) return Error{Code::unsupported, "head size", fmt::format("{} is more than the {} that attention supports", config.head_dim, kMaxHeadDim)};
+  return options;
+}
+
+}  // namespace
+
+Result<Session> Session::open(const Model& model, const SessionOptions& asked) {
+  ASSAY_TRY(const SessionOptions options, resolve(model, asked));
+  const Kernels* kernels = options.isa.empty() ? best_kernels() : kernels_named(options.isa);
+  if (kernels == nullptr) return Error{Code::unsupported, "isa", fmt::format("\"{}\" is unknown or not supported by this processor; known: avx512, avx2, scalar", options.isa)};
+  const MemoryPlan plan = plan_memory(model, {options.context, options.batch, options.kv});
+  try {
+    auto state = std::make_unique<State>(State{model, options, plan, {}, 0, {}});
+    if (options.backend == BackendKind::reference)
+      state->backend = std::make_unique<ReferenceBackend>(model, options.context);
+    else
+      state->backend = std::make_unique<CpuBackend>(model, CpuBackend::Options{kernels, options.threads, options.context, options.kv});
+    return Session(std::move(state));
+  } catch (const std::bad_alloc&) {
+    return Error{Code::memory, "context", fmt::format("no memory for {} positions ({:.1f} MB of keys and values); ask for a smaller context", options.context, static_cast<double>(plan.kv_bytes) / 1e6)};
+  }
+}
+
+Result<std::span<const float>> Session::feed(std::span<const std::int32_t> tokens, LogitsWanted wanted) {
+  State& state = *state_;
+  const std::uint32_t vocabulary = state.model.config.vocabulary;
+  if (tokens.size() > state.options.context - state.position)
+    return Error{Code::range, "context", fmt::format("{} tokens at position {} do not fit a context of {}", tokens.size(), state.position, state.options.context)};
+  for (const std::int32_t token : tokens)
+    if (token < 0 || static_cast<std::uint32_t>(token) >= vocabulary)
+      return Error{Code::range, "token", fmt::format("id {} is outside the vocabulary of {}", token, vocabulary)};
+
+  state.logits.clear();
+  for (std::size_t first = 0; first < tokens.size(); first += state.options.batch) {
+    const auto batch = tokens.subspan(first, std::min<std::size_t>(state.options.batch, tokens.size() - first));
+    const bool is_last = first + batch.size() == tokens.size();
+    const LogitsWanted now = wanted == LogitsWanted::last && !is_last ? LogitsWanted::none : wanted;
+    std::visit(
+        [&](auto& backend) {
+          forward(state.model, *backend, batch, state.position, now);
+          if (now == LogitsWanted::none) return;
+          const auto rows = backend->rows(Slot::logits);
+          state.logits.insert(state.logits.end(), rows.begin(), rows.end());
+        },
+        state.backend);
+    state.position += static_cast<std::uint32_t>(batch.size());
+  }
+  return std::span<const float>(state.logits);
+}
+
+std::uint32_t Session::position() const { return state_->position; }
+std::uint32_t Session::context() const { return state_->options.context; }
+void Session::rewind(std::uint32_t position) { state_->position = std::min(position, state_->position); }
+const MemoryPlan& Session::plan() const { return state_->plan; }
+const SessionOptions& Session::options() const { return state_->options; }
+
+std::string_view Session::isa() const {
+  if (const auto* cpu = std::get_if<std::unique_ptr<CpuBackend>>(&state_->backend)) return (*cpu)->kernels().name;
+  return "eigen";
+}
+
+}  // namespace assay

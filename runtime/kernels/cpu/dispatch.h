@@ -1,0 +1,16 @@
+// The per-ISA tables that dispatch chooses from.
+#pragma once
+
+#include "runtime/kernels/cpu/table.h"
+
+namespace assay {
+namespace avx512 {
+const Kernels& table();
+}
+namespace avx2 {
+const Kernels& table();
+}
+namespace scalar {
+const Kernels& table();
+}
+}  // namespace assay

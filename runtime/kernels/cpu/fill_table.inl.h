@@ -1,0 +1,45 @@
+// The format rows of one ISA's table.
+
+template <class F>
+void fill_levels(Kernels& kernels) {
+  FormatKernels& row = kernels.formats[static_cast<std::size_t>(F::kId)];
+  row.matvec = matvec_levels<F>;
+  row.takes_levels = true;
+  row.dequantize = dequantize_levels<F>;
+  ASSAY_FILL_MATMUL(LevelTraits<F>, kPackingOf<F>)
+}
+template <class... F>
+void fill_all_levels(Kernels& kernels, FormatList<F...>) {
+  (fill_levels<F>(kernels), ...);
+}
+
+template <class F>
+void fill_floats(Kernels& kernels) {
+  FormatKernels& row = kernels.formats[static_cast<std::size_t>(F::kId)];
+  row.matvec = matvec_floats<F>;
+  row.dequantize = dequantize_floats<F>;
+  ASSAY_FILL_MATMUL(FloatTraits<F>, Packing::floats)
+}
+
+Kernels make_table(std::string_view name, IsaSet needs) {
+  Kernels kernels;
+  kernels.name = name;
+  kernels.needs = needs;
+  fill_floats<F32>(kernels);
+  fill_floats<F16>(kernels);
+  fill_floats<BF16>(kernels);
+  fill_all_levels(kernels, BlockFormats{});
+  fill_all_levels(kernels, MlxFormats{});
+  kernels.quantize = quantize;
+  kernels.pack = pack;
+  kernels.rms_norm = rms_norm;
+  kernels.gate_up = gate_up;
+  kernels.attend = attend;
+  kernels.store_kv = store_kv;
+  return kernels;
+}
+
+const Kernels& table() {
+  static const Kernels kernels = make_table(ASSAY_ISA_NAME, ASSAY_ISA_NEEDS);
+  return kernels;
+}

@@ -1,0 +1,23 @@
+// The AVX2 table (with FMA and F16C).
+#include "runtime/kernels/cpu/region.h"
+
+#include <immintrin.h>
+
+#define ASSAY_ISA_NAME "avx2"
+#define ASSAY_ISA_NEEDS kIsaAvx2
+#define ASSAY_FILL_MATMUL(traits, kind) (void)row;
+
+#pragma GCC push_options
+#pragma GCC target("avx2,fma,f16c,bmi2")
+namespace assay::avx2 {
+namespace {
+#include "runtime/kernels/cpu/lanes_avx2.inl.h"
+template <class F>
+void read_chunk(const WeightRows& weights, std::uint32_t row, std::uint32_t chunk, struct ChunkData& out);
+#include "runtime/kernels/cpu/chunk.inl.h"
+#include "runtime/kernels/cpu/matvec_avx2.inl.h"
+#include "runtime/kernels/cpu/vector.inl.h"
+}  // namespace
+#include "runtime/kernels/cpu/fill_table.inl.h"
+}  // namespace assay::avx2
+#pragma GCC pop_options

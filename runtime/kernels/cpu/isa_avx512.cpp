@@ -1,0 +1,31 @@
+// The AVX-512 table (F, BW, DQ, VL and VNNI).
+#include "runtime/kernels/cpu/region.h"
+
+// gcc 12 warns inside its own header.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#include <immintrin.h>
+
+#define ASSAY_ISA_NAME "avx512"
+#define ASSAY_ISA_NEEDS (kIsaAvx2 | kIsaAvx512 | kIsaAvx512Vnni)
+#define ASSAY_FILL_MATMUL(traits, kind) \
+  row.matmul = matmul<traits>;          \
+  row.packing = kind;
+
+#pragma GCC push_options
+#pragma GCC target("avx2,fma,f16c,bmi2,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")
+namespace assay::avx512 {
+namespace {
+#include "runtime/kernels/cpu/lanes_avx512.inl.h"
+template <class F>
+void read_chunk(const WeightRows& weights, std::uint32_t row, std::uint32_t chunk, struct ChunkData& out);
+#include "runtime/kernels/cpu/chunk.inl.h"
+#include "runtime/kernels/cpu/matvec_avx512.inl.h"
+#include "runtime/kernels/cpu/vector.inl.h"
+#include "runtime/kernels/cpu/matmul_avx512.inl.h"
+}  // namespace
+#include "runtime/kernels/cpu/fill_table.inl.h"
+}  // namespace assay::avx512
+#pragma GCC pop_options
+#pragma GCC diagnostic pop

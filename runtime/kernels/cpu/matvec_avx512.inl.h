@@ -1,0 +1,215 @@
+// Integer mat-vec for AVX-512 VNNI: levels stay in four registers between the file's bytes and vpdpbusd.
+
+struct Chunk {
+  __m512i levels[4];  // 256 values in order
+  Vec scales;         // of 16 groups of 16
+  Vec offsets;
+};
+
+inline __m512i bytes(int value) { return _mm512_set1_epi8(static_cast<char>(value)); }
+// 32 bytes twice, the upper copy shifted: `shifts` per 64-bit lane.
+inline __m512i twice(const std::uint8_t* at) { return _mm512_broadcast_i64x4(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at))); }
+inline __m512i halves(long long low, long long high) { return _mm512_setr_epi64(low, low, low, low, high, high, high, high); }
+// Each of 8 floats twice.
+inline Vec each_twice(__m256 values) {
+  return _mm512_permutexvar_ps(_mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7), _mm512_castps256_ps512(values));
+}
+// Eight 8-bit numbers, each twice, as floats.
+inline Vec bytes_each_twice(std::uint64_t eight) {
+  const __m128i row = _mm_cvtsi64_si128(static_cast<long long>(eight));
+  return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_unpacklo_epi8(row, row)));
+}
+
+// Through memory, by the format's plain definition: formats without a reader of their own, and the last chunk of ragged rows.
+template <class F>
+inline void read_gathered(const WeightRows& weights, std::uint32_t row, std::uint32_t chunk, Chunk& out) {
+  ChunkData data;
+  gather_chunk<F>(weights, row, chunk, data);
+  for (int i = 0; i < 4; ++i) out.levels[i] = _mm512_load_si512(data.levels + 64 * i);
+  out.scales = load(data.scales);
+  out.offsets = load(data.offsets);
+}
+template <class F>
+struct Reader {
+  static void read(const WeightRows& weights, std::uint32_t row, std::uint32_t chunk, Chunk& out) { read_gathered<F>(weights, row, chunk, out); }
+};
+
+// The 6-bit scales and minimums of Q4_K and Q5_K, four at a time in a 32-bit word.
+inline void read_k_affines(const std::uint8_t* packed, Half d, Half dmin, Chunk& out) {
+  std::uint32_t word[3];
+  std::memcpy(word, packed, sizeof word);
+  const std::uint32_t scales_low = word[0] & 0x3f3f3f3fu, mins_low = word[1] & 0x3f3f3f3fu;
+  const std::uint32_t scales_high = (word[2] & 0x0f0f0f0fu) | ((word[0] >> 2) & 0x30303030u);
+  const std::uint32_t mins_high = ((word[2] >> 4) & 0x0f0f0f0fu) | ((word[1] >> 2) & 0x30303030u);
+  const Vec scale = _mm512_cvtph_ps(_mm256_set1_epi16(static_cast<short>(d.bits)));
+  const Vec minimum = _mm512_cvtph_ps(_mm256_set1_epi16(static_cast<short>(dmin.bits)));
+  out.scales = mul(scale, bytes_each_twice(scales_low | (std::uint64_t{scales_high} << 32)));
+  out.offsets = sub(zero(), mul(minimum, bytes_each_twice(mins_low | (std::uint64_t{mins_high} << 32))));
+}
+
+template <class Block>
+inline const Block& block_at(const WeightRows& weights, std::uint32_t row, std::uint32_t index) {
+  return *reinterpret_cast<const Block*>(weights.data + row * weights.row_bytes + std::size_t{index} * sizeof(Block));
+}
+
+template <>
+struct Reader<Q4_K> {
+  static void read(const WeightRows& weights, std::uint32_t row, std::uint32_t chunk, Chunk& out) {
+    const auto& block = block_at<Q4_K::Block>(weights, row, chunk);
+    for (int i = 0; i < 4; ++i) out.levels[i] = _mm512_and_si512(_mm512_srlv_epi64(twice(block.levels + 32 * i), halves(0, 4)), bytes(15));
+    read_k_affines(block.scales, block.d, block.dmin, out);
+  }
+};
+
+template <>
+struct Reader<Q5_K> {
+  static void read(const WeightRows& weights, std::uint32_t row, std::uint32_t chunk, Chunk& out) {
+    const auto& block = block_at<Q5_K::Block>(weights, row, chunk);
+    const __m512i high = twice(block.high);
+    for (int i = 0; i < 4; ++i) {
+      const __m512i low = _mm512_and_si512(_mm512_srlv_epi64(twice(block.low + 32 * i), halves(0, 4)), bytes(15));
+      const __m512i fifth = _mm512_and_si512(_mm512_srlv_epi64(high, halves(2 * i, 2 * i + 1)), bytes(1));
+      out.levels[i] = _mm512_or_si512(low, _mm512_slli_epi16(fifth, 4));
+    }
+    read_k_affines(block.scales, block.d, block.dmin, out);
+  }
+};
+
+template <>
+struct Reader<Q6_K> {
+  static void read(const WeightRows& weights, std::uint32_t row, std::uint32_t chunk, Chunk& out) {
+    const auto& block = block_at<Q6_K::Block>(weights, row, chunk);
+    for (int half = 0; half < 2; ++half) {
+      const __m512i low = _mm512_loadu_si512(block.low + 64 * half), high = twice(block.high + 32 * half);
+      const __m512i first = _mm512_and_si512(_mm512_srlv_epi64(high, halves(0, 2)), bytes(3));
+      const __m512i second = _mm512_and_si512(_mm512_srlv_epi64(high, halves(4, 6)), bytes(3));
+      out.levels[2 * half] = _mm512_or_si512(_mm512_and_si512(low, bytes(15)), _mm512_slli_epi16(first, 4));
+      out.levels[2 * half + 1] = _mm512_or_si512(_mm512_and_si512(_mm512_srli_epi16(low, 4), bytes(15)), _mm512_slli_epi16(second, 4));
+    }
+    const __m512i scales = _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(block.scales)));
+    out.scales = mul(_mm512_cvtph_ps(_mm256_set1_epi16(static_cast<short>(block.d.bits))), _mm512_cvtepi32_ps(scales));
+    out.offsets = zero();
+  }
+};
+
+// F16 scales of eight blocks of 32 values.
+template <class Block>
+inline Vec block_scales(const Block* blocks, Half Block::*member) {
+  alignas(16) std::uint16_t scales[8];
+  for (int b = 0; b < 8; ++b) scales[b] = (blocks[b].*member).bits;
+  return each_twice(_mm256_cvtph_ps(_mm_load_si128(reinterpret_cast<const __m128i*>(scales))));
+}
+inline __m512i join(__m256i low, __m256i high) { return _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1); }
+inline __m256i load32(const void* at) { return _mm256_loadu_si256(static_cast<const __m256i*>(at)); }
+inline __m256i load16_twice(const void* at) { return _mm256_broadcastsi128_si256(_mm_loadu_si128(static_cast<const __m128i*>(at))); }
+
+template <>
+struct Reader<Q8_0> {
+  static void read(const WeightRows& weights, std::uint32_t row, std::uint32_t chunk, Chunk& out) {
+    if ((chunk + 1) * kChunk > weights.cols) return read_gathered<Q8_0>(weights, row, chunk, out);
+    const auto* block = &block_at<Q8_0::Block>(weights, row, chunk * 8);
+    for (int i = 0; i < 4; ++i) out.levels[i] = _mm512_xor_si512(join(load32(block[2 * i].values), load32(block[2 * i + 1].values)), bytes(-128));
+    out.scales = block_scales(block, &Q8_0::Block::d);
+    out.offsets = zero();
+  }
+};
+
+template <class Block>
+inline void read_nibble_blocks(const Block* block, Chunk& out) {
+  const __m512i shifts = _mm512_setr_epi64(0, 0, 4, 4, 0, 0, 4, 4);
+  for (int i = 0; i < 4; ++i) {
+    const __m512i pairs = join(load16_twice(block[2 * i].levels), load16_twice(block[2 * i + 1].levels));
+    out.levels[i] = _mm512_and_si512(_mm512_srlv_epi64(pairs, shifts), bytes(15));
+  }
+}
+
+template <>
+struct Reader<Q4_0> {
+  static void read(const WeightRows& weights, std::uint32_t row, std::uint32_t chunk, Chunk& out) {
+    if ((chunk + 1) * kChunk > weights.cols) return read_gathered<Q4_0>(weights, row, chunk, out);
+    const auto* block = &block_at<Q4_0::Block>(weights, row, chunk * 8);
+    read_nibble_blocks(block, out);
+    out.scales = block_scales(block, &Q4_0::Block::d);
+    out.offsets = zero();
+  }
+};
+
+template <>
+struct Reader<MLX_Q4> {
+  static void read(const WeightRows& weights, std::uint32_t row, std::uint32_t chunk, Chunk& out) {
+    if ((chunk + 1) * kChunk > weights.cols) return read_gathered<MLX_Q4>(weights, row, chunk, out);
+    const std::byte* at = weights.data + row * weights.row_bytes + std::size_t{chunk} * (kChunk / 2);
+    for (int i = 0; i < 4; ++i) {  // byte b holds values 2b and 2b + 1
+      const __m512i pairs = _mm512_cvtepu8_epi16(load32(at + 32 * i));
+      out.levels[i] = _mm512_and_si512(_mm512_or_si512(pairs, _mm512_slli_epi16(pairs, 4)), bytes(15));
+    }
+    alignas(64) float scales[kGroupsPerChunk], offsets[kGroupsPerChunk];
+    gather_side(weights, row, chunk, scales, offsets);
+    out.scales = load(scales);
+    out.offsets = load(offsets);
+  }
+};
+
+template <>
+struct Reader<MLX_Q8> {
+  static void read(const WeightRows& weights, std::uint32_t row, std::uint32_t chunk, Chunk& out) {
+    if ((chunk + 1) * kChunk > weights.cols) return read_gathered<MLX_Q8>(weights, row, chunk, out);
+    const std::byte* at = weights.data + row * weights.row_bytes + std::size_t{chunk} * kChunk;
+    for (int i = 0; i < 4; ++i) out.levels[i] = _mm512_loadu_si512(at + 64 * i);
+    alignas(64) float scales[kGroupsPerChunk], offsets[kGroupsPerChunk];
+    gather_side(weights, row, chunk, scales, offsets);
+    out.scales = load(scales);
+    out.offsets = load(offsets);
+  }
+};
+
+template <class F>
+inline void read_chunk(const WeightRows& weights, std::uint32_t row, std::uint32_t chunk, ChunkData& out) {
+  Chunk in;
+  Reader<F>::read(weights, row, chunk, in);
+  for (int i = 0; i < 4; ++i) _mm512_store_si512(out.levels + 64 * i, in.levels[i]);
+  store(out.scales, in.scales);
+  store(out.offsets, in.offsets);
+}
+
+template <class F, int N>
+void matvec_levels_n(const WeightRows& weights, const Inputs& inputs, std::uint32_t begin, std::uint32_t end, const Outputs& out) {
+  const std::uint32_t chunks = chunks_of(weights.cols);
+  const Vec bias = splat(static_cast<float>(kBiasOf<F>));
+  __m512i spread[4];  // lane -> group: four lanes hold the four-value sums of one group of 16
+  for (int i = 0; i < 4; ++i) spread[i] = _mm512_add_epi32(_mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3), _mm512_set1_epi32(4 * i));
+  for (std::uint32_t row = begin; row < end; ++row) {
+    Vec sums[N], more[N];  // two chains hide the latency of the adds
+    for (int n = 0; n < N; ++n) sums[n] = more[n] = zero();
+    for (std::uint32_t chunk = 0; chunk < chunks; ++chunk) {
+      Chunk q;
+      Reader<F>::read(weights, row, chunk, q);
+      const Vec offsets = kBiasOf<F> != 0 ? _mm512_fnmadd_ps(bias, q.scales, q.offsets) : q.offsets;
+      for (int n = 0; n < N; ++n) {
+        const std::size_t at = static_cast<std::size_t>(n) * chunks + chunk;
+        more[n] = fma(offsets, load(inputs.sums + at * kGroupsPerChunk), more[n]);
+        const Vec scale = mul(q.scales, load(inputs.scales + at * kGroupsPerChunk));
+        for (int i = 0; i < 4; ++i) {
+          const __m512i dot = _mm512_dpbusd_epi32(_mm512_setzero_si512(), q.levels[i], _mm512_loadu_si512(inputs.levels + at * kChunk + 64 * i));
+          Vec& sum = i % 2 ? more[n] : sums[n];
+          sum = fma(_mm512_cvtepi32_ps(dot), _mm512_permutexvar_ps(spread[i], scale), sum);
+        }
+      }
+    }
+    for (int n = 0; n < N; ++n) {
+      float& to = out.data[static_cast<std::size_t>(n) * out.stride + row];
+      const float product = reduce_add(add(sums[n], more[n]));
+      to = out.add ? to + product : product;
+    }
+  }
+}
+
+template <class F>
+void matvec_levels(const WeightRows& weights, const Inputs& inputs, std::uint32_t begin, std::uint32_t end, const Outputs& out) {
+  switch (inputs.count) {
+    case 1: return matvec_levels_n<F, 1>(weights, inputs, begin, end, out);
+    case 2: return matvec_levels_n<F, 2>(weights, inputs, begin, end, out);
+    case 3: return matvec_levels_n<F, 3>(weights, inputs, begin, end, out);
+    default: return matvec_levels_n<F, 4>(weights, inputs, begin, end, out);
+  }
+}

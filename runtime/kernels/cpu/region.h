@@ -1,0 +1,14 @@
+// What every per-ISA file includes before it opens its target region: nothing below may be compiled with its flags.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+
+#include "runtime/core/bytes.h"
+#include "runtime/core/half.h"
+#include "runtime/kernels/cpu/dispatch.h"
+#include "runtime/quant/all.h"

@@ -1,0 +1,143 @@
+// What a CPU kernel sees and does: plain views in, rows of float32 out; one Kernels table per instruction set.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "runtime/core/cpu.h"
+#include "runtime/formats/tensor.h"
+
+namespace assay {
+
+// Integer kernels walk a row in chunks of 256 values (the last one filled up with zeros), scales in groups of 16.
+inline constexpr std::uint32_t kChunk = 256;
+inline constexpr std::uint32_t kGroupsPerChunk = 16;
+// Inputs that one pass of a mat-vec kernel takes.
+inline constexpr std::uint32_t kMatvecInputs = 4;
+// Weight rows and inputs of a mat-mul tile.
+inline constexpr std::uint32_t kTileRows = 16;
+inline constexpr std::uint32_t kPanel = 12;
+
+constexpr std::uint32_t chunks_of(std::uint32_t cols) { return (cols + kChunk - 1) / kChunk; }
+
+// A weight matrix as stored. `scales`, `biases`, `group` and `scale_format` as in SideScales (MLX only).
+struct WeightRows {
+  FormatId format = FormatId::F32;
+  std::uint32_t rows = 0, cols = 0;
+  const std::byte* data = nullptr;
+  std::size_t row_bytes = 0;
+  const std::byte* scales = nullptr;
+  const std::byte* biases = nullptr;
+  std::uint32_t group = 0;
+  FormatId scale_format = FormatId::F32;
+};
+WeightRows weight_rows(const TensorView& tensor);
+
+// 1 to kMatvecInputs input vectors, both as floats and as 8-bit levels: value ~ scale * level, one scale per 16 values (equal
+// over a longer group where the quantiser used one); `sums` holds scale * (sum of the 16 levels).
+struct Inputs {
+  std::uint32_t count = 0;
+  std::uint32_t cols = 0;
+  const float* values = nullptr;          // [count][cols]
+  const std::int8_t* levels = nullptr;    // [count][chunks * 256]
+  const float* scales = nullptr;          // [count][chunks * 16]
+  const float* sums = nullptr;            // [count][chunks * 16]
+};
+
+// Where products go: data[input * stride + row], assigned or added.
+struct Outputs {
+  float* data = nullptr;
+  std::size_t stride = 0;
+  bool add = false;
+};
+
+// How inputs lie packed for a mat-mul: panels of kPanel inputs, each a run of chunks.
+enum class Packing : std::uint8_t {
+  none,
+  levels_256,  // LevelPanel; activation scale per 256 values
+  levels_32,   // LevelPanel; activation scale per 32 values
+  floats,      // FloatPanel
+};
+// One chunk of one panel, inputs innermost.
+struct LevelPanel {
+  std::int32_t levels[kChunk / 4][kPanel];       // four 8-bit levels each
+  float scales[kChunk / 32][kPanel];
+  std::int32_t sums[kGroupsPerChunk][kPanel];    // of the levels of 16 values
+  float offset_sums[kGroupsPerChunk][kPanel];    // of the values: levels_32 times the scale, levels_256 not
+};
+struct FloatPanel {
+  float values[kChunk][kPanel];
+};
+struct PackedInputs {
+  Packing packing = Packing::none;
+  std::uint32_t count = 0;   // inputs
+  std::uint32_t chunks = 0;
+  const std::byte* panels = nullptr;  // [panel][chunk]
+};
+constexpr std::uint32_t panels_of(std::uint32_t count) { return (count + kPanel - 1) / kPanel; }
+constexpr std::size_t panel_bytes(Packing packing) { return packing == Packing::floats ? sizeof(FloatPanel) : sizeof(LevelPanel); }
+
+// Rows [begin, end) of the weights times every input.
+using MatvecKernel = void (*)(const WeightRows&, const Inputs&, std::uint32_t begin, std::uint32_t end, const Outputs&);
+// The same for many inputs; `begin` is a multiple of kTileRows. `scratch` holds scratch_floats(inputs.count) floats, 64-byte aligned.
+using MatmulKernel = void (*)(const WeightRows&, const PackedInputs&, std::uint32_t begin, std::uint32_t end, float* scratch, const Outputs&);
+inline constexpr std::uint32_t kMatmulRows = 64;  // rows a mat-mul works on at once: give it multiples
+constexpr std::size_t matmul_scratch_floats(std::uint32_t inputs) { return std::size_t{panels_of(inputs)} * kPanel * kMatmulRows; }
+
+// `count` rows to float32, equal to dequantize_row() bit for bit.
+using DequantizeKernel = void (*)(const WeightRows&, std::uint32_t row, float* out);
+
+struct FormatKernels {
+  MatvecKernel matvec = nullptr;        // nullptr: the format has no kernel of its own, dequantise first
+  bool takes_levels = false;            // matvec reads levels, not values
+  MatmulKernel matmul = nullptr;        // nullptr: use matvec
+  Packing packing = Packing::none;
+  DequantizeKernel dequantize = nullptr;
+};
+
+// One query row against the cache of its key-value head.
+struct AttentionRow {
+  const float* query = nullptr;  // [head_dim]
+  float* out = nullptr;          // [head_dim]
+  std::uint32_t visible = 0;     // positions 0 .. visible - 1
+};
+inline constexpr std::uint32_t kAttentionRows = 8;    // rows one call takes at most
+inline constexpr std::uint32_t kKeyBlock = 16;        // positions whose keys lie side by side
+// Keys [position / 16][head_dim][16], values [position][padded_dim], both F16 (or float when `is_f32`).
+struct KvView {
+  const void* keys = nullptr;
+  const void* values = nullptr;
+  std::uint32_t head_dim = 0;
+  std::uint32_t padded_dim = 0;  // head_dim up to a multiple of 16
+  bool is_f32 = false;
+};
+constexpr std::uint32_t padded_dim_of(std::uint32_t head_dim) { return (head_dim + 15) / 16 * 16; }
+
+struct Kernels {
+  std::string_view name;
+  IsaSet needs = 0;
+  std::array<FormatKernels, static_cast<std::size_t>(FormatId::kCount)> formats{};
+
+  // Quantises one vector of `cols` floats to levels, scales and sums as in Inputs; `group` is 32 or 256 values per scale.
+  void (*quantize)(const float* values, std::uint32_t cols, std::uint32_t group, std::int8_t* levels, float* scales, float* sums) = nullptr;
+  // Packs panel `panel` of `inputs` (any count) into `out` (its chunks one after another).
+  void (*pack)(const Inputs& inputs, Packing packing, std::uint32_t panel, std::byte* out) = nullptr;
+  // out = values / rms(values) * weight
+  void (*rms_norm)(const float* values, const float* weight, std::uint32_t count, float epsilon, float* out) = nullptr;
+  // gate = silu(gate) * up
+  void (*gate_up)(float* gate, const float* up, std::size_t count) = nullptr;
+  // softmax(query . keys * scale) . values for up to kAttentionRows rows of one key-value head
+  void (*attend)(const KvView& kv, const AttentionRow* rows, std::uint32_t count, float scale) = nullptr;
+  // One token's key and value of one head into the cache at `position`
+  void (*store_kv)(const float* key, const float* value, std::uint32_t position, const KvView& kv) = nullptr;
+};
+
+// The tables compiled in, best first.
+std::array<const Kernels*, 3> all_kernels();
+// The best table this processor can run, or the named one: nullptr when unknown or not runnable here.
+const Kernels* best_kernels();
+const Kernels* kernels_named(std::string_view name);
+
+}  // namespace assay

@@ -1,0 +1,296 @@
+// Kernels on float rows, written once on sixteen lanes: input quantiser and packer, norm, gate, attention, KV store.
+
+// The first `count` (< 16) of sixteen floats, the rest 0.
+inline Vec load_part(const float* p, std::uint32_t count) {
+  float buffer[16] = {};
+  std::memcpy(buffer, p, count * sizeof(float));
+  return load(buffer);
+}
+inline void store_part(float* p, std::uint32_t count, Vec v) {
+  float buffer[16];
+  store(buffer, v);
+  std::memcpy(p, buffer, count * sizeof(float));
+}
+
+// Largest magnitude of up to `count` floats.
+inline float top_magnitude(const float* values, std::uint32_t count) {
+  Vec top = zero();
+  std::uint32_t i = 0;
+  for (; i + 16 <= count; i += 16) top = maximum(top, magnitude(load(values + i)));
+  if (i < count) top = maximum(top, magnitude(load_part(values + i, count - i)));
+  return reduce_max(top);
+}
+
+void quantize(const float* values, std::uint32_t cols, std::uint32_t group, std::int8_t* levels, float* scales, float* sums) {
+  const std::uint32_t padded = chunks_of(cols) * kChunk;
+  for (std::uint32_t first = 0; first < padded; first += group) {
+    const std::uint32_t present = first < cols ? std::min(group, cols - first) : 0;
+    const float top = present > 0 ? top_magnitude(values + first, present) : 0.0f;
+    const float scale = top / 127.0f;
+    const Vec inverse = splat(top > 0 ? 127.0f / top : 0.0f);
+    for (std::uint32_t at = first; at < first + group; at += 16) {
+      const std::uint32_t left = at < cols ? cols - at : 0;
+      const Vec x = left >= 16 ? load(values + at) : load_part(values + (left ? at : 0), left);
+      store_rounded(levels + at, mul(x, inverse));
+      int sum = 0;
+      for (int i = 0; i < 16; ++i) sum += levels[at + i];
+      scales[at / 16] = scale;
+      sums[at / 16] = scale * static_cast<float>(sum);
+    }
+  }
+}
+
+void pack_levels(const Inputs& inputs, bool per_32, std::uint32_t panel, std::byte* out) {
+  const std::uint32_t chunks = chunks_of(inputs.cols);
+  for (std::uint32_t chunk = 0; chunk < chunks; ++chunk) {
+    LevelPanel& to = reinterpret_cast<LevelPanel*>(out)[chunk];
+    for (std::uint32_t column = 0; column < kPanel; ++column) {
+      const std::uint32_t input = panel * kPanel + column;
+      if (input >= inputs.count) {
+        for (auto& row : to.levels) row[column] = 0;
+        for (auto& row : to.scales) row[column] = 0;
+        for (auto& row : to.sums) row[column] = 0;
+        for (auto& row : to.offset_sums) row[column] = 0;
+        continue;
+      }
+      const std::int8_t* levels = inputs.levels + (std::size_t{input} * chunks + chunk) * kChunk;
+      const float* scales = inputs.scales + (std::size_t{input} * chunks + chunk) * kGroupsPerChunk;
+      for (std::uint32_t k = 0; k < kChunk / 4; ++k) std::memcpy(&to.levels[k][column], levels + 4 * k, 4);
+      for (std::uint32_t i = 0; i < kChunk / 32; ++i) to.scales[i][column] = scales[2 * i];
+      for (std::uint32_t i = 0; i < kGroupsPerChunk; ++i) {
+        int sum = 0;
+        for (std::uint32_t j = 0; j < 16; ++j) sum += levels[16 * i + j];
+        to.sums[i][column] = sum;
+        to.offset_sums[i][column] = static_cast<float>(sum) * (per_32 ? scales[i] : 1.0f);
+      }
+    }
+  }
+}
+
+void pack_floats(const Inputs& inputs, std::uint32_t panel, std::byte* out) {
+  for (std::uint32_t chunk = 0; chunk < chunks_of(inputs.cols); ++chunk) {
+    FloatPanel& to = reinterpret_cast<FloatPanel*>(out)[chunk];
+    for (std::uint32_t column = 0; column < kPanel; ++column) {
+      const std::uint32_t input = panel * kPanel + column, first = chunk * kChunk;
+      const std::uint32_t present = input < inputs.count ? std::min(kChunk, inputs.cols - first) : 0;
+      const float* from = inputs.values + std::size_t{input} * inputs.cols + first;
+      for (std::uint32_t k = 0; k < present; ++k) to.values[k][column] = from[k];
+      for (std::uint32_t k = present; k < kChunk; ++k) to.values[k][column] = 0;
+    }
+  }
+}
+
+void pack(const Inputs& inputs, Packing packing, std::uint32_t panel, std::byte* out) {
+  if (packing == Packing::floats)
+    pack_floats(inputs, panel, out);
+  else
+    pack_levels(inputs, packing == Packing::levels_32, panel, out);
+}
+
+// RMS norm (Zhang & Sennrich 2019).
+void rms_norm(const float* values, const float* weight, std::uint32_t count, float epsilon, float* out) {
+  Vec squares = zero();
+  std::uint32_t i = 0;
+  for (; i + 16 <= count; i += 16) squares = fma(load(values + i), load(values + i), squares);
+  if (i < count) squares = fma(load_part(values + i, count - i), load_part(values + i, count - i), squares);
+  const float scale = 1.0f / std::sqrt(reduce_add(squares) / static_cast<float>(count) + epsilon);
+  const Vec wide = splat(scale);
+  for (i = 0; i + 16 <= count; i += 16) store(out + i, mul(mul(load(values + i), wide), load(weight + i)));
+  for (; i < count; ++i) out[i] = values[i] * scale * weight[i];
+}
+
+// SwiGLU (Shazeer 2020): silu(gate) * up.
+void gate_up(float* gate, const float* up, std::size_t count) {
+  const Vec one = splat(1.0f);
+  for (std::size_t i = 0; i < count; i += 16) {
+    const std::uint32_t left = static_cast<std::uint32_t>(std::min<std::size_t>(16, count - i));
+    const Vec g = left == 16 ? load(gate + i) : load_part(gate + i, left);
+    const Vec u = left == 16 ? load(up + i) : load_part(up + i, left);
+    const Vec result = mul(divide(g, add(one, exponential(sub(zero(), g)))), u);
+    if (left == 16)
+      store(gate + i, result);
+    else
+      store_part(gate + i, left, result);
+  }
+}
+
+inline Vec load_kv(const std::uint16_t* p) { return load_half(p); }
+inline Vec load_kv(const float* p) { return load(p); }
+
+// Positions scored before their values are added: scores and values of a span stay in the first cache level.
+constexpr std::uint32_t kSpan = 128;
+constexpr std::uint32_t kMaxHead = 512;
+
+// One pass with a running maximum and sum (online softmax, Milakov & Gimelshein 2018) for R rows of one key-value head.
+template <int R, class T>
+void attend_rows(const KvView& kv, const AttentionRow* rows, std::uint32_t count, float scale) {
+  alignas(64) float scores[R][kSpan];
+  alignas(64) float sums[R][kMaxHead];  // unnormalised output
+  const float* query[R];
+  float top[R], total[R];
+  std::uint32_t longest = 0;
+  const std::uint32_t dim = kv.head_dim, padded = kv.padded_dim;
+  for (int r = 0; r < R; ++r) {
+    const AttentionRow& row = rows[static_cast<std::uint32_t>(r) < count ? r : 0];  // rows beyond `count` repeat the first
+    query[r] = row.query;
+    top[r] = -1e30f;
+    total[r] = 0;
+    longest = std::max(longest, row.visible);
+    std::memset(sums[r], 0, padded * sizeof(float));
+  }
+  const T* keys = static_cast<const T*>(kv.keys);
+  const T* values = static_cast<const T*>(kv.values);
+  const Vec wide_scale = splat(scale);
+
+  for (std::uint32_t base = 0; base < longest; base += kSpan) {
+    const std::uint32_t present = std::min(kSpan, longest - base);
+    for (std::uint32_t at = 0; at < present; at += kKeyBlock) {
+      Vec score[R];
+      for (int r = 0; r < R; ++r) score[r] = zero();
+      const T* block = keys + std::size_t{base + at} * dim;
+      for (std::uint32_t d = 0; d < dim; ++d) {
+        const Vec k = load_kv(block + std::size_t{d} * kKeyBlock);
+        for (int r = 0; r < R; ++r) score[r] = fma(splat(query[r][d]), k, score[r]);
+      }
+      for (int r = 0; r < R; ++r) store(scores[r] + at, mul(score[r], wide_scale));
+    }
+    const std::uint32_t blocks_end = (present + kKeyBlock - 1) / kKeyBlock * kKeyBlock;
+    for (int r = 0; r < R; ++r) {
+      const AttentionRow& row = rows[static_cast<std::uint32_t>(r) < count ? r : 0];
+      const std::uint32_t visible = row.visible > base ? std::min(present, row.visible - base) : 0;
+      for (std::uint32_t at = visible; at < blocks_end; ++at) scores[r][at] = -1e30f;
+      Vec largest = splat(top[r]);
+      for (std::uint32_t at = 0; at < blocks_end; at += 16) largest = maximum(largest, load(scores[r] + at));
+      const float new_top = reduce_max(largest);
+      const float shrink = std::exp(top[r] - new_top);
+      const Vec wide_top = splat(new_top);
+      Vec sum = zero();
+      for (std::uint32_t at = 0; at < blocks_end; at += 16) {
+        const Vec p = exponential(sub(load(scores[r] + at), wide_top));
+        sum = add(sum, p);
+        store(scores[r] + at, p);
+      }
+      total[r] = total[r] * shrink + reduce_add(sum);
+      top[r] = new_top;
+      const Vec wide_shrink = splat(shrink);
+      for (std::uint32_t d = 0; d < padded; d += 16) store(sums[r] + d, mul(load(sums[r] + d), wide_shrink));
+    }
+    for (std::uint32_t d = 0; d < padded; d += 16) {
+      Vec sum[R];
+      for (int r = 0; r < R; ++r) sum[r] = load(sums[r] + d);
+      const T* column = values + std::size_t{base} * padded + d;
+      for (std::uint32_t at = 0; at < present; ++at) {
+        const Vec v = load_kv(column + std::size_t{at} * padded);
+        for (int r = 0; r < R; ++r) sum[r] = fma(splat(scores[r][at]), v, sum[r]);
+      }
+      for (int r = 0; r < R; ++r) store(sums[r] + d, sum[r]);
+    }
+  }
+  for (std::uint32_t r = 0; r < count; ++r)
+    for (std::uint32_t d = 0; d < dim; ++d) rows[r].out[d] = sums[r][d] / total[r];
+}
+
+template <class T>
+void attend_any(const KvView& kv, const AttentionRow* rows, std::uint32_t count, float scale) {
+  if (count > 4) return attend_rows<8, T>(kv, rows, count, scale);
+  if (count > 2) return attend_rows<4, T>(kv, rows, count, scale);
+  if (count == 2) return attend_rows<2, T>(kv, rows, count, scale);
+  attend_rows<1, T>(kv, rows, count, scale);
+}
+
+void attend(const KvView& kv, const AttentionRow* rows, std::uint32_t count, float scale) {
+  if (kv.is_f32)
+    attend_any<float>(kv, rows, count, scale);
+  else
+    attend_any<std::uint16_t>(kv, rows, count, scale);
+}
+
+template <class T>
+void store_row(const float* row, std::uint32_t count, T* out) {
+  std::uint32_t i = 0;
+  for (; i < count; i += 16) {
+    const Vec v = i + 16 <= count ? load(row + i) : load_part(row + i, count - i);
+    if constexpr (sizeof(T) == 2)
+      store_half(out + i, v);
+    else
+      store(out + i, v);
+  }
+}
+
+template <class T>
+void store_kv_as(const float* key, const float* value, std::uint32_t position, const KvView& kv) {
+  T packed[kMaxHead];
+  store_row(key, kv.head_dim, packed);
+  T* block = const_cast<T*>(static_cast<const T*>(kv.keys)) + std::size_t{position / kKeyBlock} * kKeyBlock * kv.head_dim + position % kKeyBlock;
+  for (std::uint32_t d = 0; d < kv.head_dim; ++d) block[std::size_t{d} * kKeyBlock] = packed[d];
+  store_row(value, kv.head_dim, const_cast<T*>(static_cast<const T*>(kv.values)) + std::size_t{position} * kv.padded_dim);
+}
+
+void store_kv(const float* key, const float* value, std::uint32_t position, const KvView& kv) {
+  if (kv.is_f32)
+    store_kv_as<float>(key, value, position, kv);
+  else
+    store_kv_as<std::uint16_t>(key, value, position, kv);
+}
+
+// Products of float formats: every weight becomes a float on the way.
+inline Vec load_weights(std::type_identity<F32>, const std::byte* row, std::uint32_t at) { return load(reinterpret_cast<const float*>(row) + at); }
+inline Vec load_weights(std::type_identity<F16>, const std::byte* row, std::uint32_t at) { return load_half(reinterpret_cast<const std::uint16_t*>(row) + at); }
+inline Vec load_weights(std::type_identity<BF16>, const std::byte* row, std::uint32_t at) { return load_bfloat16(reinterpret_cast<const std::uint16_t*>(row) + at); }
+
+template <class F>
+inline Vec load_weights_part(std::type_identity<F> format, const std::byte* row, std::uint32_t at, std::uint32_t count) {
+  alignas(64) std::byte buffer[16 * sizeof(typename F::Element)] = {};
+  std::memcpy(buffer, row + at * sizeof(typename F::Element), count * sizeof(typename F::Element));
+  return load_weights(format, buffer, 0);
+}
+
+template <class F, int N>
+void matvec_floats_n(const WeightRows& weights, const Inputs& inputs, std::uint32_t begin, std::uint32_t end, const Outputs& out) {
+  constexpr std::type_identity<F> kFormat;
+  const std::uint32_t cols = weights.cols, whole = cols / 16 * 16;
+  for (std::uint32_t row = begin; row < end; ++row) {
+    const std::byte* at = weights.data + row * weights.row_bytes;
+    Vec sums[N], more[N];  // two chains hide the latency of the adds
+    for (int n = 0; n < N; ++n) sums[n] = more[n] = zero();
+    std::uint32_t i = 0;
+    for (; i + 32 <= cols; i += 32) {
+      const Vec w0 = load_weights(kFormat, at, i), w1 = load_weights(kFormat, at, i + 16);
+      for (int n = 0; n < N; ++n) {
+        const float* x = inputs.values + static_cast<std::size_t>(n) * inputs.cols + i;
+        sums[n] = fma(w0, load(x), sums[n]);
+        more[n] = fma(w1, load(x + 16), more[n]);
+      }
+    }
+    for (; i < whole; i += 16)
+      for (int n = 0; n < N; ++n) sums[n] = fma(load_weights(kFormat, at, i), load(inputs.values + static_cast<std::size_t>(n) * inputs.cols + i), sums[n]);
+    if (i < cols) {
+      const Vec w = load_weights_part(kFormat, at, i, cols - i);
+      for (int n = 0; n < N; ++n) sums[n] = fma(w, load_part(inputs.values + static_cast<std::size_t>(n) * inputs.cols + i, cols - i), sums[n]);
+    }
+    for (int n = 0; n < N; ++n) {
+      float& to = out.data[static_cast<std::size_t>(n) * out.stride + row];
+      const float product = reduce_add(add(sums[n], more[n]));
+      to = out.add ? to + product : product;
+    }
+  }
+}
+
+template <class F>
+void matvec_floats(const WeightRows& weights, const Inputs& inputs, std::uint32_t begin, std::uint32_t end, const Outputs& out) {
+  switch (inputs.count) {
+    case 1: return matvec_floats_n<F, 1>(weights, inputs, begin, end, out);
+    case 2: return matvec_floats_n<F, 2>(weights, inputs, begin, end, out);
+    case 3: return matvec_floats_n<F, 3>(weights, inputs, begin, end, out);
+    default: return matvec_floats_n<F, 4>(weights, inputs, begin, end, out);
+  }
+}
+
+template <class F>
+void dequantize_floats(const WeightRows& weights, std::uint32_t row, float* out) {
+  constexpr std::type_identity<F> kFormat;
+  const std::byte* at = weights.data + row * weights.row_bytes;
+  std::uint32_t i = 0;
+  for (; i + 16 <= weights.cols; i += 16) store(out + i, load_weights(kFormat, at, i));
+  if (i < weights.cols) store_part(out + i, weights.cols - i, load_weights_part(kFormat, at, i, weights.cols - i));
+}
