@@ -1,0 +1,178 @@
+// bench_models: prefill, decode and load of model files, each answer checked before anything is timed.
+#include <CLI/CLI.hpp>
+#include <benchmark/benchmark.h>
+
+#include <cstdio>
+#include <exception>
+#include <fstream>
+#include <string>
+
+#include "bench/check_process.h"
+#include "bench/collect.h"
+#include "bench/model_suite.h"
+#include "runtime/core/build_info.h"
+
+namespace {
+
+using namespace assay;
+
+constexpr int kExitYes = 0, kExitWrong = 1, kExitUsage = 2, kExitCouldNot = 3;
+
+constexpr const char* kExamples = R"(Examples:
+  bench_models model.gguf                                    prefill of 512 tokens, decode of 128, load
+  bench_models *.gguf folder/ --records runs.jsonl           several models, full records beside the table
+  bench_models model.gguf --threads 1 --benchmark_filter=decode --benchmark_repetitions=5
+  bench_models model.gguf --prompt 128 --gen 32 --depth 1024
+
+A MODEL is a .gguf or .safetensors file, a model.safetensors.index.json, or a folder with one of these.
+Cases are called MODEL/prefill/N, MODEL/decode/N, MODEL/load; N is smaller than asked for where the model's context is.
+Before a model is timed its logits are checked in a process of their own; a wrong answer is an error row and never a number.
+
+Columns: tok/s, ms/tok   tokens a second, milliseconds a token, from the median iteration
+         B/tok, GB/s     bytes of weights and KV cache read for a token, and a second
+         %limit          of the measured read bandwidth (decode) or multiply-add peak (prefill)
+         peakRSS         largest resident memory of the process during the case, bytes
+         planned         weights and KV cache as computed before loading, bytes
+
+Exit codes: 0 all measured, 1 a wrong answer, 2 the command line is wrong, 3 something could not be opened or run.)";
+
+struct Options {
+  SuiteOptions suite;
+  std::string backend = "cpu", kv = "f16";
+  std::string records;
+  CheckRequest check;  // hidden: this process only checks one model
+};
+
+void print_error(const std::string& message) { std::fprintf(stderr, "bench_models: error: %s\n", message.c_str()); }
+
+void add_options(CLI::App& app, Options& options) {
+  SuiteOptions& suite = options.suite;
+  app.add_option("MODEL", suite.models, "Model files or folders");
+  app.add_option("-m,--model", suite.models, "The same");
+  app.add_option("-t,--threads", suite.session.threads, "Threads (0: as many as this process may use)")->check(CLI::Range(0, 4096))->capture_default_str();
+  app.add_option("--backend", options.backend, "cpu, or reference (plain float32, slow)")->check(CLI::IsMember({"cpu", "reference"}))->capture_default_str();
+  app.add_option("-p,--prompt", suite.prompt, "Tokens of a prefill, 0 for none")->check(CLI::Range(0u, 1u << 24))->capture_default_str();
+  app.add_option("-n,--gen", suite.generate, "Tokens of a decode, 0 for none")->check(CLI::Range(0u, 1u << 24))->capture_default_str();
+  app.add_option("-d,--depth", suite.depth, "Positions filled before")->check(CLI::Range(0u, 1u << 24))->capture_default_str();
+  app.add_option("-c,--context", suite.session.context, "Positions the KV cache holds (0: what the cases need)")->check(CLI::Range(0u, 1u << 24))->capture_default_str();
+  app.add_option("-b,--batch", suite.session.batch, "Tokens of a prompt computed together")->check(CLI::Range(1u, 1u << 20))->capture_default_str();
+  app.add_option("--kv", options.kv, "Type of the KV cache: f32, f16, q8_0")->check(CLI::IsMember({"f32", "f16", "q8_0"}))->capture_default_str();
+  app.add_option("--records", options.records, "Append one record a case to this file, as JSON lines")->type_name("FILE");
+  app.add_option("--check-against", suite.golden,
+                 "Golden float32 logits to check with instead of the reference backend; logits.json beside the file lists the prompts")
+      ->type_name("FILE");
+  app.add_option("--check-one", options.check.path)->group("");
+  app.add_option("--check-tokens", options.check.tokens)->group("");
+}
+
+// CLI11 is handed its own part of the command line only.
+std::optional<int> parse(CLI::App& app, Options& options, std::vector<std::string> arguments) {
+  std::vector<std::string> reversed(arguments.rbegin(), arguments.rend() - 1);  // as CLI11 wants them
+  try {
+    app.parse(reversed);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);
+    print_error(error.what());
+    std::fprintf(stderr, "Try: bench_models --help\n");
+    return kExitUsage;
+  }
+  options.suite.session.backend = *backend_from_name(options.backend);
+  options.suite.session.kv = *kv_type_from_name(options.kv);
+  return std::nullopt;
+}
+
+int run_check(Options& options) {
+  options.check.session = options.suite.session;
+  options.check.golden = options.suite.golden;
+  const CheckReply reply = check_model(options.check);
+  const std::string text = to_text(to_json(reply));
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  if (!reply.error.empty()) return kExitCouldNot;
+  return reply.agreement && !reply.agreement->passed ? kExitWrong : kExitYes;
+}
+
+void set_counters(benchmark::State& state, const Case& which, const ModelRun& run) {
+  const auto set = [&](const char* name, const std::optional<double>& value) {
+    if (value) state.counters[name] = *value;
+  };
+  if (which.kind != CaseKind::load) {
+    set("tok/s", run.tokens_per_s);
+    set("ms/tok", run.ms_per_token);
+    set("B/tok", run.bytes_per_token);
+    set("GB/s", run.gbps);
+    set("%limit", run.limit_percent);
+  }
+  set("peakRSS", static_cast<double>(run.memory.peak_bytes));
+  set("planned", static_cast<double>(run.planned.weights_bytes + run.planned.kv_bytes));
+  state.SetLabel(label_of(run.model));
+}
+
+void run_case(benchmark::State& state, ModelSuite& suite, const Case& which) {
+  if (const auto ready = suite.begin(which); !ready) return state.SkipWithError(ready.error().message().c_str());
+  for (auto _ : state) {
+    if (which.kind == CaseKind::load) {
+      state.PauseTiming();
+      suite.unload();
+      state.ResumeTiming();
+    }
+    if (const auto done = suite.iterate(which); !done) {
+      state.SkipWithError(done.error().message().c_str());
+      break;
+    }
+  }
+  if (!state.error_occurred()) set_counters(state, which, suite.end(which));
+}
+
+int measure(const Options& options, const std::vector<std::string>& library_arguments) {
+  if (options.suite.models.empty()) {
+    print_error("no model; name a model file or folder");
+    std::fprintf(stderr, "Try: bench_models --help\n");
+    return kExitUsage;
+  }
+  std::ofstream records;
+  if (!options.records.empty()) {
+    records.open(options.records, std::ios::app);
+    if (!records) return print_error(options.records + ": cannot write; give another --records"), kExitCouldNot;
+  }
+
+  ModelSuite suite(options.suite);
+  for (const auto& [path, error] : suite.unreadable()) print_error(error.message());
+  for (const Case& which : suite.cases())
+    benchmark::RegisterBenchmark(which.name.c_str(), [&suite, &which](benchmark::State& state) { run_case(state, suite, which); })
+        ->Unit(benchmark::kMillisecond);
+
+  const auto finished = [&](const FinishedBenchmark& done) {
+    const ModelRun run = suite.finish(done.name, done.repetitions, done.error);
+    if (records.is_open()) records << to_text(to_json(run)) << "\n" << std::flush;
+  };
+  const auto matched = run_benchmarks({.program = "bench_models", .library_arguments = library_arguments, .context = {}}, finished);
+  if (!matched) {
+    print_error(matched.error().message());
+    return matched.error().code == Code::usage ? kExitUsage : kExitCouldNot;
+  }
+  if (records.is_open() && !records) return print_error(options.records + ": could not be written to the end; is the disk full?"), kExitCouldNot;
+  if (suite.has_wrong_answer()) return kExitWrong;
+  return suite.has_failure() || !suite.unreadable().empty() ? kExitCouldNot : kExitYes;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const SplitArguments arguments = split_arguments(argc, argv);
+  CLI::App app("Measures prefill, decode and load of model files, after checking their answers.", "bench_models");
+  app.footer(std::string(kExamples) + "\n\n" + std::string(library_help()));
+  app.get_formatter()->column_width(34);
+  app.set_version_flag("--version", [] { return "bench_models " + describe_version(build_info()); }, "Version and commit");
+  Options options;
+  add_options(app, options);
+  try {
+    if (const auto exit_code = parse(app, options, arguments.own)) return *exit_code;
+    if (!options.check.path.empty()) return run_check(options);
+    return measure(options, arguments.library);
+  } catch (const std::bad_alloc&) {
+    print_error("out of memory");
+  } catch (const std::exception& error) {
+    print_error(error.what());
+  }
+  return kExitCouldNot;
+}
