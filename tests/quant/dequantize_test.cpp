@@ -149,6 +149,19 @@ TEST(Dequantize, TakesTensorsOfAnyRank) {
   }
 }
 
+TEST(DequantizeDeathTest, RowAndOutputMustFitTheTensor) {
+  const std::vector<std::byte> data(2 * 144);
+  const TensorView tensor = tensor_over(FormatId::Q4_K, 2, 256, data);
+  std::vector<float> out(256);
+  dequantize_row(tensor, 1, out);
+  EXPECT_DEATH(dequantize_row(tensor, 2, out), "row < tensor.rows");
+  EXPECT_DEATH(dequantize_row(tensor, 1, std::span(out).first(255)), "out.size");
+  EXPECT_DEATH(dequantize_row(tensor_over(FormatId::Q4_K, 2, 256, Bytes(data).first(287)), 1, out), "data.size");
+  TensorView without_scales = tensor_over(FormatId::MLX_Q4, 2, 256, Bytes(data).first(256));
+  without_scales.side.group = 64;
+  EXPECT_DEATH(dequantize_row(without_scales, 0, out), "stream.size");
+}
+
 TEST(CheckDequantizable, RefusesWhatHasNoDecoder) {
   const auto checked = check_dequantizable(tensor_over(FormatId::Q8_K, 1, 256, {}));
   ASSERT_FALSE(checked);
