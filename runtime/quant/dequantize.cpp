@@ -54,6 +54,7 @@ float side_value(FormatId format, Bytes stream, std::uint64_t index) {
 template <MlxFormat F>
 void dequantize_mlx(const TensorView& tensor, std::uint64_t row, std::span<float> out) {
   const SideScales& side = tensor.side;
+  ASSAY_CHECK(side.group != 0 && out.size() % side.group == 0 && side.group % 8 == 0);
   const std::byte* octet = tensor.data.data() + row * tensor.row_bytes();
   const std::uint64_t groups = out.size() / side.group;
   for (std::uint64_t group = 0; group < groups; ++group) {
@@ -76,6 +77,7 @@ void dequantize_f8(const TensorView& tensor, std::uint64_t row, std::span<float>
     for (std::size_t i = 0; i < out.size(); ++i) out[i] = F::code_value(codes, i);
     return;
   }
+  ASSAY_CHECK(side.group_rows != 0);
   const std::size_t group = side.group == 0 ? out.size() : side.group;
   const std::uint64_t first_scale = side.group == 0 ? 0 : row / side.group_rows * ((out.size() + group - 1) / group);
   for (std::size_t first = 0; first < out.size(); first += group) {
@@ -89,6 +91,7 @@ void dequantize_f8(const TensorView& tensor, std::uint64_t row, std::span<float>
 template <SideFormat F>
 void dequantize_four_bit(const TensorView& tensor, std::uint64_t row, std::span<float> out) {
   const SideScales& side = tensor.side;
+  ASSAY_CHECK(side.group != 0);
   const std::byte* codes = tensor.data.data() + row * tensor.row_bytes();
   const std::uint64_t row_start = row * out.size();
   for (std::size_t i = 0; i < out.size();) {

@@ -8,8 +8,8 @@
 
 namespace assay {
 
-// Writes cols() floats: row `row` (0 <= row < rows()) of a tensor that check_dequantizable() has accepted; it may lie at
-// any address. Bit-exact with the formats' published decoders. ASSAY_CHECKs that row, output, data and scales fit.
+// Writes cols() floats: row `row` (0 <= row < rows()) of a tensor that check_dequantizable() has accepted; it may lie
+// at any address. Bit-exact with the formats' published decoders. ASSAY_CHECKs that row, output, data and scales fit.
 void dequantize_row(const TensorView& tensor, std::uint64_t row, std::span<float> out);
 
 // Whether `tensor` can be dequantised; names what is in the way: a format without a decoder, rows that are not whole
