@@ -18,7 +18,8 @@ constexpr std::size_t kRememberFrom = 4096;
 // One encode() call: the working memory of every stage.
 class Encoder {
  public:
-  Encoder(const TokenizerParts& parts, std::size_t text_bytes) : parts_(parts), bpe_(text_bytes >= kRememberFrom) {}
+  Encoder(const TokenizerParts& parts, std::size_t text_bytes, bool parse_special)
+      : parts_(parts), parse_special_(parse_special), bpe_(text_bytes >= kRememberFrom) {}
 
   // `is_first`: the fragment starts the whole input.
   void add_text(std::string_view text, bool is_first) {
@@ -39,18 +40,21 @@ class Encoder {
   std::vector<TokenId> ids;
 
  private:
-  struct Place {
-    bool starts_fragment, starts_input;
-  };
+  using Place = PreTokenizer::Place;
 
   void add_stretch(std::string_view text, Place place) {
-    std::string normalized;
-    if (!parts_.normalizer.empty()) {
-      normalized = parts_.normalizer.run(text, place.starts_fragment, pieces_.regex);
-      text = normalized;
+    if (parts_.normalizer.empty()) return add_normalized(text, place);
+    const std::string normalized = parts_.normalizer.run(text, place.starts_fragment, pieces_.regex);
+    if (parts_.added_normalized.tokens().empty()) return add_normalized(normalized, place);
+    for (const Fragment& fragment : parts_.added_normalized.split(normalized, parse_special_)) {
+      if (fragment.id != kNoToken) ids.push_back(fragment.id);
+      else add_normalized(fragment.text, {place.starts_fragment, place.starts_input && fragment.text.data() == normalized.data()});
     }
+  }
+
+  void add_normalized(std::string_view text, Place place) {
     if (parts_.pre_tokenizer.empty()) return add_piece(text);
-    parts_.pre_tokenizer.run(text, {place.starts_fragment, place.starts_input}, pieces_);
+    parts_.pre_tokenizer.run(text, place, pieces_);
     for (const std::string_view piece : pieces_.views) add_piece(piece);
   }
 
@@ -61,6 +65,7 @@ class Encoder {
   }
 
   const TokenizerParts& parts_;
+  bool parse_special_;
   PreTokenizer::Pieces pieces_;
   Bpe::Scratch bpe_;
   Spm::Scratch spm_;
@@ -112,7 +117,7 @@ Result<Tokenizer> Tokenizer::open(const ModelFile& file) {
 
 std::vector<TokenId> Tokenizer::encode(std::string_view text, EncodeOptions options) const {
   const TokenizerParts& parts = state_->parts;
-  Encoder encoder(parts, text.size());
+  Encoder encoder(parts, text.size(), options.parse_special);
   if (options.add_special)
     for (const TokenId id : parts.before) encoder.add_id(id);
   for (const Fragment& fragment : parts.added.split(text, options.parse_special)) {

@@ -17,7 +17,7 @@ bool is_text_ending(const TokenizerParts& parts, std::string_view text) { return
 
 }  // namespace
 
-void add_known_ends(TokenizerParts& parts) {
+void add_known_ends(TokenizerParts& parts, KnownEnds which) {
   Vocabulary& vocabulary = parts.vocabulary;
   // Where a message is made of channels, <|end|> closes one of them and not the turn.
   const bool has_channels = (is_text_ending(parts, "<|return|>") && is_text_ending(parts, "<|call|>")) ||
@@ -26,6 +26,7 @@ void add_known_ends(TokenizerParts& parts) {
   for (const std::string_view text : kEnds) {
     const TokenId id = vocabulary.find(text);
     if (id == kNoToken || (has_channels && text == "<|end|>") || (has_tools && text == "</s>")) continue;
+    if (which == KnownEnds::special_only && vocabulary.type(id) != TokenType::control) continue;
     vocabulary.set_type(id, TokenType::control);
     parts.ends.push_back(id);
   }

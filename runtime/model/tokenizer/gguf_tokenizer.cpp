@@ -85,7 +85,7 @@ Result<> read_around(const Metadata& metadata, TokenizerParts& parts, Around aro
     ASSAY_TRY(const auto id, read_id(metadata, key, vocabulary));
     if (id) parts.ends.push_back(*id);
   }
-  add_known_ends(parts);
+  add_known_ends(parts, KnownEnds::any);
   return success();
 }
 

@@ -3,8 +3,10 @@
 
 #include <utf8proc.h>
 
+#include <algorithm>
 #include <cstdlib>
 
+#include "runtime/model/tokenizer/byte_level.h"
 #include "runtime/model/tokenizer/utf8.h"
 
 namespace assay {
@@ -65,13 +67,9 @@ std::string apply(StripAccentsStep, std::string_view text, bool, Regex::Scratch&
   return out;
 }
 
-std::string apply(CleanStep, std::string_view text, bool, Regex::Scratch&) {
+std::string apply(ToByteCharactersStep, std::string_view text, bool, Regex::Scratch&) {
   std::string out;
-  each_character(text, [&](char32_t code, std::string_view bytes) {
-    if (is_space(code)) out.push_back(' ');
-    else if (const auto category = utf8proc_category(static_cast<utf8proc_int32_t>(code));
-             category != UTF8PROC_CATEGORY_CC && code != 0xfffd) out += bytes;
-  });
+  byte_level::append_characters(out, text);
   return out;
 }
 

@@ -15,8 +15,7 @@ namespace assay {
 enum class UnicodeForm { nfc, nfd, nfkc, nfkd };
 struct LowercaseStep {};
 struct StripAccentsStep {};  // drops non-spacing marks
-// Control characters go, every white space becomes a plain space (SentencePiece's "nmt", BERT's clean-up).
-struct CleanStep {};
+struct ToByteCharactersStep {};  // bytes become the characters that stand for them (byte_level.h)
 struct ReplaceStep {
   std::variant<Regex, std::string> pattern;
   std::string with;
@@ -29,7 +28,7 @@ struct StripStep {
 };
 
 using NormalizeStep =
-    std::variant<UnicodeForm, LowercaseStep, StripAccentsStep, CleanStep, ReplaceStep, PrependStep, StripStep, Charsmap>;
+    std::variant<UnicodeForm, LowercaseStep, StripAccentsStep, ToByteCharactersStep, ReplaceStep, PrependStep, StripStep, Charsmap>;
 
 class Normalizer {
  public:

@@ -30,7 +30,8 @@ struct DecodeRules {
 struct TokenizerParts {
   Vocabulary vocabulary;
   std::variant<Bpe, Spm, Unigram> model;
-  AddedTokens added;
+  AddedTokens added;             // cut out of the raw text
+  AddedTokens added_normalized;  // cut out of the normalised text
   Normalizer normalizer;
   PreTokenizer pre_tokenizer;
   DecodeRules decode;
@@ -43,8 +44,10 @@ struct TokenizerParts {
 Result<TokenizerParts> load_gguf_tokenizer(const ModelFile& file);
 Result<TokenizerParts> load_hf_tokenizer(const ModelFile& file);
 
-// Ends of a turn, message or file that models write although no key of their file says so, by their text. Adds the ids of
-// those it finds to `parts.ends` and makes them control tokens. Leaves `ends` sorted.
-void add_known_ends(TokenizerParts& parts);
+// Ends of a turn, message or file that models write although no key of their file says so, found by their text. Adds their
+// ids to `parts.ends` and leaves it sorted. GGUF: any such token counts and becomes a control token (converters often
+// lose the type). tokenizer.json: those that are special.
+enum class KnownEnds { any, special_only };
+void add_known_ends(TokenizerParts& parts, KnownEnds which);
 
 }  // namespace assay
