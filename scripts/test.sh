@@ -53,5 +53,10 @@ cmake --preset "$preset"
 cmake --build --preset "$preset"
 echo "test: $preset build ready after $((SECONDS - started)) s"
 
+# The first finding of a sanitizer ends the test that made it.
+export ASAN_OPTIONS=${ASAN_OPTIONS:-strict_string_checks=1:detect_stack_use_after_return=1}
+export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
+export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:suppressions=$PWD/scripts/sanitizers/tsan.supp}
+
 # --no-tests=error: a run that tests nothing must not look like success.
 exec ctest --preset "$preset" -j "$jobs" --no-tests=error "${selection[@]}" </dev/null
