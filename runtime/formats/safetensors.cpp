@@ -12,14 +12,6 @@ namespace {
 
 using safetensors::Entry;
 
-// Where the name stands in the header, for messages: the `nth` time it is quoted (0: first). Nothing when it is escaped there.
-std::optional<std::uint64_t> find_name(std::string_view header, std::string_view name, int nth = 0) {
-  const std::string quoted = '"' + std::string(name) + '"';
-  std::size_t at = header.find(quoted);
-  while (nth-- > 0 && at != std::string_view::npos) at = header.find(quoted, at + 1);
-  return at == std::string_view::npos ? std::nullopt : std::optional<std::uint64_t>(8 + at);
-}
-
 // The header's text, its length held against the file.
 std::optional<std::string_view> read_header(Bytes bytes, Reporter& report) {
   const auto wrong = [&](Code code, std::string message) {
@@ -62,10 +54,10 @@ std::optional<Json> parse_header(std::string_view header, Reporter& report) {
 }
 
 // __metadata__: an object of strings.
-bool check_annotations(const Json& value, std::string_view header, Reporter& report) {
+bool check_annotations(const Json& value, NameFinder& places, Reporter& report) {
   const Json::Object* members = value.object();
   const auto wrong = [&](std::string message) {
-    return report.error({.rule = "safetensors.metadata", .code = Code::type, .offset = find_name(header, "__metadata__"),
+    return report.error({.rule = "safetensors.metadata", .code = Code::type, .offset = places.find("__metadata__"),
                          .subject = "__metadata__", .message = std::move(message), .advice = "the writer is at fault: save the file again"});
   };
   if (members == nullptr) return wrong("must be an object of strings");
@@ -77,7 +69,7 @@ bool check_annotations(const Json& value, std::string_view header, Reporter& rep
 // Reads one tensor entry. Findings carry the tensor's name and where it stands in the header.
 class EntryReader {
  public:
-  EntryReader(std::string_view name, std::string_view header, Reporter& report) : name_(name), header_(header), report_(report) {}
+  EntryReader(std::string_view name, NameFinder& places, Reporter& report) : name_(name), places_(places), report_(report) {}
 
   // Nothing when the entry is wrong; that has been reported.
   std::optional<Entry> read(const Json& json) {
@@ -86,7 +78,6 @@ class EntryReader {
     if (!check_fields(*members)) return std::nullopt;
     Entry entry;
     entry.name = name_;
-    entry.at = find_name(header_, name_).value_or(8);
     if (!read_dtype(*json.find("dtype"), entry) || !read_shape(*json.find("shape"), entry) ||
         !read_offsets(*json.find("data_offsets"), entry) || !check_size(entry))
       return std::nullopt;
@@ -95,7 +86,7 @@ class EntryReader {
 
  private:
   bool wrong(std::string_view rule, Code code, std::string message) {
-    report_.error({.rule = "safetensors." + std::string(rule), .code = code, .offset = find_name(header_, name_), .subject = printable(name_),
+    report_.error({.rule = "safetensors." + std::string(rule), .code = code, .offset = places_.find(name_), .subject = printable(name_),
                    .message = std::move(message), .advice = "the file is damaged or its writer is at fault: download or save it again"});
     return false;
   }
@@ -108,7 +99,7 @@ class EntryReader {
     }
     for (const auto& [key, value] : members) {
       if (key == "dtype" || key == "shape" || key == "data_offsets") continue;
-      report_.note({.rule = "safetensors.field-unknown", .code = Code::malformed, .offset = find_name(header_, name_),
+      report_.note({.rule = "safetensors.field-unknown", .code = Code::malformed, .offset = places_.find(name_),
                     .subject = printable(name_), .message = "the entry has an unknown field \"" + printable(key) + "\"", .advice = "ignored"});
       break;
     }
@@ -167,17 +158,17 @@ class EntryReader {
   }
 
   std::string_view name_;
-  std::string_view header_;
+  NameFinder& places_;
   Reporter& report_;
 };
 
-bool check_duplicates(const Json::Object& members, std::string_view header, Reporter& report) {
+bool check_duplicates(const Json::Object& members, NameFinder& places, Reporter& report) {
   std::vector<std::string_view> names;
   for (const auto& member : members) names.push_back(member.first);
   std::sort(names.begin(), names.end());
   for (auto twice = std::adjacent_find(names.begin(), names.end()); twice != names.end();
        twice = std::adjacent_find(std::next(twice), names.end())) {
-    if (!report.error({.rule = "safetensors.duplicate", .code = Code::duplicate, .offset = find_name(header, *twice, 1),
+    if (!report.error({.rule = "safetensors.duplicate", .code = Code::duplicate, .offset = places.find(*twice, 1),
                        .subject = printable(*twice), .message = "the header names this tensor twice",
                        .advice = "readers differ in which one they take: save the file again"}))
       return false;
@@ -194,7 +185,8 @@ std::optional<SafetensorsContents> parse_safetensors(Bytes bytes, std::string_vi
   auto json = parse_header(*header, report);
   if (!json) return std::nullopt;
   const Json::Object& members = *json->object();
-  if (!check_duplicates(members, *header, report)) return std::nullopt;
+  NameFinder places(*header, 8);
+  if (!check_duplicates(members, places, report)) return std::nullopt;
 
   SafetensorsContents contents;
   contents.data_offset = 8 + header->size();
@@ -202,16 +194,16 @@ std::optional<SafetensorsContents> parse_safetensors(Bytes bytes, std::string_vi
   bool complete = true;
   for (const auto& [name, value] : members) {
     if (name == "__metadata__") {
-      if (!check_annotations(value, *header, report)) return std::nullopt;
+      if (!check_annotations(value, places, report)) return std::nullopt;
       contents.annotations = value;
       continue;
     }
-    auto entry = EntryReader(name, *header, report).read(value);
+    auto entry = EntryReader(name, places, report).read(value);
     if (report.stopped()) return std::nullopt;
     if (entry) entries.push_back(std::move(*entry));
     complete = complete && entry.has_value();
   }
-  if (!safetensors::place_entries(bytes, std::move(entries), complete, report, contents)) return std::nullopt;
+  if (!safetensors::place_entries(bytes, std::move(entries), complete, places, report, contents)) return std::nullopt;
   return contents;
 }
 

@@ -8,9 +8,9 @@ namespace assay::safetensors {
 
 namespace {
 
-bool report_neighbour(const Entry& entry, std::uint64_t expected, Reporter& report) {
+bool report_neighbour(const Entry& entry, std::uint64_t expected, NameFinder& places, Reporter& report) {
   const bool overlaps = entry.begin < expected;
-  return report.error({.rule = overlaps ? "safetensors.overlap" : "safetensors.hole", .code = Code::malformed, .offset = entry.at,
+  return report.error({.rule = overlaps ? "safetensors.overlap" : "safetensors.hole", .code = Code::malformed, .offset = places.find(entry.name),
                        .subject = printable(entry.name),
                        .message = overlaps ? "the tensor begins at data offset " + std::to_string(entry.begin) +
                                                  ", inside its predecessor, which ends at " + std::to_string(expected)
@@ -29,7 +29,8 @@ bool report_truncated(const Entry& cut, std::uint64_t end, std::uint64_t availab
 
 }  // namespace
 
-bool place_entries(Bytes file, std::vector<Entry> entries, bool complete, Reporter& report, SafetensorsContents& contents) {
+bool place_entries(Bytes file, std::vector<Entry> entries, bool complete, NameFinder& places, Reporter& report,
+                   SafetensorsContents& contents) {
   std::stable_sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
     return std::tie(a.begin, a.end) < std::tie(b.begin, b.end);
   });
@@ -38,7 +39,7 @@ bool place_entries(Bytes file, std::vector<Entry> entries, bool complete, Report
   const Entry* cut = nullptr;
   for (const Entry& entry : entries) {
     const bool is_wrong = entry.begin < end || (complete && entry.begin > end);
-    if (is_wrong && !report_neighbour(entry, end, report)) return false;
+    if (is_wrong && !report_neighbour(entry, end, places, report)) return false;
     end = std::max(end, entry.end);
     if (entry.end > available && cut == nullptr) cut = &entry;
   }

@@ -20,58 +20,55 @@ struct ShardIndex {
   std::optional<std::uint64_t> total_size;
 };
 
-// Where a name stands quoted in the index, for messages.
-std::optional<std::uint64_t> find_name(const fs::path& path, std::string_view name) {
-  const auto file = MappedFile::open(path);
-  if (!file) return std::nullopt;
-  const std::string_view text(reinterpret_cast<const char*>(file->bytes().data()), file->bytes().size());
-  const std::size_t at = text.find('"' + std::string(name) + '"');
-  return at == std::string_view::npos ? std::nullopt : std::optional<std::uint64_t>(at);
-}
+// What is said about an index file: its reporter and its text.
+struct AtIndex {
+  Reporter report;
+  NameFinder places;
 
-// About one tensor (or key) of the index that `report` is for.
-bool index_error(std::string_view rule, Code code, std::string_view name, std::string message, Reporter& report) {
-  return report.error({.rule = "index." + std::string(rule), .code = code, .offset = find_name(report.file(), name), .subject = printable(name),
-                       .message = std::move(message), .advice = std::string(kMatchingSet)});
-}
+  // About one tensor or key. Answers whether to go on.
+  bool error(std::string_view rule, Code code, std::string_view name, std::string message, std::string_view advice = kMatchingSet) {
+    return report.error({.rule = "index." + std::string(rule), .code = code, .offset = places.find(name), .subject = printable(name),
+                         .message = std::move(message), .advice = std::string(advice)});
+  }
+  bool warning(std::string_view rule, Code code, std::string_view name, std::string message) {
+    return report.warning({.rule = "index." + std::string(rule), .code = code, .offset = places.find(name), .subject = printable(name),
+                           .message = std::move(message), .advice = std::string(kMatchingSet)});
+  }
+};
 
 // A shard lies beside its index: its name is a plain file name.
 bool is_plain_name(std::string_view name) {
   return !name.empty() && name != "." && name != ".." && name.find_first_of(std::string_view("/\\:\0", 4)) == std::string_view::npos;
 }
 
-bool read_entry(const std::string& tensor, const Json& value, Reporter& report, ShardIndex& index) {
+bool read_entry(const std::string& tensor, const Json& value, AtIndex& at, ShardIndex& index) {
   const std::string* file = value.string();
-  if (file == nullptr) return index_error("json", Code::type, tensor, "its shard is not a string", report);
+  if (file == nullptr) return at.error("json", Code::type, tensor, "its shard is not a string");
   if (!is_plain_name(*file))
-    return report.error({.rule = "index.path", .code = Code::malformed, .offset = find_name(report.file(), tensor), .subject = printable(tensor),
-                         .message = "its shard \"" + printable(*file) + "\" is not a plain file name",
-                         .advice = "an index that points outside its folder is not followed: get the model from a source you trust"});
-  if (!index.file_of.emplace(tensor, *file).second)
-    return index_error("duplicate-entry", Code::duplicate, tensor, "weight_map names this tensor twice", report);
+    return at.error("path", Code::malformed, tensor, "its shard \"" + printable(*file) + "\" is not a plain file name",
+                    "an index that points outside its folder is not followed: get the model from a source you trust");
+  if (!index.file_of.emplace(tensor, *file).second) return at.error("duplicate-entry", Code::duplicate, tensor, "weight_map names this tensor twice");
   index.files.insert(*file);
   return true;
 }
 
-std::optional<ShardIndex> read_index(const fs::path& path, Reporter& report) {
-  const auto json = read_json_file(path, "index.json", report);
-  if (!json) return std::nullopt;
-  const Json* map = json->find("weight_map");
+std::optional<ShardIndex> read_index(const Json& json, AtIndex& at) {
+  const Json* map = json.find("weight_map");
   if (map == nullptr || map->object() == nullptr || map->object()->empty()) {
-    index_error("json", Code::missing, "weight_map", "the index has no weight_map, or an empty one", report);
+    at.error("json", Code::missing, "weight_map", "the index has no weight_map, or an empty one");
     return std::nullopt;
   }
   ShardIndex index;
   for (const auto& [tensor, file] : *map->object())
-    if (!read_entry(tensor, file, report, index)) return std::nullopt;
-  if (const Json* metadata = json->find("metadata"))
+    if (!read_entry(tensor, file, at, index)) return std::nullopt;
+  if (const Json* metadata = json.find("metadata"))
     if (const Json* total = metadata->find("total_size")) index.total_size = total->unsigned_integer();
   if (index.files.empty()) return std::nullopt;  // every entry was wrong, and reported
   return index;
 }
 
 // Names what is not there: listed shards, and numbers missing from a -i-of-N set.
-bool check_files(const fs::path& folder, const ShardIndex& index, Reporter& report) {
+bool check_files(const fs::path& folder, const ShardIndex& index, AtIndex& at) {
   std::string missing;
   std::size_t count = 0;
   for (const std::string& file : index.files) {
@@ -81,7 +78,7 @@ bool check_files(const fs::path& folder, const ShardIndex& index, Reporter& repo
   }
   if (count > 5) missing += " and " + std::to_string(count - 5) + " more";
   if (count > 0) {
-    report.error({.rule = "index.shard-missing", .code = Code::not_found, .subject = missing,
+    at.report.error({.rule = "index.shard-missing", .code = Code::not_found, .subject = missing,
                   .message = std::to_string(count) + " of the " + std::to_string(index.files.size()) + " shards are missing from " + folder.string(),
                   .advice = "download them into the same folder"});
     return false;
@@ -89,8 +86,8 @@ bool check_files(const fs::path& folder, const ShardIndex& index, Reporter& repo
   const auto name = parse_shard_name(*index.files.begin());
   for (std::uint32_t part = 1; name && part <= name->count && name->count <= 10000; ++part)
     if (!index.files.contains(name->part(part)) &&
-        !report.warning({.rule = "index.shard-unlisted", .code = Code::missing, .subject = name->part(part),
-                         .message = "the shards' names say there is such a part, the index lists no tensor of it", .advice = std::string(kMatchingSet)}))
+        !at.warning("shard-unlisted", Code::missing, name->part(part),
+                    "the shards' names say there is such a part, the index lists no tensor of it"))
       return false;
   return true;
 }
@@ -107,52 +104,55 @@ std::string file_name(const ModelFile& model, std::uint32_t file) { return file_
 
 bool check_duplicates(const Places& places, const ModelFile& model, Reporter& report) {
   for (const auto& [tensor, files] : places)
-    if (files.size() > 1 && !index_error("duplicate", Code::duplicate, tensor,
-                                         "the tensor is in " + file_name(model, files[0]) + " and in " + file_name(model, files[1]), report))
+    if (files.size() > 1 &&
+        !report.error({.rule = "index.duplicate", .code = Code::duplicate, .subject = printable(tensor),
+                       .message = "the tensor is in " + file_name(model, files[0]) + " and in " + file_name(model, files[1]),
+                       .advice = std::string(kMatchingSet)}))
       return false;
   return true;
 }
 
-bool check_map(const ShardIndex& index, const Places& places, const ModelFile& model, Reporter& report) {
+bool check_map(const ShardIndex& index, const Places& places, const ModelFile& model, AtIndex& at) {
   for (const auto& [tensor, shard] : index.file_of) {
     const auto found = places.find(tensor);
     const bool is_absent = found == places.end();
     const auto is_here = [&](std::uint32_t file) { return file_name(model, file) == shard; };
     if (!is_absent && std::any_of(found->second.begin(), found->second.end(), is_here)) continue;
-    if (!index_error(is_absent ? "tensor-missing" : "wrong-shard", Code::missing, tensor,
-                     "the index says it is in " + printable(shard) + ", " +
-                         (is_absent ? "but no shard has it" : "but it is in " + file_name(model, found->second.front())), report))
+    const std::string said = "the index says it is in " + printable(shard) + ", but ";
+    if (!at.error(is_absent ? "tensor-missing" : "wrong-shard", is_absent ? Code::missing : Code::mismatch, tensor,
+                  said + (is_absent ? "no shard has it" : "it is in " + file_name(model, found->second.front()))))
       return false;
   }
   for (const auto& [tensor, files] : places)
     if (!index.file_of.contains(tensor) &&
-        !report.warning({.rule = "index.tensor-unlisted", .code = Code::malformed, .subject = printable(tensor),
-                         .message = "the tensor is in " + file_name(model, files.front()) + ", but not in the index",
-                         .advice = std::string(kMatchingSet)}))
+        !at.warning("tensor-unlisted", Code::malformed, tensor, "the tensor is in " + file_name(model, files.front()) + ", but not in the index"))
       return false;
   return true;
 }
 
-bool check_total(const ShardIndex& index, const ModelFile& model, Reporter& report) {
+bool check_total(const ShardIndex& index, const ModelFile& model, AtIndex& at) {
   std::uint64_t total = 0;  // of bytes inside mappings, so it cannot wrap
   for (const TensorView& tensor : model.tensors) total += tensor.data.size();
-  if (report.failed() || !index.total_size || *index.total_size == total) return true;
-  return report.warning({.rule = "index.total-size", .code = Code::mismatch, .subject = "metadata.total_size",
-                         .message = "the index declares " + std::to_string(*index.total_size) + " bytes of tensors, the shards hold " + std::to_string(total),
-                         .advice = std::string(kMatchingSet)});
+  if (at.report.failed() || !index.total_size || *index.total_size == total) return true;
+  return at.warning("total-size", Code::mismatch, "total_size",
+                    "the index declares " + std::to_string(*index.total_size) + " bytes of tensors, the shards hold " + std::to_string(total));
 }
 
 }  // namespace
 
 bool open_shard_index(const fs::path& path, Reporter& report, ModelFile& model) {
   model.kind = FileKind::sharded_safetensors;
-  Reporter at_index(report.sink(), path.string());
-  const auto index = read_index(path, at_index);
-  if (!index || !check_files(model.folder, *index, at_index)) return false;
+  const auto json = read_json_file(path, "index.json", report);
+  if (!json) return false;
+  const auto text = MappedFile::open(path);
+  if (!text) return report_error(text.error(), "file.open", report), false;
+  AtIndex at{Reporter(report.sink(), path.string()), NameFinder({reinterpret_cast<const char*>(text->bytes().data()), text->bytes().size()}, 0)};
+  const auto index = read_index(*json, at);
+  if (!index || !check_files(model.folder, *index, at)) return false;
   for (const std::string& file : index->files)
     if (!add_safetensors(model.folder / file, report, model)) return false;
   const Places places = places_of(model);
-  return check_duplicates(places, model, at_index) && check_map(*index, places, model, at_index) && check_total(*index, model, at_index);
+  return check_duplicates(places, model, at.report) && check_map(*index, places, model, at) && check_total(*index, model, at);
 }
 
 bool open_shard_set(const std::vector<fs::path>& paths, Reporter& report, ModelFile& model) {
