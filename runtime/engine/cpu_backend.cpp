@@ -214,13 +214,13 @@ Inputs CpuBackend::inputs(const float* from, std::uint32_t cols, std::uint32_t f
           sums_.data() + first * chunks * kGroupsPerChunk};
 }
 
-void CpuBackend::quantize(const float* from, std::uint32_t cols, std::uint32_t group) {
+void CpuBackend::quantize(const float* from, std::uint32_t cols) {
   const std::size_t chunks = chunks_of(cols);
   reserve(levels_, tokens_ * chunks * kChunk);
   reserve(scales_, tokens_ * chunks * kGroupsPerChunk);
   reserve(sums_, tokens_ * chunks * kGroupsPerChunk);
   threads_.for_chunks(tokens_, [&](std::size_t token) {
-    kernels_.quantize(from + token * cols, cols, group, levels_.data() + token * chunks * kChunk, scales_.data() + token * chunks * kGroupsPerChunk,
+    kernels_.quantize(from + token * cols, cols, levels_.data() + token * chunks * kChunk, scales_.data() + token * chunks * kGroupsPerChunk,
                       sums_.data() + token * chunks * kGroupsPerChunk);
   });
 }
@@ -230,7 +230,6 @@ PackedInputs CpuBackend::pack(Packing packing, const float* from, std::uint32_t 
   const std::size_t bytes = panel_bytes(packing) * chunks;
   AlignedBuffer<std::byte>& packed = packed_[static_cast<std::size_t>(packing)];
   reserve(packed, bytes * panels);
-  if (packing != Packing::floats) quantize(from, cols, packing == Packing::levels_256 ? 256 : 32);
   const Inputs all = inputs(from, cols, 0, tokens_);
   threads_.for_chunks(panels, [&](std::size_t panel) { kernels_.pack(all, packing, static_cast<std::uint32_t>(panel), packed.data() + panel * bytes); });
   return {packing, tokens_, chunks, packed.data()};
@@ -255,7 +254,7 @@ void CpuBackend::multiply_dequantised(const Work& work, std::uint32_t begin, std
 // Up to kMatvecInputs tokens: every weight row is read once for all of them, in file order.
 void CpuBackend::multiply_few(const std::vector<Work>& works, std::size_t chunks, std::uint32_t cols, const float* from) {
   const bool levels = std::any_of(works.begin(), works.end(), [](const Work& work) { return work.kernel->takes_levels; });
-  if (levels) quantize(from, cols, 32);
+  if (levels) quantize(from, cols);
   threads_.for_chunks(chunks, [&](std::size_t chunk) {
     const Work& work = *std::find_if(works.rbegin(), works.rend(), [&](const Work& w) { return w.first_chunk <= chunk; });
     const std::uint32_t begin = static_cast<std::uint32_t>(chunk - work.first_chunk) * work.chunk_rows;
@@ -266,14 +265,12 @@ void CpuBackend::multiply_few(const std::vector<Work>& works, std::size_t chunks
 }
 
 void CpuBackend::multiply_many(const std::vector<Work>& works, std::size_t chunks, std::uint32_t cols, const float* from) {
-  std::array<PackedInputs, 4> packed;
-  bool levels = false;
+  if (std::any_of(works.begin(), works.end(), [](const Work& work) { return work.kernel->takes_levels; })) quantize(from, cols);
+  std::array<PackedInputs, 3> packed;
   for (const Work& work : works) {
     PackedInputs& form = packed[static_cast<std::size_t>(work.kernel->packing)];
     if (work.kernel->matmul != nullptr && form.packing == Packing::none) form = pack(work.kernel->packing, from, cols);
-    if (work.kernel->matmul == nullptr && work.kernel->takes_levels) levels = true;
   }
-  if (levels) quantize(from, cols, 32);  // after packing: mat-vec kernels read what is left in the buffers
   for (AlignedBuffer<float>& scratch : scratch_) reserve(scratch, matmul_scratch_floats(tokens_));
   threads_.for_chunks_by_worker(chunks, [&](std::size_t chunk, std::size_t worker) {
     const Work& work = *std::find_if(works.rbegin(), works.rend(), [&](const Work& w) { return w.first_chunk <= chunk; });

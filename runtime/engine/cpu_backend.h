@@ -60,7 +60,7 @@ class CpuBackend {
   void multiply_few(const std::vector<Work>& works, std::size_t chunks, std::uint32_t cols, const float* from);
   void multiply_many(const std::vector<Work>& works, std::size_t chunks, std::uint32_t cols, const float* from);
   void multiply_dequantised(const Work& work, std::uint32_t begin, std::uint32_t end, const float* from);
-  void quantize(const float* from, std::uint32_t cols, std::uint32_t group);
+  void quantize(const float* from, std::uint32_t cols);
   PackedInputs pack(Packing packing, const float* from, std::uint32_t cols);
   Inputs inputs(const float* from, std::uint32_t cols, std::uint32_t first, std::uint32_t count) const;
   const float* norm_weight(const TensorView& weight);
@@ -77,7 +77,7 @@ class CpuBackend {
   std::vector<std::pair<const TensorView*, std::vector<float>>> norms_;  // norm weights as floats
   AlignedBuffer<std::int8_t> levels_;                   // inputs of a projection, see Inputs
   AlignedBuffer<float> scales_, sums_;
-  std::array<AlignedBuffer<std::byte>, 4> packed_;      // by Packing
+  std::array<AlignedBuffer<std::byte>, 3> packed_;      // by Packing
   std::vector<AlignedBuffer<float>> scratch_;           // by worker
   std::vector<Work> works_;
 };

@@ -6,7 +6,7 @@ void fill_levels(Kernels& kernels) {
   row.matvec = matvec_levels<F>;
   row.takes_levels = true;
   row.dequantize = dequantize_levels<F>;
-  ASSAY_FILL_MATMUL(LevelTraits<F>, kPackingOf<F>)
+  ASSAY_FILL_MATMUL(LevelTraits<F>, Packing::levels)
 }
 template <class... F>
 void fill_all_levels(Kernels& kernels, FormatList<F...>) {

@@ -73,10 +73,10 @@ inline void dot_broadcast(__m512i& sum, __m512i weights, const std::int32_t& inp
 }
 
 // One tile times C inputs of one panel chunk, added to sums[input][row]. Group: values per weight scale (16 or 32).
-template <int Group, bool Offset, bool Per32, int C>
+template <int Group, bool Offset, int C>
 inline void multiply_levels(const LevelTile& tile, const LevelPanel& panel, int bias, float* sums) {
   Vec chunk_sum[C];
-  for (int c = 0; c < C; ++c) chunk_sum[c] = Per32 ? load(sums + 16 * c) : zero();
+  for (int c = 0; c < C; ++c) chunk_sum[c] = load(sums + 16 * c);
   for (int g = 0; g < static_cast<int>(kChunk) / Group; ++g) {
     const int first16 = g * Group / 16;
     __m512i dot[C];
@@ -98,11 +98,7 @@ inline void multiply_levels(const LevelTile& tile, const LevelPanel& panel, int 
     }
     const Vec scale = load(tile.scales[first16]);
     for (int c = 0; c < C; ++c) {
-      const Vec product = _mm512_cvtepi32_ps(dot[c]);
-      if constexpr (Per32)
-        chunk_sum[c] = fma(mul(product, scale), splat(panel.scales[first16 / 2][c]), chunk_sum[c]);
-      else
-        chunk_sum[c] = fma(product, scale, chunk_sum[c]);
+      chunk_sum[c] = fma(mul(_mm512_cvtepi32_ps(dot[c]), scale), splat(panel.scales[first16 / 2][c]), chunk_sum[c]);
     }
     if constexpr (Offset) {
       const Vec offset = load(tile.offsets[first16]);
@@ -113,12 +109,7 @@ inline void multiply_levels(const LevelTile& tile, const LevelPanel& panel, int 
       }
     }
   }
-  for (int c = 0; c < C; ++c) {
-    if constexpr (Per32)
-      store(sums + 16 * c, chunk_sum[c]);
-    else
-      store(sums + 16 * c, fma(chunk_sum[c], splat(panel.scales[0][c]), load(sums + 16 * c)));
-  }
+  for (int c = 0; c < C; ++c) store(sums + 16 * c, chunk_sum[c]);
 }
 
 template <int C>
@@ -191,11 +182,6 @@ template <class F>
 inline constexpr int kGroupOf = 32;  // MLX groups are 32, 64 or 128
 template <BlockFormat F>
 inline constexpr int kGroupOf<F> = F::kGroup < 32 ? 16 : 32;
-// Blocks of 256 take one activation scale per 256 values; small blocks keep one per 32, as their published kernels do.
-template <class F>
-inline constexpr Packing kPackingOf = Packing::levels_256;
-template <BlockFormat F>
-inline constexpr Packing kPackingOf<F> = F::kBlock == 256 ? Packing::levels_256 : Packing::levels_32;
 
 template <class F>
 struct LevelTraits {
@@ -206,7 +192,7 @@ struct LevelTraits {
   }
   template <int C>
   static void multiply(const Tile& tile, const Panel& panel, float* sums) {
-    multiply_levels<kGroupOf<F>, kOffsetOf<F>, kPackingOf<F> == Packing::levels_32, C>(tile, panel, kBiasOf<F>, sums);
+    multiply_levels<kGroupOf<F>, kOffsetOf<F>, C>(tile, panel, kBiasOf<F>, sums);
   }
 };
 

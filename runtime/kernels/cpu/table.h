@@ -35,8 +35,8 @@ struct WeightRows {
 };
 WeightRows weight_rows(const TensorView& tensor);
 
-// 1 to kMatvecInputs input vectors, both as floats and as 8-bit levels: value ~ scale * level, one scale per 16 values (equal
-// over a longer group where the quantiser used one); `sums` holds scale * (sum of the 16 levels).
+// 1 to kMatvecInputs input vectors, both as floats and as 8-bit levels: value ~ scale * level, one scale per 32 values, held
+// once per 16; `sums` holds scale * (sum of the 16 levels).
 struct Inputs {
   std::uint32_t count = 0;
   std::uint32_t cols = 0;
@@ -56,16 +56,15 @@ struct Outputs {
 // How inputs lie packed for a mat-mul: panels of kPanel inputs, each a run of chunks.
 enum class Packing : std::uint8_t {
   none,
-  levels_256,  // LevelPanel; activation scale per 256 values
-  levels_32,   // LevelPanel; activation scale per 32 values
-  floats,      // FloatPanel
+  levels,  // LevelPanel
+  floats,  // FloatPanel
 };
 // One chunk of one panel, inputs innermost.
 struct LevelPanel {
   std::int32_t levels[kChunk / 4][kPanel];       // four 8-bit levels each
   float scales[kChunk / 32][kPanel];
   std::int32_t sums[kGroupsPerChunk][kPanel];    // of the levels of 16 values
-  float offset_sums[kGroupsPerChunk][kPanel];    // of the values: levels_32 times the scale, levels_256 not
+  float offset_sums[kGroupsPerChunk][kPanel];    // sums times the scale
 };
 struct FloatPanel {
   float values[kChunk][kPanel];
@@ -120,8 +119,8 @@ struct Kernels {
   IsaSet needs = 0;
   std::array<FormatKernels, static_cast<std::size_t>(FormatId::kCount)> formats{};
 
-  // Quantises one vector of `cols` floats to levels, scales and sums as in Inputs; `group` is 32 or 256 values per scale.
-  void (*quantize)(const float* values, std::uint32_t cols, std::uint32_t group, std::int8_t* levels, float* scales, float* sums) = nullptr;
+  // Quantises one vector of `cols` floats to levels, scales and sums as in Inputs.
+  void (*quantize)(const float* values, std::uint32_t cols, std::int8_t* levels, float* scales, float* sums) = nullptr;
   // Packs panel `panel` of `inputs` (any count) into `out` (its chunks one after another).
   void (*pack)(const Inputs& inputs, Packing packing, std::uint32_t panel, std::byte* out) = nullptr;
   // out = values / rms(values) * weight

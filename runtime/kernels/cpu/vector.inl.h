@@ -21,14 +21,16 @@ inline float top_magnitude(const float* values, std::uint32_t count) {
   return reduce_max(top);
 }
 
-void quantize(const float* values, std::uint32_t cols, std::uint32_t group, std::int8_t* levels, float* scales, float* sums) {
+constexpr std::uint32_t kInputGroup = 32;  // values that share a scale
+
+void quantize(const float* values, std::uint32_t cols, std::int8_t* levels, float* scales, float* sums) {
   const std::uint32_t padded = chunks_of(cols) * kChunk;
-  for (std::uint32_t first = 0; first < padded; first += group) {
-    const std::uint32_t present = first < cols ? std::min(group, cols - first) : 0;
+  for (std::uint32_t first = 0; first < padded; first += kInputGroup) {
+    const std::uint32_t present = first < cols ? std::min(kInputGroup, cols - first) : 0;
     const float top = present > 0 ? top_magnitude(values + first, present) : 0.0f;
     const float scale = top / 127.0f;
     const Vec inverse = splat(top > 0 ? 127.0f / top : 0.0f);
-    for (std::uint32_t at = first; at < first + group; at += 16) {
+    for (std::uint32_t at = first; at < first + kInputGroup; at += 16) {
       const std::uint32_t left = at < cols ? cols - at : 0;
       const Vec x = left >= 16 ? load(values + at) : load_part(values + (left ? at : 0), left);
       store_rounded(levels + at, mul(x, inverse));
@@ -40,7 +42,7 @@ void quantize(const float* values, std::uint32_t cols, std::uint32_t group, std:
   }
 }
 
-void pack_levels(const Inputs& inputs, bool per_32, std::uint32_t panel, std::byte* out) {
+void pack_levels(const Inputs& inputs, std::uint32_t panel, std::byte* out) {
   const std::uint32_t chunks = chunks_of(inputs.cols);
   for (std::uint32_t chunk = 0; chunk < chunks; ++chunk) {
     LevelPanel& to = reinterpret_cast<LevelPanel*>(out)[chunk];
@@ -61,7 +63,7 @@ void pack_levels(const Inputs& inputs, bool per_32, std::uint32_t panel, std::by
         int sum = 0;
         for (std::uint32_t j = 0; j < 16; ++j) sum += levels[16 * i + j];
         to.sums[i][column] = sum;
-        to.offset_sums[i][column] = static_cast<float>(sum) * (per_32 ? scales[i] : 1.0f);
+        to.offset_sums[i][column] = static_cast<float>(sum) * scales[i];
       }
     }
   }
@@ -84,7 +86,7 @@ void pack(const Inputs& inputs, Packing packing, std::uint32_t panel, std::byte*
   if (packing == Packing::floats)
     pack_floats(inputs, panel, out);
   else
-    pack_levels(inputs, packing == Packing::levels_32, panel, out);
+    pack_levels(inputs, panel, out);
 }
 
 // RMS norm (Zhang & Sennrich 2019).
