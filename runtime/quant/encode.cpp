@@ -89,7 +89,7 @@ bool has_encoder(FormatId format) {
     case FormatId::IQ4_NL: case FormatId::IQ4_XS: case FormatId::MXFP4:
       return true;
     default:
-      return has_side_encoder(format);
+      return has_side_scales(format);
   }
 }
 
@@ -117,7 +117,7 @@ Result<> encode_row(FormatId format, std::span<const float> in, std::span<std::b
     case FormatId::MXFP4: return encode_blocks<MXFP4>(in, out.data(), importance);
     default:
       return Error{Code::unsupported, std::string(name_of(format)),
-                   has_side_encoder(format) ? "its scales lie in tensors of their own; only safetensors files hold it"
+                   has_side_scales(format) ? "its scales lie in tensors of their own; only safetensors files hold it"
                                             : "Assay decodes this format but does not write it"};
   }
 }

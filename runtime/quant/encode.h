@@ -12,6 +12,9 @@ namespace assay {
 // Whether encode_row() can write `format`.
 bool has_encoder(FormatId format);
 
+// Whether encode_matrix() writes it: its scales lie in tensors of their own.
+bool has_side_scales(FormatId format);
+
 // Encodes one row of a self-contained format (element and block formats). `in.size()` is a multiple of the block;
 // `out.size()` is exactly the row's bytes. `importance` (per column, may be empty) weighs the squared error.
 // Errors: range (NaN or infinity, its column named; values beyond what the format's F16 scale can reach), unsupported.

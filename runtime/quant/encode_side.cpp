@@ -249,7 +249,7 @@ Result<SideEncoded> encode_four_bit(const SideEncodeOptions& options, std::span<
 
 }  // namespace
 
-bool encode::has_side_encoder(FormatId format) {
+bool has_side_scales(FormatId format) {
   switch (format) {
     case FormatId::MLX_Q2: case FormatId::MLX_Q3: case FormatId::MLX_Q4: case FormatId::MLX_Q5: case FormatId::MLX_Q6:
     case FormatId::MLX_Q8: case FormatId::F8_E4M3: case FormatId::F8_E5M2: case FormatId::NF4: case FormatId::FP4:

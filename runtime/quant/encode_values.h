@@ -16,7 +16,4 @@ Error not_finite(float value, std::uint64_t column);
 // `limit` says what the format can hold.
 Error too_large(FormatId format, std::uint64_t first_column, std::string_view limit);
 
-// Formats that encode_matrix() writes.
-bool has_side_encoder(FormatId format);
-
 }  // namespace assay::encode

@@ -1,0 +1,105 @@
+// The conversion itself: plan, declare everything to the writer, then stream.
+#include "runtime/model/convert.h"
+
+#include <fmt/format.h>
+
+#include "runtime/formats/gguf_writer.h"
+#include "runtime/formats/safetensors_writer.h"
+#include "runtime/model/convert/gguf_keys.h"
+#include "runtime/model/convert/hf_files.h"
+#include "runtime/model/convert/plan.h"
+#include "runtime/model/convert/stream.h"
+
+namespace assay {
+namespace {
+
+using namespace convert;
+
+std::uint64_t total_values(const Plan& plan) {
+  std::uint64_t total = 0;
+  for (const Step& step : plan.steps) {
+    std::uint64_t count = 1;
+    for (const std::uint64_t extent : step.shape) count *= extent;
+    total += count;
+  }
+  return total;
+}
+
+Result<ConvertReport> write_gguf(const ModelFile& in, const std::filesystem::path& out, const ConvertOptions& options, ProgressFn progress) {
+  ASSAY_TRY(const Plan plan, plan_gguf(in, options));
+  ConvertReport report;
+  report.notes = plan.notes;
+  GgufWriter writer;
+  if (in.kind == FileKind::gguf) {
+    copy_gguf_keys(in, options, writer);
+  } else {
+    ASSAY_TRY(const Config config, read_config(in));
+    ASSAY_TRY_VOID(set_model_keys(in, config, options, writer));
+    ASSAY_TRY_VOID(set_tokenizer_keys(in, config, writer, report.notes));
+  }
+  for (const Step& step : plan.steps) ASSAY_TRY_VOID(writer.add_tensor(step.name, step.format, step.shape));
+  ASSAY_TRY_VOID(writer.begin(out));
+  Streamer streamer(options, progress, total_values(plan));
+  for (const Step& step : plan.steps) {
+    ASSAY_TRY([[maybe_unused]] const SideBytes side, streamer.stream(step, [&](Bytes bytes) { return writer.write(bytes); }, report));
+  }
+  ASSAY_TRY_VOID(writer.finish());
+  return report;
+}
+
+std::uint64_t mlx_words(FormatId format, std::uint64_t cols) { return cols / 32 * dtype_of(format).block_bytes / 4; }
+
+bool is_mlx(FormatId format) { return name_of(format).starts_with("MLX_"); }
+
+// "model.layers.0.mlp.up_proj" of "model.layers.0.mlp.up_proj.weight"
+std::string module_of(std::string_view weight) { return std::string(weight.substr(0, weight.size() - std::string_view(".weight").size())); }
+
+// The tensors one step becomes, in the order they are written.
+Result<> declare(SafetensorsWriter& writer, const Step& step, const ConvertOptions& options) {
+  if (!has_side_scales(step.format)) return writer.add_tensor(step.name, step.format, step.shape);
+  const SideChoice side = side_choice(step.format, options);
+  const std::uint64_t rows = step.shape.front(), cols = step.shape.back();
+  if (is_mlx(step.format)) {
+    ASSAY_TRY_VOID(writer.add_tensor(step.name, FormatId::U32, {rows, mlx_words(step.format, cols)}));
+    ASSAY_TRY_VOID(writer.add_tensor(module_of(step.name) + ".scales", side.scale_format, {rows, cols / side.group}));
+    return writer.add_tensor(module_of(step.name) + ".biases", side.scale_format, {rows, cols / side.group});
+  }
+  ASSAY_TRY_VOID(writer.add_tensor(step.name, step.format, step.shape));
+  const auto blocks = [](std::uint64_t count, std::uint64_t size) { return (count + size - 1) / size; };
+  return writer.add_tensor(step.name + "_scale_inv", side.scale_format, {blocks(rows, side.group_rows), blocks(cols, side.group)});
+}
+
+Result<ConvertReport> write_folder(const ModelFile& in, const std::filesystem::path& out, const ConvertOptions& options, ProgressFn progress) {
+  ASSAY_TRY(const Config config, read_config(in));
+  ASSAY_TRY(const Plan plan, plan_folder(in, config, options));
+  ASSAY_TRY(const Json document, make_config_json(in, config, options, plan));
+  ConvertReport report;
+  report.notes = plan.notes;
+  std::error_code failure;
+  std::filesystem::create_directories(out, failure);
+  if (failure) return Error{Code::io, "", "cannot make the folder: " + failure.message(), out.string()};
+
+  SafetensorsWriter writer;
+  writer.set_metadata("format", options.kind == ConvertKind::mlx ? "mlx" : "pt");
+  for (const Step& step : plan.steps) ASSAY_TRY_VOID(declare(writer, step, options));
+  ASSAY_TRY_VOID(writer.begin(out / "model.safetensors"));
+  Streamer streamer(options, progress, total_values(plan));
+  for (const Step& step : plan.steps) {
+    ASSAY_TRY(const SideBytes side, streamer.stream(step, [&](Bytes bytes) { return writer.write(bytes); }, report));
+    if (!side.scales.empty()) ASSAY_TRY_VOID(writer.write(side.scales));
+    if (!side.biases.empty()) ASSAY_TRY_VOID(writer.write(side.biases));
+  }
+  // The small files go first, so that a folder with weights is whole.
+  ASSAY_TRY_VOID(write_text_file(out / "config.json", to_text(document, 2) + "\n"));
+  ASSAY_TRY_VOID(write_tokenizer_files(in, out, report.notes));
+  ASSAY_TRY_VOID(writer.finish());
+  return report;
+}
+
+}  // namespace
+
+Result<ConvertReport> convert_model(const ModelFile& in, const std::filesystem::path& out, const ConvertOptions& options, ProgressFn progress) {
+  return options.kind == ConvertKind::gguf ? write_gguf(in, out, options, progress) : write_folder(in, out, options, progress);
+}
+
+}  // namespace assay
