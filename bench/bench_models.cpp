@@ -120,7 +120,13 @@ void run_case(benchmark::State& state, ModelSuite& suite, const Case& which) {
       break;
     }
   }
-  if (!state.error_occurred()) set_counters(state, which, suite.end(which));
+  if (state.error_occurred()) return;
+  suite.sample_more(which);
+  set_counters(state, which, suite.end(which));
+}
+
+std::vector<TableColumn> columns() {
+  return {{"tok/s"}, {"ms/tok"}, {"B/tok", ColumnStyle::bytes}, {"GB/s"}, {"%limit"}, {"peakRSS", ColumnStyle::bytes}, {"planned", ColumnStyle::bytes}};
 }
 
 int measure(const Options& options, const std::vector<std::string>& library_arguments) {
@@ -145,7 +151,8 @@ int measure(const Options& options, const std::vector<std::string>& library_argu
     const ModelRun run = suite.finish(done.name, done.repetitions, done.error);
     if (records.is_open()) records << to_text(to_json(run)) << "\n" << std::flush;
   };
-  const auto matched = run_benchmarks({.program = "bench_models", .library_arguments = library_arguments, .context = {}}, finished);
+  const HarnessOptions harness{.program = "bench_models", .library_arguments = library_arguments, .columns = columns(), .context = {}};
+  const auto matched = run_benchmarks(harness, finished);
   if (!matched) {
     print_error(matched.error().message());
     return matched.error().code == Code::usage ? kExitUsage : kExitCouldNot;

@@ -28,7 +28,6 @@ struct LibraryFlags {
   Form format = Form::console;
   Form out_format = Form::json;
   std::string out;
-  bool is_tabular = true;
   std::optional<bool> colour;
 };
 
@@ -44,7 +43,6 @@ LibraryFlags read_flags(const std::vector<std::string>& arguments) {
     if (name == "benchmark_format") flags.format = form(value);
     if (name == "benchmark_out_format") flags.out_format = form(value);
     if (name == "benchmark_out") flags.out = value;
-    if (name == "benchmark_counters_tabular") flags.is_tabular = is_true(value);
     if (name == "benchmark_color" && value != "auto") flags.colour = is_true(value);
   };
   constexpr std::pair<const char*, std::string_view> kVariables[] = {{"BENCHMARK_FORMAT", "benchmark_format"},
@@ -124,19 +122,64 @@ Json json_context(const Facts& facts) {
   return out;
 }
 
-class Console final : public benchmark::ConsoleReporter {
+TableRow make_row(const BenchmarkReporter::Run& run) {
+  TableRow row;
+  row.name = run.benchmark_name();
+  if (run.error_occurred) row.error = run.error_message.empty() ? "failed" : run.error_message;
+  row.iterations = run.iterations;
+  row.label = run.report_label;
+  for (const auto& [name, counter] : run.counters) row.counters[name] = counter.value;
+  if (run.run_type == BenchmarkReporter::Run::RT_Aggregate && run.aggregate_unit == benchmark::kPercentage) {
+    row.time_unit = "%";
+    row.real_time = run.real_accumulated_time;
+    row.cpu_time = run.cpu_accumulated_time;
+  } else {
+    row.time_unit = benchmark::GetTimeUnitString(run.time_unit);
+    row.real_time = run.GetAdjustedRealTime();
+    row.cpu_time = run.GetAdjustedCPUTime();
+  }
+  return row;
+}
+
+class Table final : public BenchmarkReporter {
  public:
-  Console(OutputOptions options, const Facts& facts) : ConsoleReporter(options), facts_(facts) {}
+  Table(std::vector<TableColumn> columns, bool with_colour, const Facts& facts)
+      : layout_{.columns = std::move(columns)}, with_colour_(with_colour), facts_(facts) {}
   bool ReportContext(const BenchmarkReporter::Context& library) override {
-    name_field_width_ = library.name_field_width;
-    printed_header_ = false;
-    prev_counters_.clear();
+    layout_.name_width = library.name_field_width;
     print_context(GetErrorStream(), facts_);
+    const std::string header = table_header(layout_);
+    GetOutputStream() << header << "\n" << std::string(header.size(), '-') << "\n" << std::flush;
     return true;
+  }
+  void ReportRuns(const std::vector<Run>& runs) override {
+    for (const Run& run : runs) {
+      if (run.error_occurred && &run != &runs.front()) continue;  // every repetition says the same
+      const std::string line = table_line(layout_, make_row(run));
+      const bool is_red = with_colour_ && run.error_occurred;
+      GetOutputStream() << (is_red ? "\x1b[31m" : "") << line << (is_red ? "\x1b[0m" : "") << "\n" << std::flush;
+    }
   }
 
  private:
+  TableLayout layout_;
+  bool with_colour_;
   const Facts& facts_;
+};
+
+class Csv final : public BenchmarkReporter {
+ public:
+  explicit Csv(std::vector<TableColumn> columns) : layout_{.columns = std::move(columns)} {}
+  bool ReportContext(const BenchmarkReporter::Context&) override {
+    GetOutputStream() << csv_header(layout_) << "\n";
+    return true;
+  }
+  void ReportRuns(const std::vector<Run>& runs) override {
+    for (const Run& run : runs) GetOutputStream() << csv_line(layout_, make_row(run)) << "\n" << std::flush;
+  }
+
+ private:
+  TableLayout layout_;
 };
 
 class JsonFile final : public benchmark::JSONReporter {
@@ -151,21 +194,14 @@ class JsonFile final : public benchmark::JSONReporter {
   const Facts& facts_;
 };
 
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
-class Csv final : public benchmark::CSVReporter {
- public:
-  bool ReportContext(const BenchmarkReporter::Context&) override { return true; }
-};
-
-std::unique_ptr<BenchmarkReporter> make_reporter(Form form, const LibraryFlags& flags, bool is_file, const Facts& facts) {
-  if (form == Form::json) return std::make_unique<JsonFile>(facts);
-  if (form == Form::csv) return std::make_unique<Csv>();
-  int options = flags.is_tabular ? benchmark::ConsoleReporter::OO_Tabular : benchmark::ConsoleReporter::OO_None;
-  if (!is_file && wants_colour(flags)) options |= benchmark::ConsoleReporter::OO_Color;
-  return std::make_unique<Console>(static_cast<benchmark::ConsoleReporter::OutputOptions>(options), facts);
+std::unique_ptr<BenchmarkReporter> make_reporter(Form form, bool with_colour, const std::vector<TableColumn>& columns, const Facts& facts) {
+  switch (form) {
+    case Form::json: return std::make_unique<JsonFile>(facts);
+    case Form::csv: return std::make_unique<Csv>(columns);
+    case Form::console: break;
+  }
+  return std::make_unique<Table>(columns, with_colour, facts);
 }
-#pragma GCC diagnostic pop
 
 // Passes everything on to the reporter that shows it, and tells the caller what finished.
 class Collector final : public BenchmarkReporter {
@@ -219,7 +255,7 @@ std::string_view library_help() {
   --benchmark_out_format=json|console|csv
   --benchmark_format=console|json|csv what goes to stdout
   --benchmark_report_aggregates_only, --benchmark_display_aggregates_only,
-  --benchmark_enable_random_interleaving, --benchmark_counters_tabular=true|false,
+  --benchmark_enable_random_interleaving,
   --benchmark_time_unit=ns|us|ms|s, --benchmark_color=auto|true|false, --benchmark_context=KEY=VALUE, --v=N)";
 }
 
@@ -241,11 +277,11 @@ Result<std::size_t> run_benchmarks(const HarnessOptions& options, const std::fun
   facts.program = options.program;
   facts.more = options.context;
   if (const auto* given = benchmark::internal::GetGlobalContext()) facts.more.insert(given->begin(), given->end());
-  Collector display(make_reporter(flags.format, flags, false, facts), finished);
+  Collector display(make_reporter(flags.format, wants_colour(flags), options.columns, facts), finished);
   std::ostringstream complaints;  // about the filter; the reporters that are shown have streams of their own
   display.SetErrorStream(&complaints);
   std::unique_ptr<BenchmarkReporter> file;
-  if (!flags.out.empty()) file = make_reporter(flags.out_format, flags, true, facts);
+  if (!flags.out.empty()) file = make_reporter(flags.out_format, false, options.columns, facts);
   const std::size_t matched = benchmark::RunSpecifiedBenchmarks(&display, file.get());
   benchmark::Shutdown();
   if (matched > 0) return matched;

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "bench/table.h"
 #include "runtime/core/error.h"
 
 namespace assay {
@@ -34,6 +35,7 @@ struct FinishedBenchmark {
 struct HarnessOptions {
   std::string_view program;
   std::vector<std::string> library_arguments;
+  std::vector<TableColumn> columns;  // counters that have a column of their own in the table and the CSV form
   // Shown above the table and written into the "context" of the JSON form, beside the facts of host and build.
   std::map<std::string, std::string> context;
 };

@@ -50,6 +50,8 @@ class ModelSuite {
   Result<> begin(const Case& which);
   // One iteration; its time becomes a sample.
   Result<> iterate(const Case& which);
+  // Long iterations leave a call with one or two samples: takes up to three, for at most 20 seconds more.
+  void sample_more(const Case& which);
   // After a `load` iteration, outside the timing.
   void unload();
   // Closes the samples of this call and fills in everything that follows from them.
