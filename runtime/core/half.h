@@ -17,15 +17,17 @@ constexpr float to_float(BFloat16 value) {
   return std::bit_cast<float>(static_cast<std::uint32_t>(value.bits) << 16);
 }
 
+// Without branches, so that loops over it vectorise.
 constexpr float to_float(Half value) {
+  constexpr std::uint32_t kRebias = 112u << 23;  // 127 - 15
   const std::uint32_t sign = static_cast<std::uint32_t>(value.bits & 0x8000u) << 16;
-  const std::uint32_t exponent = (value.bits >> 10) & 0x1fu;
-  std::uint32_t mantissa = value.bits & 0x3ffu;
-  if (exponent == 31) return std::bit_cast<float>(sign | 0x7f800000u | (mantissa << 13));
-  if (exponent != 0) return std::bit_cast<float>(sign | ((exponent + 112) << 23) | (mantissa << 13));
-  // Subnormal: mantissa * 2^-24 is exact in float.
-  const float magnitude = static_cast<float>(mantissa) * 0x1p-24f;
-  return std::bit_cast<float>(sign | std::bit_cast<std::uint32_t>(magnitude));
+  const std::uint32_t shifted = static_cast<std::uint32_t>(value.bits & 0x7fffu) << 13;
+  const std::uint32_t exponent = shifted & 0x0f800000u;
+  // Infinity and NaN rebias twice. Subnormals: the float adder normalises mantissa * 2^-24.
+  const std::uint32_t usual = shifted + kRebias + static_cast<std::uint32_t>(exponent == 0x0f800000u) * kRebias;
+  const float small = std::bit_cast<float>(shifted + kRebias + (1u << 23)) - std::bit_cast<float>(kRebias + (1u << 23));
+  const std::uint32_t is_small = 0u - static_cast<std::uint32_t>(exponent == 0);
+  return std::bit_cast<float>(sign | (std::bit_cast<std::uint32_t>(small) & is_small) | (usual & ~is_small));
 }
 
 constexpr BFloat16 to_bfloat16(float value) {

@@ -1,0 +1,176 @@
+// Every product kernel of every instruction set against the formats' own scalar definition in double precision.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+
+#include "runtime/core/aligned.h"
+#include "tests/kernels/support.h"
+
+namespace assay::test {
+namespace {
+
+struct Shape {
+  std::uint32_t rows, cols, inputs;
+};
+
+class Products : public ::testing::TestWithParam<std::tuple<const Kernels*, FormatId>> {
+ protected:
+  const Kernels& kernels() const { return *std::get<0>(GetParam()); }
+  FormatId format() const { return std::get<1>(GetParam()); }
+  const FormatKernels& kernel() const { return kernels().formats[static_cast<std::size_t>(format())]; }
+  std::uint32_t block() const { return dtype_of(format()).block_values; }
+
+  // |error| of a sum of n products rounded to float is below a few n * 2^-24 * sum |w x|; integer sums are exact, so a small
+  // multiple of 2^-24 over the chunks is generous enough and still catches any wrong bit.
+  static constexpr double kRelative = 1e-5;
+
+  void expect_products(const Matrix& matrix, const RandomInputs& inputs, const std::vector<float>& out, const std::vector<float>& start) {
+    const std::uint32_t rows = static_cast<std::uint32_t>(matrix.view.rows()), cols = inputs.inputs.cols;
+    std::vector<float> weights(cols);
+    for (std::uint32_t row = 0; row < rows; ++row) {
+      dequantize_row(matrix.view, row, weights);
+      for (std::uint32_t n = 0; n < inputs.inputs.count; ++n) {
+        double sum = start.empty() ? 0.0 : start[n * rows + row], magnitude = std::abs(sum);
+        for (std::uint32_t i = 0; i < cols; ++i) {
+          const double product = weights[i] * inputs.given(kernel().takes_levels, n, i);
+          sum += product;
+          magnitude += std::abs(product);
+        }
+        ASSERT_NEAR(out[n * rows + row], sum, kRelative * magnitude + 1e-30) << "row " << row << " input " << n << " of " << rows << " x " << cols;
+      }
+    }
+  }
+
+  void run_matvec(const Shape& shape, std::size_t shift, bool add) {
+    const Matrix matrix = random_matrix(format(), shape.rows, shape.cols, 1, shift);
+    const RandomInputs inputs(kernels(), shape.inputs, shape.cols, 2);
+    const std::vector<float> start(std::size_t{shape.inputs} * shape.rows, add ? 0.25f : 0.0f);
+    std::vector<float> out = start;
+    // In two pieces, as threads do.
+    const std::uint32_t middle = shape.rows / 2;
+    kernel().matvec(weight_rows(matrix.view), inputs.inputs, 0, middle, {out.data(), shape.rows, add});
+    kernel().matvec(weight_rows(matrix.view), inputs.inputs, middle, shape.rows, {out.data(), shape.rows, add});
+    expect_products(matrix, inputs, out, add ? start : std::vector<float>());
+  }
+
+  void run_matmul(const Shape& shape, bool add) {
+    const Matrix matrix = random_matrix(format(), shape.rows, shape.cols, 3);
+    const RandomInputs inputs(kernels(), shape.inputs, shape.cols, 4);
+    const std::uint32_t chunks = chunks_of(shape.cols), panels = panels_of(shape.inputs);
+    AlignedBuffer<std::byte> packed(panel_bytes(kernel().packing) * chunks * panels);
+    for (std::uint32_t panel = 0; panel < panels; ++panel)
+      kernels().pack(inputs.inputs, kernel().packing, panel, packed.data() + panel * chunks * panel_bytes(kernel().packing));
+    AlignedBuffer<float> scratch(matmul_scratch_floats(shape.inputs));
+    const std::vector<float> start(std::size_t{shape.inputs} * shape.rows, add ? 0.25f : 0.0f);
+    std::vector<float> out = start;
+    const PackedInputs all{kernel().packing, shape.inputs, chunks, packed.data()};
+    for (std::uint32_t row = 0; row < shape.rows; row += kMatmulRows)
+      kernel().matmul(weight_rows(matrix.view), all, row, std::min(shape.rows, row + kMatmulRows), scratch.data(), {out.data(), shape.rows, add});
+    expect_products(matrix, inputs, out, add ? start : std::vector<float>());
+  }
+
+  // Whole chunks, one block, ragged ends.
+  std::vector<std::uint32_t> column_counts() const {
+    if (block() == 256) return {256, 1024};
+    if (block() == 1) return {1, 16, 23, 64, 288};
+    return {block(), 256, 256 + block(), 576 / block() * block()};
+  }
+};
+
+class UnalignedProducts : public Products {};
+class MatmulProducts : public Products {};
+
+TEST_P(Products, MatvecEqualsTheScalarTruth) {
+  for (const std::uint32_t cols : column_counts())
+    for (const std::uint32_t inputs : {1u, 2u, 3u, 4u}) run_matvec({7, cols, inputs}, 0, inputs % 2 == 0);
+  run_matvec({1, column_counts().back(), 1}, 0, false);
+}
+
+// GGUF aligns its tensors; safetensors promise nothing.
+TEST_P(UnalignedProducts, MatvecReadsOddAddresses) {
+  run_matvec({5, column_counts().back(), 2}, 1, false);
+  run_matvec({5, column_counts().back(), 1}, 3, false);
+}
+
+TEST_P(MatmulProducts, MatmulEqualsTheScalarTruth) {
+  for (const std::uint32_t cols : column_counts()) run_matmul({33, cols, 13}, true);
+  for (const std::uint32_t inputs : {1u, 4u, 5u, 8u, 12u, 25u}) run_matmul({16, column_counts().back(), inputs}, false);
+  run_matmul({1, column_counts().back(), 9}, false);
+  run_matmul({130, column_counts().front(), 6}, false);
+}
+
+TEST_P(Products, DequantizeEqualsTheScalarTruthBitForBit) {
+  for (const std::uint32_t cols : column_counts()) {
+    const Matrix matrix = random_matrix(format(), 3, cols, 5);
+    std::vector<float> expected(cols), got(cols);
+    for (std::uint32_t row = 0; row < 3; ++row) {
+      dequantize_row(matrix.view, row, expected);
+      kernel().dequantize(weight_rows(matrix.view), row, got.data());
+      ASSERT_EQ(std::memcmp(expected.data(), got.data(), cols * sizeof(float)), 0) << "row " << row << " of " << cols;
+    }
+  }
+}
+
+std::vector<FormatId> formats_with_kernels() {
+  std::vector<FormatId> formats;
+  const Kernels& scalar = *kernels_named("scalar");
+  for (const DtypeRow& row : kDtypes)
+    if (scalar.formats[static_cast<std::size_t>(row.id)].matvec != nullptr) formats.push_back(row.id);
+  return formats;
+}
+
+std::vector<FormatId> safetensors_formats() {
+  std::vector<FormatId> formats = formats_with_kernels();
+  std::erase_if(formats, [](FormatId id) { return dtype_of(id).ggml_id != kNoGgmlId && dtype_of(id).block_values > 1; });
+  return formats;
+}
+std::vector<const Kernels*> kernels_with_matmul() {
+  std::vector<const Kernels*> tables = runnable_kernels();
+  std::erase_if(tables, [](const Kernels* kernels) { return kernels->formats[static_cast<std::size_t>(FormatId::Q8_0)].matmul == nullptr; });
+  return tables;
+}
+constexpr auto kCaseName = [](const auto& param) {
+  return std::string(std::get<0>(param.param)->name) + "_" + std::string(name_of(std::get<1>(param.param)));
+};
+
+INSTANTIATE_TEST_SUITE_P(Isa, Products, ::testing::Combine(::testing::ValuesIn(runnable_kernels()), ::testing::ValuesIn(formats_with_kernels())), kCaseName);
+INSTANTIATE_TEST_SUITE_P(Isa, UnalignedProducts, ::testing::Combine(::testing::ValuesIn(runnable_kernels()), ::testing::ValuesIn(safetensors_formats())), kCaseName);
+INSTANTIATE_TEST_SUITE_P(Isa, MatmulProducts, ::testing::Combine(::testing::ValuesIn(kernels_with_matmul()), ::testing::ValuesIn(formats_with_kernels())), kCaseName);
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(MatmulProducts);  // a processor without a table that has mat-mul
+
+TEST(KernelTables, CoverTheSameFormats) {
+  for (const Kernels* kernels : all_kernels())
+    for (std::size_t i = 0; i < kernels->formats.size(); ++i)
+      EXPECT_EQ(kernels->formats[i].matvec != nullptr, all_kernels().back()->formats[i].matvec != nullptr) << kernels->name << " " << name_of(kDtypes[i].id);
+}
+
+TEST(KernelTables, EveryBlockFormatHasAKernel) {
+  for_each_format(BlockFormats{}, [](auto format) {
+    using F = typename decltype(format)::type;
+    EXPECT_NE(best_kernels()->formats[static_cast<std::size_t>(F::kId)].matvec, nullptr) << name_of(F::kId);
+  });
+}
+
+TEST(KernelTables, UnknownNamesFindNothing) {
+  EXPECT_EQ(kernels_named("avx1024"), nullptr);
+  EXPECT_EQ(kernels_named(""), nullptr);
+  EXPECT_NE(best_kernels(), nullptr);
+}
+
+// A NaN or infinite scale must reach the product and nothing else.
+TEST(KernelTables, NaNScalesReachTheirRowOnly) {
+  for (const Kernels* kernels : runnable_kernels()) {
+    Matrix matrix = random_matrix(FormatId::Q8_0, 3, 256, 6);
+    const std::uint16_t nan = 0x7e00;
+    std::memcpy(matrix.data.data() + matrix.view.row_bytes(), &nan, 2);
+    const RandomInputs inputs(*kernels, 1, 256, 7);
+    float out[3] = {};
+    kernels->formats[static_cast<std::size_t>(FormatId::Q8_0)].matvec(weight_rows(matrix.view), inputs.inputs, 0, 3, {out, 3, false});
+    EXPECT_TRUE(std::isfinite(out[0]) && std::isnan(out[1]) && std::isfinite(out[2])) << kernels->name;
+  }
+}
+
+}  // namespace
+}  // namespace assay::test
