@@ -1,0 +1,64 @@
+// What assay info tells about a model: facts gathered once, shown as text or as JSON.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime/core/json.h"
+#include "runtime/formats/model_file.h"
+#include "runtime/model/config.h"
+#include "runtime/model/memory_plan.h"
+
+namespace assay {
+
+// All tensors of one type.
+struct TypeShare {
+  FormatId format = FormatId::F32;
+  std::uint64_t tensors = 0, values = 0, bytes = 0;
+  double bits_per_weight() const { return values == 0 ? 0 : 8.0 * static_cast<double>(bytes) / static_cast<double>(values); }
+};
+
+struct TokenizerFacts {
+  std::string kind, pre_tokenizer;
+  std::uint64_t vocabulary = 0;
+  std::optional<std::int32_t> bos, eos;
+  bool adds_bos = false;
+};
+
+// Where something cannot be told, `..._problem` says why.
+struct ModelFacts {
+  std::string format;        // "GGUF v3", "safetensors", "sharded safetensors", with ", MLX" where it applies
+  std::string architecture;  // as the file says it; empty when it does not
+  std::string name;
+  std::string mix;           // "Q4_K_M", where the file says it
+  std::uint64_t file_bytes = 0, files = 0;
+  std::uint64_t parameters = 0, weight_bytes = 0;
+  std::vector<TypeShare> types;  // largest first
+  std::optional<Config> config;
+  std::string config_problem;
+  std::optional<std::uint64_t> context;  // trained, also for architectures that do not run here
+  std::optional<TokenizerFacts> tokenizer;
+  std::string tokenizer_problem;
+  bool is_tied = false;
+  PlanOptions plan_options;
+  std::optional<MemoryPlan> plan;
+  std::string plan_problem;
+  double bits_per_weight() const { return parameters == 0 ? 0 : 8.0 * static_cast<double>(weight_bytes) / static_cast<double>(parameters); }
+};
+
+// `options.context` 0: the model's own, at most 4096.
+ModelFacts gather_facts(const ModelFile& file, PlanOptions options);
+
+Json facts_json(const ModelFile& file, const ModelFacts& facts);
+Json tensors_json(const ModelFile& file);
+Json metadata_json(const ModelFile& file);
+
+// One value for a terminal line: strings quoted and shortened, arrays as their type, length and first elements.
+std::string metadata_text(const MetaEntry& entry);
+
+// "[2048 x 8192]", slowest dimension first.
+std::string shape_text(const TensorView& tensor);
+
+}  // namespace assay
