@@ -1,5 +1,5 @@
-// bitsandbytes NF4 and FP4: X.weight (U8), absmax, code table and the JSON in X.weight.quant_state.bitsandbytes__nf4 become one
-// TensorView; absmax that is itself quantised (nested) is expanded into ModelFile::owned.
+// bitsandbytes NF4 and FP4: X.weight (U8), absmax, code table and the JSON in X.weight.quant_state.bitsandbytes__nf4
+// become one TensorView; absmax that is itself quantised (nested) is expanded into ModelFile::owned.
 #include <array>
 #include <cmath>
 #include <cstring>
@@ -43,7 +43,8 @@ class Join {
   }
 
   bool read_state() {
-    if (type_ != "nf4" && type_ != "fp4") return wrong(blob_, "type", "quantisation \"" + printable(type_) + "\" is not known; nf4 and fp4 are");
+    if (type_ != "nf4" && type_ != "fp4")
+      return wrong(blob_, "type", "quantisation \"" + printable(type_) + "\" is not known; nf4 and fp4 are");
     state_.format = type_ == "nf4" ? FormatId::NF4 : FormatId::FP4;
     const auto json = parse_json({reinterpret_cast<const char*>(blob_.data.data()), blob_.data.size()});
     if (!json) return wrong(blob_, "state", "the quantisation state is not valid JSON: " + json.error().detail);
@@ -52,13 +53,16 @@ class Join {
       return value != nullptr ? value->unsigned_integer() : std::nullopt;
     };
     state_.block = whole("blocksize").value_or(0);
-    if (state_.block < 2 || state_.block % 2 != 0 || state_.block > 4096) return wrong(blob_, "state", "blocksize should be an even number up to 4096");
+    if (state_.block < 2 || state_.block % 2 != 0 || state_.block > 4096)
+      return wrong(blob_, "state", "blocksize should be an even number up to 4096");
     const Json* shape = json->find("shape");
-    if (shape == nullptr || shape->array() == nullptr || shape->array()->empty()) return wrong(blob_, "state", "the quantisation state has no shape");
+    if (shape == nullptr || shape->array() == nullptr || shape->array()->empty())
+      return wrong(blob_, "state", "the quantisation state has no shape");
     for (const Json& size : *shape->array()) {
       const auto value = size.unsigned_integer();
       const auto product = value ? checked_multiply(state_.values, *value) : std::nullopt;
-      if (!product || *product == 0) return wrong(blob_, "state", "the shape in the quantisation state is not one of whole positive numbers");
+      if (!product || *product == 0)
+        return wrong(blob_, "state", "the shape in the quantisation state is not one of whole positive numbers");
       state_.values = *product;
       state_.shape.push_back(*value);
     }
@@ -67,25 +71,32 @@ class Join {
     state_.nested_block = whole("nested_blocksize").value_or(0);
     const Json* offset = json->find("nested_offset");
     state_.nested_offset = offset != nullptr ? offset->number().value_or(NAN) : NAN;
-    if (state_.nested_block == 0 || !std::isfinite(state_.nested_offset)) return wrong(blob_, "state", "nested_blocksize or nested_offset is wrong");
+    if (state_.nested_block == 0 || !std::isfinite(state_.nested_offset))
+      return wrong(blob_, "state", "nested_blocksize or nested_offset is wrong");
     return true;
   }
 
   // Two codes a byte, so rows have an even number of values.
   bool check_weight() {
-    if (weight_.format != FormatId::U8) return wrong(weight_, "weight", "the packed weight is " + std::string(name_of(weight_.format)) + ", should be U8");
-    if (state_.shape.back() % 2 != 0) return wrong(weight_, "shape", "rows of " + std::to_string(state_.shape.back()) + " values do not end on a byte");
+    if (weight_.format != FormatId::U8)
+      return wrong(weight_, "weight",
+                   "the packed weight is " + std::string(name_of(weight_.format)) + ", should be U8");
+    if (state_.shape.back() % 2 != 0)
+      return wrong(weight_, "shape", "rows of " + std::to_string(state_.shape.back()) + " values do not end on a byte");
     if (weight_.data.size() == state_.values / 2) return true;
-    return wrong(weight_, "shape", "the shape " + shape_text(state_.shape) + " takes " + std::to_string(state_.values / 2) + " bytes, the tensor has " +
-                                       std::to_string(weight_.data.size()));
+    return wrong(weight_, "shape",
+                 "the shape " + shape_text(state_.shape) + " takes " + std::to_string(state_.values / 2) +
+                     " bytes, the tensor has " + std::to_string(weight_.data.size()));
   }
 
   const TensorView* part(std::string_view suffix, FormatId format, std::uint64_t count) {
     const TensorView* tensor = pool_.find(weight_.name + std::string(suffix));
-    if (tensor == nullptr) return wrong(weight_, "missing", "there is no " + printable(weight_.name) + std::string(suffix)), nullptr;
+    if (tensor == nullptr)
+      return wrong(weight_, "missing", "there is no " + printable(weight_.name) + std::string(suffix)), nullptr;
     if (tensor->format == format && tensor->data.size() == count * dtype_of(format).block_bytes) return tensor;
-    wrong(*tensor, "shape", "is " + std::string(name_of(tensor->format)) + " " + shape_text(tensor->shape) + ", should be " + std::to_string(count) +
-                                " values of " + std::string(name_of(format)));
+    wrong(*tensor, "shape",
+          "is " + std::string(name_of(tensor->format)) + " " + shape_text(tensor->shape) + ", should be " +
+              std::to_string(count) + " values of " + std::string(name_of(format)));
     return nullptr;
   }
 
@@ -96,7 +107,8 @@ class Join {
     const auto at = [&](std::size_t i) { return load<float>(table->data.data() + 4 * i); };
     const bool is_nf4 = at(0) == -1.0f && at(7) == 0.0f && at(15) == 1.0f;
     const bool is_fp4 = at(0) == 0.0f && std::fabs(at(3)) == 1.0f && std::fabs(at(11)) == 1.0f;
-    if (state_.format == FormatId::NF4 ? !is_nf4 : !is_fp4) return wrong(*table, "table", "the code table is not that of " + std::string(name_of(state_.format)));
+    if (state_.format == FormatId::NF4 ? !is_nf4 : !is_fp4)
+      return wrong(*table, "table", "the code table is not that of " + std::string(name_of(state_.format)));
     pool_.take(*table);
     return true;
   }
@@ -150,10 +162,13 @@ bool join_bitsandbytes(TensorPool& pool, Reporter& report) {
     if (mark == std::string::npos) continue;
     TensorView* weight = pool.find(std::string_view(tensor.name).substr(0, mark));
     if (weight == nullptr) {
-      if (!pool.error(report, "bitsandbytes.missing", tensor, "there is no weight for this quantisation state", kAdvice)) return false;
+      if (!pool.error(report, "bitsandbytes.missing", tensor, "there is no weight for this quantisation state",
+                      kAdvice))
+        return false;
       continue;
     }
-    if (!Join(pool, report, *weight, tensor, std::string_view(tensor.name).substr(mark + kStateMark.size())).run()) return false;
+    if (!Join(pool, report, *weight, tensor, std::string_view(tensor.name).substr(mark + kStateMark.size())).run())
+      return false;
   }
   return true;
 }

@@ -1,4 +1,5 @@
-// Choosing what to open in a folder: index, single safetensors, GGUF; a sentence that lists the candidates where it is unclear.
+// Choosing what to open in a folder: index, single safetensors, GGUF; a sentence that lists the candidates where it is
+// unclear.
 #include <algorithm>
 #include <array>
 #include <map>
@@ -23,14 +24,19 @@ std::optional<Names> list(const fs::path& folder, Reporter& report) {
     if (at->is_regular_file(ignored)) names.push_back(file_name_of(at->path()));
   }
   if (problem) {
-    report.error({.rule = "folder.read", .code = Code::io, .message = "cannot read the folder: " + problem.message(), .advice = "check its permissions"});
+    report.error({.rule = "folder.read",
+                  .code = Code::io,
+                  .message = "cannot read the folder: " + problem.message(),
+                  .advice = "check its permissions"});
     return std::nullopt;
   }
   std::sort(names.begin(), names.end());
   return names;
 }
 
-bool has(const Names& names, std::string_view name) { return std::binary_search(names.begin(), names.end(), name); }
+bool has(const Names& names, std::string_view name) {
+  return std::binary_search(names.begin(), names.end(), name);
+}
 
 template <class Accept>
 Names pick(const Names& names, Accept accept) {
@@ -70,9 +76,15 @@ struct Refusal {
 };
 constexpr std::array kOtherWeights = {
     Refusal{".pte", "they are ExecuTorch programs: download the same model as GGUF or safetensors"},
-    Refusal{".bin", "PyTorch pickles can run code, so Assay does not open them: use a revision with safetensors, or convert them"},
-    Refusal{".pt", "PyTorch pickles can run code, so Assay does not open them: use a revision with safetensors, or convert them"},
-    Refusal{".pth", "PyTorch pickles can run code, so Assay does not open them: use a revision with safetensors, or convert them"},
+    Refusal{
+        ".bin",
+        "PyTorch pickles can run code, so Assay does not open them: use a revision with safetensors, or convert them"},
+    Refusal{
+        ".pt",
+        "PyTorch pickles can run code, so Assay does not open them: use a revision with safetensors, or convert them"},
+    Refusal{
+        ".pth",
+        "PyTorch pickles can run code, so Assay does not open them: use a revision with safetensors, or convert them"},
     Refusal{".onnx", "ONNX is not read: download the model as GGUF or safetensors"},
     Refusal{".h5", "Keras files are not read: download the model as GGUF or safetensors"},
     Refusal{".npz", "NumPy archives are not read: download the model as GGUF or safetensors"},
@@ -98,7 +110,8 @@ std::string find_below(const fs::path& folder) {
 }
 
 void report_none(const fs::path& folder, const Names& names, Reporter& report) {
-  Finding finding{.rule = "folder.no-weights", .code = Code::not_found, .message = "the folder holds no weights that Assay opens"};
+  Finding finding{
+      .rule = "folder.no-weights", .code = Code::not_found, .message = "the folder holds no weights that Assay opens"};
   for (const Refusal& other : kOtherWeights) {
     const Names found = pick(names, [&](const std::string& name) { return name.ends_with(other.suffix); });
     if (found.empty()) continue;
@@ -112,14 +125,18 @@ void report_none(const fs::path& folder, const Names& names, Reporter& report) {
   finding.message += ": no model.safetensors, no model.safetensors.index.json, no .gguf";
   finding.message += names.empty() ? " (it has no files)" : " (it has " + joined(names) + ")";
   const std::string below = find_below(folder);
-  finding.advice = below.empty() ? "download the model's weights into it" : "weights lie in its folders " + below + ": name one of them";
+  finding.advice = below.empty() ? "download the model's weights into it"
+                                 : "weights lie in its folders " + below + ": name one of them";
   report.error(std::move(finding));
 }
 
-std::optional<std::vector<fs::path>> only(const fs::path& folder, const Names& candidates, std::string_view kind, Reporter& report) {
+std::optional<std::vector<fs::path>> only(const fs::path& folder, const Names& candidates, std::string_view kind,
+                                          Reporter& report) {
   if (candidates.size() == 1) return std::vector{folder / candidates.front()};
-  report.error({.rule = "folder.ambiguous", .code = Code::usage,
-                .message = "the folder holds " + std::to_string(candidates.size()) + " " + std::string(kind) + " models: " + joined(candidates),
+  report.error({.rule = "folder.ambiguous",
+                .code = Code::usage,
+                .message = "the folder holds " + std::to_string(candidates.size()) + " " + std::string(kind) +
+                           " models: " + joined(candidates),
                 .advice = "name one of these files"});
   return std::nullopt;
 }
@@ -131,7 +148,8 @@ std::optional<std::vector<fs::path>> choose_weights(const fs::path& folder, Repo
   if (!names) return std::nullopt;
   if (has(*names, "model.safetensors.index.json")) return std::vector{folder / "model.safetensors.index.json"};
   if (has(*names, "model.safetensors")) return std::vector{folder / "model.safetensors"};
-  const Names indexes = pick(*names, [](const std::string& name) { return name.ends_with(".safetensors.index.json") && !is_companion(name); });
+  const Names indexes = pick(
+      *names, [](const std::string& name) { return name.ends_with(".safetensors.index.json") && !is_companion(name); });
   if (!indexes.empty()) return only(folder, indexes, "indexed safetensors", report);
 
   const auto is_kind = [](std::string_view extension, bool companion) {

@@ -1,4 +1,5 @@
-// FP8 weights with `X.weight_scale` or `X.weight_scale_inv`: one value, one per row, or one per block; the stored factor multiplies.
+// FP8 weights with `X.weight_scale` or `X.weight_scale_inv`: one value, one per row, or one per block; the stored
+// factor multiplies.
 #include "runtime/formats/side_scales.h"
 
 namespace assay::opening {
@@ -12,7 +13,9 @@ struct Grid {
   std::uint64_t group = 1;
 };
 
-std::uint64_t ceil_divide(std::uint64_t a, std::uint64_t b) { return a / b + (a % b != 0); }
+std::uint64_t ceil_divide(std::uint64_t a, std::uint64_t b) {
+  return a / b + (a % b != 0);
+}
 
 // config.json quantization_config.weight_block_size [rows, cols]; 128 x 128 is what everybody uses.
 Grid block_size(const Json& config) {
@@ -37,20 +40,27 @@ std::optional<Grid> grid_of(const TensorView& weight, const TensorView& scales, 
   const std::uint64_t scale_cols = scales.shape[rank - 1];
   if (scale_rows == rows && scale_cols == 1) return Grid{1, weight.cols()};
   if (block.group_rows == 0 || block.group == 0) return std::nullopt;
-  const bool fits = scale_rows == ceil_divide(rows, block.group_rows) && scale_cols == ceil_divide(weight.cols(), block.group);
+  const bool fits =
+      scale_rows == ceil_divide(rows, block.group_rows) && scale_cols == ceil_divide(weight.cols(), block.group);
   // Stacked matrices read as one need whole blocks in each.
   return fits && (rank == 2 || rows % block.group_rows == 0) ? std::optional(block) : std::nullopt;
 }
 
 bool join(TensorView& weight, const TensorView& scales, TensorPool& pool, Reporter& report) {
   if (!is_float(scales.format))
-    return pool.error(report, "fp8.scale-type", scales, "scales of type " + std::string(name_of(scales.format)) + " are not read", kAdvice);
+    return pool.error(report, "fp8.scale-type", scales,
+                      "scales of type " + std::string(name_of(scales.format)) + " are not read", kAdvice);
   const auto grid = weight.count() == 0 ? std::nullopt : grid_of(weight, scales, block_size(pool.model().config));
   if (!grid || grid->group > UINT32_MAX || grid->group_rows > UINT32_MAX)
     return pool.error(report, "fp8.scale-shape", scales,
                       "scales " + shape_text(scales.shape) + " fit the weight " + shape_text(weight.shape) +
-                          " neither as one value, nor per row, nor per block of config.json's weight_block_size", kAdvice);
-  weight.side = {scales.format, scales.data, {}, static_cast<std::uint32_t>(grid->group), static_cast<std::uint32_t>(grid->group_rows)};
+                          " neither as one value, nor per row, nor per block of config.json's weight_block_size",
+                      kAdvice);
+  weight.side = {scales.format,
+                 scales.data,
+                 {},
+                 static_cast<std::uint32_t>(grid->group),
+                 static_cast<std::uint32_t>(grid->group_rows)};
   pool.take(scales);
   return true;
 }
@@ -63,7 +73,8 @@ bool join_fp8(TensorPool& pool, Reporter& report) {
     const TensorView* scale = pool.find(tensor.name + "_scale");
     const TensorView* inverse = pool.find(tensor.name + "_scale_inv");
     if (scale != nullptr && inverse != nullptr) {
-      if (!pool.error(report, "fp8.scale-twice", tensor, "the weight has both _scale and _scale_inv", kAdvice)) return false;
+      if (!pool.error(report, "fp8.scale-twice", tensor, "the weight has both _scale and _scale_inv", kAdvice))
+        return false;
       continue;
     }
     const TensorView* scales = scale != nullptr ? scale : inverse;

@@ -9,19 +9,28 @@ namespace assay {
 
 namespace {
 
-// The smallest key: length, type, one byte of value. The smallest tensor row: name length, dimension count, type, offset.
+// The smallest key: length, type, one byte of value. The smallest tensor row: name length, dimension count, type,
+// offset.
 constexpr std::uint64_t kSmallestKey = 8 + 4 + 1;
 constexpr std::uint64_t kSmallestTensor = 8 + 4 + 4 + 8;
-constexpr std::string_view kConvertAgain = "convert the original model again with a current converter, or download a current GGUF";
+constexpr std::string_view kConvertAgain =
+    "convert the original model again with a current converter, or download a current GGUF";
 
 bool check_magic(ByteReader& reader, Reporter& report) {
   const auto magic = reader.read_text(4);
   if (!magic)
-    return report.error({.rule = "gguf.truncated", .code = Code::truncated, .offset = 0, .subject = "magic",
+    return report.error({.rule = "gguf.truncated",
+                         .code = Code::truncated,
+                         .offset = 0,
+                         .subject = "magic",
                          .message = "the file has only " + std::to_string(reader.remaining()) + " bytes",
-                         .advice = std::string(kDownloadAgain)}), false;
+                         .advice = std::string(kDownloadAgain)}),
+           false;
   if (*magic == "GGUF") return true;
-  report.error({.rule = "gguf.magic", .code = Code::malformed, .offset = 0, .subject = "magic",
+  report.error({.rule = "gguf.magic",
+                .code = Code::malformed,
+                .offset = 0,
+                .subject = "magic",
                 .message = "the first four bytes are \"" + printable(*magic) + "\", not \"GGUF\"",
                 .advice = "this is no GGUF file, or its start is damaged: download it again"});
   return false;
@@ -31,8 +40,14 @@ bool report_version(std::uint32_t version, Reporter& report) {
   Finding finding{.rule = "gguf.version", .code = Code::unsupported, .offset = 4, .subject = "version"};
   if ((version & 0xffffu) == 0 && version != 0) {
     finding.rule = "gguf.endianness";
-    finding.message = "the file is big-endian (version field 0x" + std::string(version == 0x02000000u ? "02000000" : version == 0x03000000u ? "03000000" : "????0000") + ")";
-    finding.advice = "Assay reads little-endian GGUF: download the little-endian file or convert the model again without the big-endian option";
+    finding.message = "the file is big-endian (version field 0x" +
+                      std::string(version == 0x02000000u   ? "02000000"
+                                  : version == 0x03000000u ? "03000000"
+                                                           : "????0000") +
+                      ")";
+    finding.advice =
+        "Assay reads little-endian GGUF: download the little-endian file or convert the model again without the "
+        "big-endian option";
   } else if (version == 0) {
     finding.code = Code::malformed;
     finding.message = "version 0 does not exist";
@@ -55,10 +70,13 @@ std::optional<std::uint64_t> read_count(ByteReader& reader, Reporter& report, st
   if (!count) return gguf::report_cut(reader, report, "the " + std::string(what) + " count", "header"), std::nullopt;
   const std::uint64_t smallest = what == "tensor" ? kSmallestTensor : kSmallestKey;
   if (*count <= reader.remaining() / smallest) return *count;
-  report.error({.rule = what == "tensor" ? "gguf.count.tensors" : "gguf.count.keys", .code = Code::range, .offset = at,
+  report.error({.rule = what == "tensor" ? "gguf.count.tensors" : "gguf.count.keys",
+                .code = Code::range,
+                .offset = at,
                 .subject = std::string(what) + " count",
-                .message = "the header declares " + std::to_string(*count) + ", but the " + std::to_string(reader.remaining()) +
-                           " bytes left cannot hold more than " + std::to_string(reader.remaining() / smallest),
+                .message = "the header declares " + std::to_string(*count) + ", but the " +
+                           std::to_string(reader.remaining()) + " bytes left cannot hold more than " +
+                           std::to_string(reader.remaining() / smallest),
                 .advice = std::string(kDownloadAgain)});
   return std::nullopt;
 }
@@ -66,8 +84,12 @@ std::optional<std::uint64_t> read_count(ByteReader& reader, Reporter& report, st
 void note_padding(Bytes bytes, std::uint64_t from, std::uint64_t to, Reporter& report) {
   for (std::uint64_t at = from; at < to && at < bytes.size(); ++at) {
     if (bytes[at] == std::byte{0}) continue;
-    report.note({.rule = "gguf.padding.nonzero", .code = Code::malformed, .offset = at, .subject = "padding",
-                 .message = "the padding before the tensor data is not zero", .advice = "harmless; the writer should write zeros"});
+    report.note({.rule = "gguf.padding.nonzero",
+                 .code = Code::malformed,
+                 .offset = at,
+                 .subject = "padding",
+                 .message = "the padding before the tensor data is not zero",
+                 .advice = "harmless; the writer should write zeros"});
     return;
   }
 }

@@ -8,18 +8,26 @@
 namespace assay::gguf {
 
 bool report_cut(const ByteReader& reader, Reporter& report, std::string_view what, std::string_view subject) {
-  report.error({.rule = "gguf.truncated", .code = Code::truncated, .offset = reader.offset(), .subject = printable(subject),
-                .message = "the file ends inside " + std::string(what) + ": " + std::to_string(reader.remaining()) + " bytes are left",
+  report.error({.rule = "gguf.truncated",
+                .code = Code::truncated,
+                .offset = reader.offset(),
+                .subject = printable(subject),
+                .message = "the file ends inside " + std::string(what) + ": " + std::to_string(reader.remaining()) +
+                           " bytes are left",
                 .advice = std::string(kDownloadAgain)});
   return false;
 }
 
-std::optional<std::string_view> read_text(ByteReader& reader, Reporter& report, std::string_view what, std::string_view subject) {
+std::optional<std::string_view> read_text(ByteReader& reader, Reporter& report, std::string_view what,
+                                          std::string_view subject) {
   const std::uint64_t at = reader.offset();
   const auto length = reader.read<std::uint64_t>();
   if (!length) return report_cut(reader, report, "the length of " + std::string(what), subject), std::nullopt;
   if (const auto text = reader.read_text(*length)) return text;
-  report.error({.rule = "gguf.string.past-end", .code = Code::truncated, .offset = at, .subject = printable(subject),
+  report.error({.rule = "gguf.string.past-end",
+                .code = Code::truncated,
+                .offset = at,
+                .subject = printable(subject),
                 .message = std::string(what) + " declares " + std::to_string(*length) + " bytes, but only " +
                            std::to_string(reader.remaining()) + " are left in the file",
                 .advice = std::string(kDownloadAgain)});
@@ -31,27 +39,49 @@ namespace {
 constexpr std::size_t kMaxKey = 65535;
 
 // "key 17", for what has no name yet.
-std::string key_number(std::uint64_t index) { return "key " + std::to_string(index); }
+std::string key_number(std::uint64_t index) {
+  return "key " + std::to_string(index);
+}
 
 bool check_key(std::string_view key, std::uint64_t index, std::uint64_t at, Reporter& report) {
   if (key.empty())
-    return report.error({.rule = "gguf.key.empty", .code = Code::malformed, .offset = at, .subject = key_number(index),
-                         .message = "the key is empty", .advice = "the writer is at fault: convert the model again"});
+    return report.error({.rule = "gguf.key.empty",
+                         .code = Code::malformed,
+                         .offset = at,
+                         .subject = key_number(index),
+                         .message = "the key is empty",
+                         .advice = "the writer is at fault: convert the model again"});
   if (key.size() > kMaxKey)
-    return report.error({.rule = "gguf.key.too-long", .code = Code::range, .offset = at, .subject = printable(key),
+    return report.error({.rule = "gguf.key.too-long",
+                         .code = Code::range,
+                         .offset = at,
+                         .subject = printable(key),
                          .message = "the key has " + std::to_string(key.size()) + " bytes; 65535 are allowed",
                          .advice = std::string(kDownloadAgain)});
-  const auto is_plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-'; };
+  const auto is_plain = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+  };
   if (std::all_of(key.begin(), key.end(), is_plain)) return true;
   if (!is_utf8(key))
-    return report.warning({.rule = "gguf.key.not-utf8", .code = Code::malformed, .offset = at, .subject = printable(key),
-                           .message = "the key is not valid UTF-8", .advice = "the file may be damaged: compare its hash"});
-  return report.note({.rule = "gguf.key.grammar", .code = Code::malformed, .offset = at, .subject = printable(key),
-                      .message = "the key is not in lower_snake_case with dots", .advice = "harmless; the writer should rename it"});
+    return report.warning({.rule = "gguf.key.not-utf8",
+                           .code = Code::malformed,
+                           .offset = at,
+                           .subject = printable(key),
+                           .message = "the key is not valid UTF-8",
+                           .advice = "the file may be damaged: compare its hash"});
+  return report.note({.rule = "gguf.key.grammar",
+                      .code = Code::malformed,
+                      .offset = at,
+                      .subject = printable(key),
+                      .message = "the key is not in lower_snake_case with dots",
+                      .advice = "harmless; the writer should rename it"});
 }
 
 bool report_type(Reporter& report, std::uint64_t at, std::string_view key, std::string_view what, std::uint32_t type) {
-  report.error({.rule = "gguf.value.type", .code = Code::malformed, .offset = at, .subject = printable(key),
+  report.error({.rule = "gguf.value.type",
+                .code = Code::malformed,
+                .offset = at,
+                .subject = printable(key),
                 .message = std::string(what) + " " + std::to_string(type) + " does not exist (0 to 12 do)",
                 .advice = std::string(kDownloadAgain)});
   return false;
@@ -65,7 +95,10 @@ bool skip_strings(ByteReader& reader, std::uint64_t count, std::string_view key,
     if (length && reader.read_bytes(*length)) continue;
     const std::string what = "array element " + std::to_string(i);
     if (!length) return report_cut(reader, report, what, key);
-    report.error({.rule = "gguf.string.past-end", .code = Code::truncated, .offset = at, .subject = printable(key),
+    report.error({.rule = "gguf.string.past-end",
+                  .code = Code::truncated,
+                  .offset = at,
+                  .subject = printable(key),
                   .message = what + " declares " + std::to_string(*length) + " bytes, but only " +
                              std::to_string(reader.remaining()) + " are left in the file",
                   .advice = std::string(kDownloadAgain)});
@@ -77,10 +110,13 @@ bool skip_strings(ByteReader& reader, std::uint64_t count, std::string_view key,
 bool check_bools(Bytes values, std::uint64_t at, std::string_view key, Reporter& report) {
   const auto odd = std::find_if(values.begin(), values.end(), [](std::byte value) { return value > std::byte{1}; });
   if (odd == values.end()) return true;
-  return report.warning({.rule = "gguf.value.bool", .code = Code::malformed,
-                         .offset = at + static_cast<std::uint64_t>(odd - values.begin()), .subject = printable(key),
-                         .message = "a bool is stored as " + std::to_string(static_cast<int>(*odd)) + ", not 0 or 1; read as true",
-                         .advice = "the writer is at fault, or the file is damaged: compare its hash"});
+  return report.warning(
+      {.rule = "gguf.value.bool",
+       .code = Code::malformed,
+       .offset = at + static_cast<std::uint64_t>(odd - values.begin()),
+       .subject = printable(key),
+       .message = "a bool is stored as " + std::to_string(static_cast<int>(*odd)) + ", not 0 or 1; read as true",
+       .advice = "the writer is at fault, or the file is damaged: compare its hash"});
 }
 
 std::optional<MetaValue> read_array(ByteReader& reader, std::string_view key, Reporter& report) {
@@ -91,16 +127,23 @@ std::optional<MetaValue> read_array(ByteReader& reader, std::string_view key, Re
   if (*type > 12) return report_type(report, at, key, "array element type", *type), std::nullopt;
   MetaArray array{static_cast<MetaType>(*type), *count, {}};
   if (array.element == MetaType::array) {
-    report.error({.rule = "gguf.array.nested", .code = Code::unsupported, .offset = at, .subject = printable(key),
+    report.error({.rule = "gguf.array.nested",
+                  .code = Code::unsupported,
+                  .offset = at,
+                  .subject = printable(key),
                   .message = "an array of arrays, which no current reader accepts",
                   .advice = "drop the key when converting; it is not needed to run a model"});
     return std::nullopt;
   }
   const std::uint64_t smallest = array.element == MetaType::string ? 8 : size_of(array.element);
   if (*count > reader.remaining() / smallest) {
-    report.error({.rule = "gguf.array.past-end", .code = Code::truncated, .offset = at, .subject = printable(key),
+    report.error({.rule = "gguf.array.past-end",
+                  .code = Code::truncated,
+                  .offset = at,
+                  .subject = printable(key),
                   .message = "an array of " + std::to_string(*count) + " " + std::string(name_of(array.element)) +
-                             " values does not fit into the " + std::to_string(reader.remaining()) + " bytes left in the file",
+                             " values does not fit into the " + std::to_string(reader.remaining()) +
+                             " bytes left in the file",
                   .advice = std::string(kDownloadAgain)});
     return std::nullopt;
   }
@@ -121,18 +164,31 @@ std::optional<MetaValue> read_scalar(ByteReader& reader) {
 
 std::optional<MetaValue> read_number(ByteReader& reader, MetaType type) {
   switch (type) {
-    case MetaType::u8: return read_scalar<std::uint8_t, std::uint64_t>(reader);
-    case MetaType::i8: return read_scalar<std::int8_t, std::int64_t>(reader);
-    case MetaType::u16: return read_scalar<std::uint16_t, std::uint64_t>(reader);
-    case MetaType::i16: return read_scalar<std::int16_t, std::int64_t>(reader);
-    case MetaType::u32: return read_scalar<std::uint32_t, std::uint64_t>(reader);
-    case MetaType::i32: return read_scalar<std::int32_t, std::int64_t>(reader);
-    case MetaType::u64: return read_scalar<std::uint64_t, std::uint64_t>(reader);
-    case MetaType::i64: return read_scalar<std::int64_t, std::int64_t>(reader);
-    case MetaType::f32: return read_scalar<float, double>(reader);
-    case MetaType::f64: return read_scalar<double, double>(reader);
-    case MetaType::boolean: return read_scalar<std::uint8_t, bool>(reader);
-    case MetaType::string: case MetaType::array: break;
+    case MetaType::u8:
+      return read_scalar<std::uint8_t, std::uint64_t>(reader);
+    case MetaType::i8:
+      return read_scalar<std::int8_t, std::int64_t>(reader);
+    case MetaType::u16:
+      return read_scalar<std::uint16_t, std::uint64_t>(reader);
+    case MetaType::i16:
+      return read_scalar<std::int16_t, std::int64_t>(reader);
+    case MetaType::u32:
+      return read_scalar<std::uint32_t, std::uint64_t>(reader);
+    case MetaType::i32:
+      return read_scalar<std::int32_t, std::int64_t>(reader);
+    case MetaType::u64:
+      return read_scalar<std::uint64_t, std::uint64_t>(reader);
+    case MetaType::i64:
+      return read_scalar<std::int64_t, std::int64_t>(reader);
+    case MetaType::f32:
+      return read_scalar<float, double>(reader);
+    case MetaType::f64:
+      return read_scalar<double, double>(reader);
+    case MetaType::boolean:
+      return read_scalar<std::uint8_t, bool>(reader);
+    case MetaType::string:
+    case MetaType::array:
+      break;
   }
   return std::nullopt;
 }
@@ -146,11 +202,16 @@ std::optional<MetaValue> read_value(ByteReader& reader, MetaType type, std::stri
   const ByteReader before = reader;
   const auto value = read_number(reader, type);
   if (!value) return report_cut(reader, report, "a value", key), std::nullopt;
-  if (type == MetaType::boolean && !check_bools(*ByteReader(before).read_bytes(1), before.offset(), key, report)) return std::nullopt;
+  if (type == MetaType::boolean && !check_bools(*ByteReader(before).read_bytes(1), before.offset(), key, report))
+    return std::nullopt;
   const double* number = std::get_if<double>(&*value);
   if (number == nullptr || std::isfinite(*number)) return value;
-  if (!report.warning({.rule = "gguf.value.not-finite", .code = Code::range, .offset = before.offset(), .subject = printable(key),
-                       .message = "the value is NaN or infinite", .advice = "a model that uses it cannot give sane results"}))
+  if (!report.warning({.rule = "gguf.value.not-finite",
+                       .code = Code::range,
+                       .offset = before.offset(),
+                       .subject = printable(key),
+                       .message = "the value is NaN or infinite",
+                       .advice = "a model that uses it cannot give sane results"}))
     return std::nullopt;
   return value;
 }
@@ -164,7 +225,9 @@ bool check_duplicate_keys(const Metadata& metadata, Reporter& report) {
   });
   for (std::size_t i = 1; i < sorted.size(); ++i) {
     if (sorted[i]->key != sorted[i - 1]->key) continue;
-    if (!report.error({.rule = "gguf.key.duplicate", .code = Code::duplicate, .offset = sorted[i]->offset,
+    if (!report.error({.rule = "gguf.key.duplicate",
+                       .code = Code::duplicate,
+                       .offset = sorted[i]->offset,
                        .subject = printable(sorted[i]->key),
                        .message = "the key stands twice (first at byte " + std::to_string(sorted[i - 1]->offset) +
                                   "), and readers differ in which value they take",
@@ -198,21 +261,33 @@ std::uint64_t read_alignment(const Metadata& metadata, Reporter& report) {
   const std::string key(entry->key);
   const std::string advice = "the writer is at fault or the file is damaged: convert or download it again";
   if (entry->type != MetaType::u32) {
-    report.error({.rule = "gguf.alignment.type", .code = Code::type, .offset = entry->offset, .subject = key,
-                  .message = "the alignment is stored as " + std::string(name_of(entry->type)) + ", should be u32", .advice = advice});
+    report.error({.rule = "gguf.alignment.type",
+                  .code = Code::type,
+                  .offset = entry->offset,
+                  .subject = key,
+                  .message = "the alignment is stored as " + std::string(name_of(entry->type)) + ", should be u32",
+                  .advice = advice});
     return kGgufDefaultAlignment;
   }
   const std::uint64_t alignment = std::get<std::uint64_t>(entry->value);
   if (!std::has_single_bit(alignment) || alignment > kGgufMaxAlignment) {
-    report.error({.rule = "gguf.alignment.value", .code = Code::range, .offset = entry->offset, .subject = key,
+    report.error({.rule = "gguf.alignment.value",
+                  .code = Code::range,
+                  .offset = entry->offset,
+                  .subject = key,
                   .message = "the alignment is " + std::to_string(alignment) + ", should be a power of two from 8 to " +
-                             std::to_string(kGgufMaxAlignment), .advice = advice});
+                             std::to_string(kGgufMaxAlignment),
+                  .advice = advice});
     return kGgufDefaultAlignment;
   }
   if (alignment < 8)
-    report.warning({.rule = "gguf.alignment.small", .code = Code::range, .offset = entry->offset, .subject = key,
-                    .message = "the alignment is " + std::to_string(alignment) + "; the format asks for a multiple of 8",
-                    .advice = "convert the model again for full speed"});
+    report.warning(
+        {.rule = "gguf.alignment.small",
+         .code = Code::range,
+         .offset = entry->offset,
+         .subject = key,
+         .message = "the alignment is " + std::to_string(alignment) + "; the format asks for a multiple of 8",
+         .advice = "convert the model again for full speed"});
   return alignment;
 }
 

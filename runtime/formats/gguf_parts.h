@@ -13,7 +13,8 @@ namespace assay::gguf {
 // Each of these returns nothing or false when parsing cannot or should not go on; then an error has been reported.
 
 // `what` names the text for messages ("key", "string value"), `subject` what it belongs to.
-std::optional<std::string_view> read_text(ByteReader& reader, Reporter& report, std::string_view what, std::string_view subject);
+std::optional<std::string_view> read_text(ByteReader& reader, Reporter& report, std::string_view what,
+                                          std::string_view subject);
 
 // Reports that the file ends inside a fixed-size field.
 bool report_cut(const ByteReader& reader, Reporter& report, std::string_view what, std::string_view subject);

@@ -20,18 +20,25 @@ struct SplitKeys {
 };
 
 // Reads one key; false when it is there but no whole number.
-bool read_key(const Metadata& metadata, std::string_view key, const std::string& file, Reporter& report, std::optional<std::uint64_t>& out) {
+bool read_key(const Metadata& metadata, std::string_view key, const std::string& file, Reporter& report,
+              std::optional<std::uint64_t>& out) {
   const auto value = metadata.unsigned_integer(key);
   if (value) out = *value;
   if (value || value.error().code == Code::missing) return true;
-  report.error({.rule = "gguf.split.key", .code = value.error().code, .file = file, .offset = value.error().offset,
-                .subject = std::string(key), .message = value.error().detail, .advice = "split the model again"});
+  report.error({.rule = "gguf.split.key",
+                .code = value.error().code,
+                .file = file,
+                .offset = value.error().offset,
+                .subject = std::string(key),
+                .message = value.error().detail,
+                .advice = "split the model again"});
   return false;
 }
 
 std::optional<SplitKeys> read_split_keys(const Metadata& metadata, const std::string& file, Reporter& report) {
   SplitKeys keys;
-  const bool good = read_key(metadata, "split.no", file, report, keys.number) && read_key(metadata, "split.count", file, report, keys.count) &&
+  const bool good = read_key(metadata, "split.no", file, report, keys.number) &&
+                    read_key(metadata, "split.count", file, report, keys.count) &&
                     read_key(metadata, "split.tensors.count", file, report, keys.tensors);
   return good ? std::optional(keys) : std::nullopt;
 }
@@ -68,11 +75,16 @@ struct KeyCheck {
   std::string file;
 };
 
-bool split_error(const KeyCheck& where, std::string_view rule, std::string_view key, std::string message, Reporter& report) {
+bool split_error(const KeyCheck& where, std::string_view rule, std::string_view key, std::string message,
+                 Reporter& report) {
   const MetaEntry* entry = where.metadata.find(key);
-  report.error({.rule = "gguf.split." + std::string(rule), .code = Code::malformed, .file = where.file,
-                .offset = entry != nullptr ? std::optional(entry->offset) : std::nullopt, .subject = std::string(key),
-                .message = std::move(message), .advice = "keep all parts of one set together under their original names, or download them again"});
+  report.error({.rule = "gguf.split." + std::string(rule),
+                .code = Code::malformed,
+                .file = where.file,
+                .offset = entry != nullptr ? std::optional(entry->offset) : std::nullopt,
+                .subject = std::string(key),
+                .message = std::move(message),
+                .advice = "keep all parts of one set together under their original names, or download them again"});
   return false;
 }
 
@@ -80,11 +92,14 @@ bool split_error(const KeyCheck& where, std::string_view rule, std::string_view 
 bool check_keys(const SplitKeys& keys, const ShardName& name, const KeyCheck& where, Reporter& report) {
   if (keys.count.value_or(0) != name.count)
     return split_error(where, "count", "split.count",
-                       "the file's name says " + std::to_string(name.count) + " parts, its metadata " + std::to_string(keys.count.value_or(0)), report);
+                       "the file's name says " + std::to_string(name.count) + " parts, its metadata " +
+                           std::to_string(keys.count.value_or(0)),
+                       report);
   if (keys.number.value_or(0) + 1 != name.number)
     return split_error(where, "number", "split.no",
                        "the file's name says part " + std::to_string(name.number) + ", its metadata says part " +
-                           std::to_string(keys.number.value_or(0) + 1), report);
+                           std::to_string(keys.number.value_or(0) + 1),
+                       report);
   return true;
 }
 
@@ -98,8 +113,11 @@ bool check_missing(const fs::path& folder, const ShardName& name, Reporter& repo
   }
   if (count == 0) return true;
   if (count > 5) missing += " and " + std::to_string(count - 5) + " more";
-  report.error({.rule = "gguf.split.missing", .code = Code::not_found, .subject = missing,
-                .message = std::to_string(count) + " of the " + std::to_string(name.count) + " parts of this model are missing from " + folder.string(),
+  report.error({.rule = "gguf.split.missing",
+                .code = Code::not_found,
+                .subject = missing,
+                .message = std::to_string(count) + " of the " + std::to_string(name.count) +
+                           " parts of this model are missing from " + folder.string(),
                 .advice = "download them into the same folder"});
   return false;
 }
@@ -109,8 +127,11 @@ bool check_shared_names(const ModelFile& model, Reporter& report) {
   for (const TensorView& tensor : model.tensors) {
     const auto [found, is_new] = seen.emplace(tensor.name, tensor.file);
     if (is_new || found->second == tensor.file) continue;
-    if (!report.error({.rule = "gguf.split.duplicate", .code = Code::duplicate, .file = model.files[tensor.file].path().string(),
-                       .offset = tensor.offset, .subject = printable(tensor.name),
+    if (!report.error({.rule = "gguf.split.duplicate",
+                       .code = Code::duplicate,
+                       .file = model.files[tensor.file].path().string(),
+                       .offset = tensor.offset,
+                       .subject = printable(tensor.name),
                        .message = "the tensor is also in " + file_name_of(model.files[found->second].path()),
                        .advice = "the parts are of different sets: download them again"}))
       return false;
@@ -132,7 +153,9 @@ bool open_set(const ShardName& name, Reporter& report, ModelFile& model) {
   }
   if (declared && *declared != model.tensors.size() &&
       !split_error({model.metadata, model.files.front().path().string()}, "tensors", "split.tensors.count",
-                   "the set should hold " + std::to_string(*declared) + " tensors, its parts hold " + std::to_string(model.tensors.size()), report))
+                   "the set should hold " + std::to_string(*declared) + " tensors, its parts hold " +
+                       std::to_string(model.tensors.size()),
+                   report))
     return false;
   return check_shared_names(model, report);
 }
@@ -147,12 +170,16 @@ bool open_gguf(const fs::path& path, Reporter& report, ModelFile& model) {
   const KeyCheck where{part->contents.metadata, path.string()};
   const std::uint64_t count = part->keys.count.value_or(1);
   if (part->keys.number.value_or(0) >= std::max<std::uint64_t>(count, 1))
-    return split_error(where, "number", "split.no",
-                       "part number " + std::to_string(*part->keys.number) + " (counted from 0) of " + std::to_string(count), report);
+    return split_error(
+        where, "number", "split.no",
+        "part number " + std::to_string(*part->keys.number) + " (counted from 0) of " + std::to_string(count), report);
   if (count <= 1) {
     if (name && name->count > 1 &&
-        !report.warning({.rule = "gguf.split.name", .code = Code::malformed, .subject = "split.count",
-                         .message = "the file is named as one of " + std::to_string(name->count) + " parts, but says nothing of it inside",
+        !report.warning({.rule = "gguf.split.name",
+                         .code = Code::malformed,
+                         .subject = "split.count",
+                         .message = "the file is named as one of " + std::to_string(name->count) +
+                                    " parts, but says nothing of it inside",
                          .advice = "opened alone; if tensors are missing, join the parts first"}))
       return false;
     take_part(std::move(*part), 0, model);
@@ -160,8 +187,11 @@ bool open_gguf(const fs::path& path, Reporter& report, ModelFile& model) {
   }
   if (!name)
     return split_error(where, "name", "split.count",
-                       "the file is one of " + std::to_string(count) + " parts, and its name is not of the form NAME-00001-of-" +
-                           ShardName{"", "", 1, static_cast<std::uint32_t>(count)}.part(1).substr(10) + ".gguf, so the others cannot be found", report);
+                       "the file is one of " + std::to_string(count) +
+                           " parts, and its name is not of the form NAME-00001-of-" +
+                           ShardName{"", "", 1, static_cast<std::uint32_t>(count)}.part(1).substr(10) +
+                           ".gguf, so the others cannot be found",
+                       report);
   if (!check_keys(part->keys, *name, where, report)) return false;
   part.reset();
   model.files.clear();

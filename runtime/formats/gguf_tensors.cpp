@@ -14,19 +14,33 @@ constexpr std::uint64_t kMaxValues = static_cast<std::uint64_t>(std::numeric_lim
 bool check_name(const TensorInfo& info, std::uint64_t index, Reporter& report) {
   const std::string number = "tensor " + std::to_string(index);
   if (info.name.empty())
-    return report.error({.rule = "gguf.tensor.name", .code = Code::malformed, .offset = info.at, .subject = number,
-                         .message = "the tensor has an empty name", .advice = "the writer is at fault: convert the model again"});
+    return report.error({.rule = "gguf.tensor.name",
+                         .code = Code::malformed,
+                         .offset = info.at,
+                         .subject = number,
+                         .message = "the tensor has an empty name",
+                         .advice = "the writer is at fault: convert the model again"});
   if (info.name.size() > kGgufMaxName)
-    return report.error({.rule = "gguf.tensor.name", .code = Code::range, .offset = info.at, .subject = printable(info.name),
-                         .message = "the tensor's name has " + std::to_string(info.name.size()) + " bytes; 64 are allowed",
-                         .advice = "the file is damaged or its writer is at fault: download or convert it again"});
+    return report.error(
+        {.rule = "gguf.tensor.name",
+         .code = Code::range,
+         .offset = info.at,
+         .subject = printable(info.name),
+         .message = "the tensor's name has " + std::to_string(info.name.size()) + " bytes; 64 are allowed",
+         .advice = "the file is damaged or its writer is at fault: download or convert it again"});
   if (info.name.size() == kGgufMaxName)
-    return report.warning({.rule = "gguf.tensor.name-64", .code = Code::range, .offset = info.at, .subject = printable(info.name),
+    return report.warning({.rule = "gguf.tensor.name-64",
+                           .code = Code::range,
+                           .offset = info.at,
+                           .subject = printable(info.name),
                            .message = "the tensor's name has 64 bytes, which the format allows and some readers refuse",
                            .advice = "keep names to 63 bytes"});
   if (!is_utf8(info.name))
-    return report.warning({.rule = "gguf.tensor.name-utf8", .code = Code::malformed, .offset = info.at,
-                           .subject = printable(info.name), .message = "the tensor's name is not valid UTF-8",
+    return report.warning({.rule = "gguf.tensor.name-utf8",
+                           .code = Code::malformed,
+                           .offset = info.at,
+                           .subject = printable(info.name),
+                           .message = "the tensor's name is not valid UTF-8",
                            .advice = "the file may be damaged: compare its hash"});
   return true;
 }
@@ -37,7 +51,10 @@ bool read_shape(ByteReader& reader, TensorInfo& info, Reporter& report) {
   const auto dims = reader.read<std::uint32_t>();
   if (!dims) return report_cut(reader, report, "the tensor table", info.name);
   if (*dims > kGgufMaxDims) {
-    report.error({.rule = "gguf.tensor.dims", .code = Code::range, .offset = at, .subject = printable(info.name),
+    report.error({.rule = "gguf.tensor.dims",
+                  .code = Code::range,
+                  .offset = at,
+                  .subject = printable(info.name),
                   .message = "the tensor declares " + std::to_string(*dims) + " dimensions; at most 4 are allowed",
                   .advice = std::string(kDownloadAgain)});
     return false;
@@ -49,8 +66,12 @@ bool read_shape(ByteReader& reader, TensorInfo& info, Reporter& report) {
     *size = *value;
   }
   if (*dims > 0) return true;
-  return report.warning({.rule = "gguf.tensor.scalar", .code = Code::shape, .offset = at, .subject = printable(info.name),
-                         .message = "the tensor has no dimensions; read as one value", .advice = "some readers refuse this"});
+  return report.warning({.rule = "gguf.tensor.scalar",
+                         .code = Code::shape,
+                         .offset = at,
+                         .subject = printable(info.name),
+                         .message = "the tensor has no dimensions; read as one value",
+                         .advice = "some readers refuse this"});
 }
 
 std::string shape_text(const TensorInfo& info) {
@@ -64,7 +85,8 @@ bool report_type(const TensorInfo& info, std::uint32_t type, std::uint64_t at, R
   Finding finding{.rule = "gguf.tensor.type", .code = Code::unsupported, .offset = at, .subject = printable(info.name)};
   if (const auto removed = removed_ggml_type(type)) {
     finding.rule = "gguf.tensor.type-removed";
-    finding.message = "the tensor has type " + std::to_string(type) + " (" + std::string(*removed) + "), which ggml has removed";
+    finding.message =
+        "the tensor has type " + std::to_string(type) + " (" + std::string(*removed) + "), which ggml has removed";
     finding.advice = "convert the original model again or download a current GGUF, for example as Q4_0 or Q4_K_M";
   } else {
     finding.message = "the tensor has type " + std::to_string(type) + ", which Assay does not know";
@@ -76,27 +98,35 @@ bool report_type(const TensorInfo& info, std::uint32_t type, std::uint64_t at, R
 // Fills info.bytes, or reports why there is no size.
 bool measure(TensorInfo& info, Reporter& report) {
   const auto wrong = [&](std::string rule, std::string message, std::string advice) {
-    return report.error({.rule = std::move(rule), .code = Code::shape, .offset = info.at, .subject = printable(info.name),
-                         .message = std::move(message), .advice = std::move(advice)});
+    return report.error({.rule = std::move(rule),
+                         .code = Code::shape,
+                         .offset = info.at,
+                         .subject = printable(info.name),
+                         .message = std::move(message),
+                         .advice = std::move(advice)});
   };
   std::uint64_t values = 1;
   for (const std::uint64_t size : info.shape) {
     if (size == 0)
-      return wrong("gguf.tensor.zero-dim", "the shape " + shape_text(info) + " has a zero", "convert the model again without empty tensors");
+      return wrong("gguf.tensor.zero-dim", "the shape " + shape_text(info) + " has a zero",
+                   "convert the model again without empty tensors");
     const auto product = checked_multiply(values, size);
     if (!product || *product > kMaxValues)
-      return wrong("gguf.tensor.overflow", "the shape " + shape_text(info) + " has more values than fit into 63 bits", std::string(kDownloadAgain));
+      return wrong("gguf.tensor.overflow", "the shape " + shape_text(info) + " has more values than fit into 63 bits",
+                   std::string(kDownloadAgain));
     values = *product;
   }
   const DtypeRow& type = dtype_of(info.format);
   const std::uint64_t row = info.shape.empty() ? 1 : info.shape.back();
   if (row % type.block_values != 0)
-    return wrong("gguf.tensor.block", "rows of " + std::to_string(row) + " values are no multiple of the " +
-                 std::to_string(type.block_values) + " values of a " + std::string(type.name) + " block",
+    return wrong("gguf.tensor.block",
+                 "rows of " + std::to_string(row) + " values are no multiple of the " +
+                     std::to_string(type.block_values) + " values of a " + std::string(type.name) + " block",
                  "the file is damaged or its writer is at fault: download or convert it again");
   info.bytes = checked_multiply(values / type.block_values, type.block_bytes);
   if (info.bytes) return true;
-  return wrong("gguf.tensor.overflow", "the shape " + shape_text(info) + " takes more bytes than fit into 64 bits", std::string(kDownloadAgain));
+  return wrong("gguf.tensor.overflow", "the shape " + shape_text(info) + " takes more bytes than fit into 64 bits",
+               std::string(kDownloadAgain));
 }
 
 // Indices of `infos` in the order `before` gives, ties in file order.
@@ -104,7 +134,8 @@ template <class Before>
 std::vector<std::size_t> ordered(const std::vector<TensorInfo>& infos, Before before) {
   std::vector<std::size_t> order(infos.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return before(infos[a], infos[b]); });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return before(infos[a], infos[b]); });
   return order;
 }
 
@@ -114,9 +145,13 @@ bool check_duplicate_names(const std::vector<TensorInfo>& infos, Reporter& repor
     const TensorInfo& info = infos[order[i]];
     const TensorInfo& first = infos[order[i - 1]];
     if (info.name != first.name) continue;
-    if (!report.error({.rule = "gguf.tensor.duplicate", .code = Code::duplicate, .offset = info.at, .subject = printable(info.name),
-                       .message = "two tensors have this name (the first row is at byte " + std::to_string(first.at) + ")",
-                       .advice = "convert the model again: readers differ in which one they take"}))
+    if (!report.error(
+            {.rule = "gguf.tensor.duplicate",
+             .code = Code::duplicate,
+             .offset = info.at,
+             .subject = printable(info.name),
+             .message = "two tensors have this name (the first row is at byte " + std::to_string(first.at) + ")",
+             .advice = "convert the model again: readers differ in which one they take"}))
       return false;
   }
   return true;
@@ -182,31 +217,42 @@ bool report_truncated(Bytes file, const std::vector<TensorInfo>& infos, Reporter
   });
   if (cut == infos.end()) return true;
   const std::uint64_t needed = end_of(infos.back(), data_offset).value_or(std::numeric_limits<std::uint64_t>::max());
-  return report.error({.rule = "gguf.truncated", .code = Code::truncated, .offset = std::min<std::uint64_t>(file.size(), data_offset + cut->offset),
+  return report.error({.rule = "gguf.truncated",
+                       .code = Code::truncated,
+                       .offset = std::min<std::uint64_t>(file.size(), data_offset + cut->offset),
                        .subject = printable(cut->name),
-                       .message = "the file has " + std::to_string(file.size()) + " bytes and should have " + std::to_string(needed) + ": " +
-                                  std::to_string(needed - file.size()) + " are missing, from this tensor on (" +
-                                  std::to_string(infos.end() - cut) + " of " + std::to_string(infos.size()) + " tensors are not whole)",
+                       .message = "the file has " + std::to_string(file.size()) + " bytes and should have " +
+                                  std::to_string(needed) + ": " + std::to_string(needed - file.size()) +
+                                  " are missing, from this tensor on (" + std::to_string(infos.end() - cut) + " of " +
+                                  std::to_string(infos.size()) + " tensors are not whole)",
                        .advice = "the download was cut short: download it again"});
 }
 
 bool check_bounds(Bytes file, const TensorInfo& info, Reporter& report, const GgufContents& contents) {
   const auto end = end_of(info, contents.data_offset);
   if (!end || *end > file.size())
-    return report.error({.rule = "gguf.tensor.past-end", .code = Code::truncated, .offset = info.at, .subject = printable(info.name),
-                         .message = "the tensor's " + std::to_string(*info.bytes) + " bytes at data offset " + std::to_string(info.offset) +
-                                    " pass the end of the file, which has " + std::to_string(file.size()) + " bytes",
+    return report.error({.rule = "gguf.tensor.past-end",
+                         .code = Code::truncated,
+                         .offset = info.at,
+                         .subject = printable(info.name),
+                         .message = "the tensor's " + std::to_string(*info.bytes) + " bytes at data offset " +
+                                    std::to_string(info.offset) + " pass the end of the file, which has " +
+                                    std::to_string(file.size()) + " bytes",
                          .advice = std::string(kDownloadAgain)});
   if (info.offset % contents.alignment == 0) return true;
-  return report.error({.rule = "gguf.tensor.misaligned", .code = Code::malformed, .offset = info.at, .subject = printable(info.name),
-                       .message = "the tensor's data offset " + std::to_string(info.offset) + " is no multiple of the alignment " +
-                                  std::to_string(contents.alignment),
+  return report.error({.rule = "gguf.tensor.misaligned",
+                       .code = Code::malformed,
+                       .offset = info.at,
+                       .subject = printable(info.name),
+                       .message = "the tensor's data offset " + std::to_string(info.offset) +
+                                  " is no multiple of the alignment " + std::to_string(contents.alignment),
                        .advice = "the file is damaged or its writer is at fault: download or convert it again"});
 }
 
-// Overlaps and gaps between neighbours in the order of their data. Every tensor here ends inside the file. Where some are
-// left out (not `complete`), a gap may be theirs and is not reported.
-bool check_neighbours(const std::vector<TensorInfo>& whole, bool complete, Reporter& report, const GgufContents& contents) {
+// Overlaps and gaps between neighbours in the order of their data. Every tensor here ends inside the file. Where some
+// are left out (not `complete`), a gap may be theirs and is not reported.
+bool check_neighbours(const std::vector<TensorInfo>& whole, bool complete, Reporter& report,
+                      const GgufContents& contents) {
   const auto order = ordered(whole, [](const TensorInfo& a, const TensorInfo& b) { return a.offset < b.offset; });
   std::uint64_t end = 0;
   const TensorInfo* before = nullptr;
@@ -214,16 +260,22 @@ bool check_neighbours(const std::vector<TensorInfo>& whole, bool complete, Repor
     const TensorInfo& info = whole[i];
     const std::uint64_t expected = *pad(end, contents.alignment);
     if (info.offset < end &&
-        !report.error({.rule = "gguf.tensor.overlap", .code = Code::malformed, .offset = info.at, .subject = printable(info.name),
-                       .message = "the tensor's data begins at data offset " + std::to_string(info.offset) + ", inside " +
-                                  printable(before->name) + ", which ends at " + std::to_string(end),
+        !report.error({.rule = "gguf.tensor.overlap",
+                       .code = Code::malformed,
+                       .offset = info.at,
+                       .subject = printable(info.name),
+                       .message = "the tensor's data begins at data offset " + std::to_string(info.offset) +
+                                  ", inside " + printable(before->name) + ", which ends at " + std::to_string(end),
                        .advice = std::string(kDownloadAgain)}))
       return false;
     if (complete && info.offset > expected &&
-        !report.warning({.rule = "gguf.tensor.gap", .code = Code::malformed, .offset = contents.data_offset + expected,
-                         .subject = printable(info.name),
-                         .message = std::to_string(info.offset - expected) + " unused bytes lie before the tensor's data",
-                         .advice = "some readers refuse gaps: convert the model again"}))
+        !report.warning(
+            {.rule = "gguf.tensor.gap",
+             .code = Code::malformed,
+             .offset = contents.data_offset + expected,
+             .subject = printable(info.name),
+             .message = std::to_string(info.offset - expected) + " unused bytes lie before the tensor's data",
+             .advice = "some readers refuse gaps: convert the model again"}))
       return false;
     if (info.offset + *info.bytes >= end) end = info.offset + *info.bytes, before = &info;
   }
@@ -231,10 +283,14 @@ bool check_neighbours(const std::vector<TensorInfo>& whole, bool complete, Repor
 }
 
 bool check_order(const std::vector<TensorInfo>& whole, Reporter& report) {
-  const auto later = std::adjacent_find(whole.begin(), whole.end(), [](const TensorInfo& a, const TensorInfo& b) { return a.offset > b.offset; });
+  const auto later = std::adjacent_find(whole.begin(), whole.end(),
+                                        [](const TensorInfo& a, const TensorInfo& b) { return a.offset > b.offset; });
   if (later == whole.end()) return true;
   const TensorInfo& info = *std::next(later);
-  return report.warning({.rule = "gguf.tensor.order", .code = Code::malformed, .offset = info.at, .subject = printable(info.name),
+  return report.warning({.rule = "gguf.tensor.order",
+                         .code = Code::malformed,
+                         .offset = info.at,
+                         .subject = printable(info.name),
                          .message = "the tensor's data lies before that of its predecessor in the table",
                          .advice = "some readers want file order: convert the model again"});
 }
@@ -249,7 +305,10 @@ bool check_trailing(Bytes file, const std::vector<TensorInfo>& infos, Reporter& 
   const auto padded = pad(end, contents.alignment);
   const std::uint64_t last = infos.empty() ? contents.data_offset : padded.value_or(file.size());
   if (file.size() <= last) return true;
-  return report.warning({.rule = "gguf.trailing", .code = Code::malformed, .offset = last, .subject = "end of file",
+  return report.warning({.rule = "gguf.trailing",
+                         .code = Code::malformed,
+                         .offset = last,
+                         .subject = "end of file",
                          .message = std::to_string(file.size() - last) + " bytes follow the last tensor",
                          .advice = "harmless to read, but compare the file's hash: something was appended"});
 }
@@ -267,13 +326,16 @@ bool place_tensors(Bytes file, const std::vector<TensorInfo>& infos, Reporter& r
     const auto end = end_of(info, contents.data_offset);
     if (end && *end <= file.size()) whole.push_back(info);
   }
-  if (!contiguous && (!check_neighbours(whole, whole.size() == infos.size(), report, contents) || !check_order(whole, report))) return false;
+  if (!contiguous &&
+      (!check_neighbours(whole, whole.size() == infos.size(), report, contents) || !check_order(whole, report)))
+    return false;
   if (!check_trailing(file, infos, report, contents)) return false;
 
   contents.tensors.reserve(whole.size());
   for (const TensorInfo& info : whole) {
     const std::uint64_t offset = contents.data_offset + info.offset;
-    contents.tensors.push_back({std::string(info.name), info.format, info.shape, file.subspan(offset, *info.bytes), {}, 0, offset});
+    contents.tensors.push_back(
+        {std::string(info.name), info.format, info.shape, file.subspan(offset, *info.bytes), {}, 0, offset});
   }
   return true;
 }

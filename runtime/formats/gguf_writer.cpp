@@ -22,9 +22,13 @@ void append_text(std::string& out, std::string_view text) {
   append<std::uint64_t>(out, text.size());
   out += text;
 }
-void append_bytes(std::string& out, Bytes bytes) { out.append(reinterpret_cast<const char*>(bytes.data()), bytes.size()); }
+void append_bytes(std::string& out, Bytes bytes) {
+  out.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+}
 
-Bytes as_bytes(std::string_view text) { return std::as_bytes(std::span(text)); }
+Bytes as_bytes(std::string_view text) {
+  return std::as_bytes(std::span(text));
+}
 
 // One value as it stands in a file, without its type.
 std::string encode(const MetaEntry& entry) {
@@ -38,8 +42,10 @@ std::string encode(const MetaEntry& entry) {
   } else if (const auto* truth = std::get_if<bool>(&entry.value)) {
     append(out, static_cast<std::uint8_t>(*truth));
   } else if (const auto* number = std::get_if<double>(&entry.value)) {
-    if (entry.type == MetaType::f32) append(out, static_cast<float>(*number));
-    else append(out, *number);
+    if (entry.type == MetaType::f32)
+      append(out, static_cast<float>(*number));
+    else
+      append(out, *number);
   } else {
     // Little-endian two's complement: the low bytes are the narrower value.
     const auto* positive = std::get_if<std::uint64_t>(&entry.value);
@@ -71,8 +77,10 @@ struct GgufWriter::State {
 
   void set(std::string_view key, MetaType type, std::string value) {
     const auto [found, is_new] = key_index.emplace(std::string(key), keys.size());
-    if (is_new) keys.push_back({std::string(key), type, std::move(value)});
-    else keys[found->second] = {std::string(key), type, std::move(value)};
+    if (is_new)
+      keys.push_back({std::string(key), type, std::move(value)});
+    else
+      keys[found->second] = {std::string(key), type, std::move(value)};
   }
 
   template <class T>
@@ -97,7 +105,8 @@ struct GgufWriter::State {
     const Key& key = keys[found->second];
     const std::uint64_t value = key.type == MetaType::u32 ? load<std::uint32_t>(as_bytes(key.value).data()) : 0;
     if (std::has_single_bit(value) && value >= 8 && value <= kGgufMaxAlignment) return value;
-    return Error{Code::range, key.name, "the alignment should be a u32 and a power of two from 8 to " + std::to_string(kGgufMaxAlignment)};
+    return Error{Code::range, key.name,
+                 "the alignment should be a u32 and a power of two from 8 to " + std::to_string(kGgufMaxAlignment)};
   }
 
   Result<std::string> header(std::uint64_t alignment_bytes) const {
@@ -106,7 +115,8 @@ struct GgufWriter::State {
     append<std::uint64_t>(out, tensors.size());
     append<std::uint64_t>(out, keys.size());
     for (const Key& key : keys) {
-      if (key.name.empty() || key.name.size() > 65535) return Error{Code::usage, printable(key.name), "a key should have 1 to 65535 bytes"};
+      if (key.name.empty() || key.name.size() > 65535)
+        return Error{Code::usage, printable(key.name), "a key should have 1 to 65535 bytes"};
       append_text(out, key.name);
       append(out, static_cast<std::uint32_t>(key.type));
       out += key.value;
@@ -133,14 +143,30 @@ GgufWriter::~GgufWriter() = default;
 GgufWriter::GgufWriter(GgufWriter&&) noexcept = default;
 GgufWriter& GgufWriter::operator=(GgufWriter&&) noexcept = default;
 
-void GgufWriter::set_u32(std::string_view key, std::uint32_t value) { state_->set_number(key, MetaType::u32, value); }
-void GgufWriter::set_u64(std::string_view key, std::uint64_t value) { state_->set_number(key, MetaType::u64, value); }
-void GgufWriter::set_i32(std::string_view key, std::int32_t value) { state_->set_number(key, MetaType::i32, value); }
-void GgufWriter::set_f32(std::string_view key, float value) { state_->set_number(key, MetaType::f32, value); }
-void GgufWriter::set_bool(std::string_view key, bool value) { state_->set_number(key, MetaType::boolean, static_cast<std::uint8_t>(value)); }
-void GgufWriter::set_i32s(std::string_view key, const std::vector<std::int32_t>& values) { state_->set_numbers(key, MetaType::i32, values); }
-void GgufWriter::set_f32s(std::string_view key, const std::vector<float>& values) { state_->set_numbers(key, MetaType::f32, values); }
-void GgufWriter::copy(const MetaEntry& entry) { state_->set(entry.key, entry.type, encode(entry)); }
+void GgufWriter::set_u32(std::string_view key, std::uint32_t value) {
+  state_->set_number(key, MetaType::u32, value);
+}
+void GgufWriter::set_u64(std::string_view key, std::uint64_t value) {
+  state_->set_number(key, MetaType::u64, value);
+}
+void GgufWriter::set_i32(std::string_view key, std::int32_t value) {
+  state_->set_number(key, MetaType::i32, value);
+}
+void GgufWriter::set_f32(std::string_view key, float value) {
+  state_->set_number(key, MetaType::f32, value);
+}
+void GgufWriter::set_bool(std::string_view key, bool value) {
+  state_->set_number(key, MetaType::boolean, static_cast<std::uint8_t>(value));
+}
+void GgufWriter::set_i32s(std::string_view key, const std::vector<std::int32_t>& values) {
+  state_->set_numbers(key, MetaType::i32, values);
+}
+void GgufWriter::set_f32s(std::string_view key, const std::vector<float>& values) {
+  state_->set_numbers(key, MetaType::f32, values);
+}
+void GgufWriter::copy(const MetaEntry& entry) {
+  state_->set(entry.key, entry.type, encode(entry));
+}
 
 void GgufWriter::set_string(std::string_view key, std::string_view value) {
   std::string out;
@@ -159,14 +185,16 @@ void GgufWriter::set_strings(std::string_view key, const std::vector<std::string
 Result<> GgufWriter::add_tensor(std::string_view name, FormatId format, std::vector<std::uint64_t> shape) {
   const std::string subject = printable(name);
   if (state_->stream) return Error{Code::usage, subject, "tensors are added before the file is begun"};
-  if (dtype_of(format).ggml_id == kNoGgmlId) return Error{Code::unsupported, subject, "GGUF has no type for " + std::string(name_of(format))};
+  if (dtype_of(format).ggml_id == kNoGgmlId)
+    return Error{Code::unsupported, subject, "GGUF has no type for " + std::string(name_of(format))};
   if (name.empty() || name.size() >= kGgufMaxName)
     return Error{Code::range, subject, "the name has " + std::to_string(name.size()) + " bytes; readers take 1 to 63"};
   const bool is_empty = std::find(shape.begin(), shape.end(), std::uint64_t{0}) != shape.end();
   if (shape.empty() || shape.size() > kGgufMaxDims || is_empty)
     return Error{Code::shape, subject, "GGUF tensors have 1 to 4 dimensions, none of them zero"};
   ASSAY_TRY(const std::uint64_t bytes, bytes_of_tensor(subject, format, shape));
-  if (!state_->tensor_names.insert(std::string(name)).second) return Error{Code::duplicate, subject, "a tensor of this name was already added"};
+  if (!state_->tensor_names.insert(std::string(name)).second)
+    return Error{Code::duplicate, subject, "a tensor of this name was already added"};
   state_->tensors.push_back({std::string(name), format, std::move(shape), bytes});
   return success();
 }

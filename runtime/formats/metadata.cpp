@@ -14,7 +14,8 @@ namespace {
 Error wrong_type(const MetaEntry& entry, std::string_view wanted) {
   std::string is = std::string(name_of(entry.type));
   if (const auto* array = std::get_if<MetaArray>(&entry.value)) is = "array of " + std::string(name_of(array->element));
-  return Error{Code::type, printable(entry.key), "is of type " + is + ", should be " + std::string(wanted), "", entry.offset};
+  return Error{Code::type, printable(entry.key), "is of type " + is + ", should be " + std::string(wanted), "",
+               entry.offset};
 }
 
 Result<const MetaEntry*> required(const Metadata& metadata, std::string_view key) {
@@ -30,19 +31,30 @@ Result<MetaArray> array_of(const MetaEntry& entry, std::string_view wanted) {
 Result<std::int64_t> next_integer(ByteReader& reader, const MetaEntry& entry, MetaType element) {
   const auto widen = [](auto value) { return static_cast<std::int64_t>(*value); };
   switch (element) {
-    case MetaType::u8: case MetaType::boolean: return widen(reader.read<std::uint8_t>());
-    case MetaType::i8: return widen(reader.read<std::int8_t>());
-    case MetaType::u16: return widen(reader.read<std::uint16_t>());
-    case MetaType::i16: return widen(reader.read<std::int16_t>());
-    case MetaType::u32: return widen(reader.read<std::uint32_t>());
-    case MetaType::i32: return widen(reader.read<std::int32_t>());
-    case MetaType::i64: return widen(reader.read<std::int64_t>());
+    case MetaType::u8:
+    case MetaType::boolean:
+      return widen(reader.read<std::uint8_t>());
+    case MetaType::i8:
+      return widen(reader.read<std::int8_t>());
+    case MetaType::u16:
+      return widen(reader.read<std::uint16_t>());
+    case MetaType::i16:
+      return widen(reader.read<std::int16_t>());
+    case MetaType::u32:
+      return widen(reader.read<std::uint32_t>());
+    case MetaType::i32:
+      return widen(reader.read<std::int32_t>());
+    case MetaType::i64:
+      return widen(reader.read<std::int64_t>());
     case MetaType::u64: {
       const std::uint64_t value = *reader.read<std::uint64_t>();
-      if (value <= static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) return static_cast<std::int64_t>(value);
-      return Error{Code::range, printable(entry.key), "an element is " + std::to_string(value) + ", more than fits", "", entry.offset};
+      if (value <= static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
+        return static_cast<std::int64_t>(value);
+      return Error{Code::range, printable(entry.key), "an element is " + std::to_string(value) + ", more than fits", "",
+                   entry.offset};
     }
-    default: return wrong_type(entry, "an array of integers");
+    default:
+      return wrong_type(entry, "an array of integers");
   }
 }
 
@@ -70,7 +82,8 @@ Result<std::uint64_t> Metadata::unsigned_integer(std::string_view key) const {
   if (const auto* value = std::get_if<std::uint64_t>(&entry->value)) return *value;
   if (const auto* value = std::get_if<std::int64_t>(&entry->value)) {
     if (*value >= 0) return static_cast<std::uint64_t>(*value);
-    return Error{Code::range, printable(key), "is " + std::to_string(*value) + ", should not be negative", "", entry->offset};
+    return Error{Code::range, printable(key), "is " + std::to_string(*value) + ", should not be negative", "",
+                 entry->offset};
   }
   return wrong_type(*entry, "an integer");
 }
@@ -105,7 +118,9 @@ Result<std::vector<std::string_view>> Metadata::strings(std::string_view key) co
   for (std::uint64_t i = 0; i < array.count; ++i) {
     const auto length = reader.read<std::uint64_t>();
     const auto text = length ? reader.read_text(*length) : std::nullopt;
-    if (!text) return Error{Code::truncated, printable(key), "element " + std::to_string(i) + " passes the end of the array", "", entry->offset};
+    if (!text)
+      return Error{Code::truncated, printable(key), "element " + std::to_string(i) + " passes the end of the array", "",
+                   entry->offset};
     out.push_back(*text);
   }
   return out;
@@ -117,7 +132,8 @@ Result<std::vector<std::int64_t>> Metadata::integers(std::string_view key) const
   const std::uint64_t size = size_of(array.element);
   if (size == 0 || array.element == MetaType::f32 || array.element == MetaType::f64)
     return wrong_type(*entry, "an array of integers");
-  if (array.bytes.size() / size < array.count) return Error{Code::truncated, printable(key), "the array is cut short", "", entry->offset};
+  if (array.bytes.size() / size < array.count)
+    return Error{Code::truncated, printable(key), "the array is cut short", "", entry->offset};
   std::vector<std::int64_t> out;
   out.reserve(array.count);
   ByteReader reader(array.bytes);
@@ -137,7 +153,8 @@ Result<std::vector<float>> Metadata::floats(std::string_view key) const {
     return Error{Code::truncated, printable(key), "the array is cut short", "", entry->offset};
   std::vector<float> out(array.count);
   for (std::size_t i = 0; i < out.size(); ++i)
-    out[i] = is_double ? static_cast<float>(load<double>(array.bytes.data() + 8 * i)) : load<float>(array.bytes.data() + 4 * i);
+    out[i] = is_double ? static_cast<float>(load<double>(array.bytes.data() + 8 * i))
+                       : load<float>(array.bytes.data() + 4 * i);
   return out;
 }
 

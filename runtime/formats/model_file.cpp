@@ -32,10 +32,16 @@ std::uint64_t ModelFile::file_bytes() const {
 
 namespace opening {
 
-std::string file_name_of(const fs::path& path) { return path.filename().string(); }
+std::string file_name_of(const fs::path& path) {
+  return path.filename().string();
+}
 
 void report_error(const Error& error, std::string rule, Reporter& report) {
-  report.error({.rule = std::move(rule), .code = error.code, .file = error.file, .offset = error.offset, .subject = error.subject,
+  report.error({.rule = std::move(rule),
+                .code = error.code,
+                .file = error.file,
+                .offset = error.offset,
+                .subject = error.subject,
                 .message = error.detail});
 }
 
@@ -50,14 +56,20 @@ std::optional<Json> read_json_file(const fs::path& path, std::string_view rule, 
   const auto file = MappedFile::open(path);
   if (!file) return report_error(file.error(), "file.open", report), std::nullopt;
   const Bytes bytes = file->bytes();
-  auto json = bytes.size() > kSafetensorsMaxHeader
-                  ? Result<Json>(Error{Code::range, "", "the file has " + std::to_string(bytes.size()) + " bytes, far more than any such file"})
-                  : parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  auto json =
+      bytes.size() > kSafetensorsMaxHeader
+          ? Result<Json>(Error{Code::range, "",
+                               "the file has " + std::to_string(bytes.size()) + " bytes, far more than any such file"})
+          : parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
   if (json && json->is_object()) return std::move(*json);
-  report.error({.rule = std::string(rule), .code = Code::malformed, .file = path.string(),
-                .offset = json ? std::optional<std::uint64_t>(0) : json.error().offset, .subject = file_name_of(path),
-                .message = json ? "the file is not a JSON object" : "the file is not valid JSON: " + json.error().detail,
-                .advice = std::string(kDownloadAgain)});
+  report.error(
+      {.rule = std::string(rule),
+       .code = Code::malformed,
+       .file = path.string(),
+       .offset = json ? std::optional<std::uint64_t>(0) : json.error().offset,
+       .subject = file_name_of(path),
+       .message = json ? "the file is not a JSON object" : "the file is not valid JSON: " + json.error().detail,
+       .advice = std::string(kDownloadAgain)});
   return std::nullopt;
 }
 
@@ -98,11 +110,15 @@ bool open_folder(const fs::path& path, Reporter& report, ModelFile& model) {
 bool open_json(const fs::path& path, Reporter& report, ModelFile& model) {
   auto json = read_json_file(path, "file.json", report);
   if (!json) return false;
-  if (json->find("weight_map") != nullptr || file_name_of(path).ends_with(".index.json")) return open_shard_index(path, report, model);
+  if (json->find("weight_map") != nullptr || file_name_of(path).ends_with(".index.json"))
+    return open_shard_index(path, report, model);
   if (json->find("architectures") == nullptr && json->find("model_type") == nullptr) {
     const Json* error = json->find("error");
-    const std::string said = error != nullptr && error->string() != nullptr ? " (it says \"" + printable(*error->string()) + "\")" : "";
-    report.error({.rule = "file.json", .code = Code::unsupported, .message = "this is a JSON file without weights" + said,
+    const std::string said =
+        error != nullptr && error->string() != nullptr ? " (it says \"" + printable(*error->string()) + "\")" : "";
+    report.error({.rule = "file.json",
+                  .code = Code::unsupported,
+                  .message = "this is a JSON file without weights" + said,
                   .advice = "name a .gguf or .safetensors file, a .safetensors.index.json or a model folder"});
     return false;
   }
@@ -116,10 +132,14 @@ bool open_file(const fs::path& path, Reporter& report, ModelFile& model) {
   if (!file) return report_error(file.error(), "file.open", report), false;
   Sniffed found = sniff(file->bytes(), file_name_of(path));
   switch (found.content) {
-    case Content::gguf: return open_gguf(path, report, model);
-    case Content::safetensors: return open_safetensors(path, report, model);
-    case Content::json: return open_json(path, report, model);
-    case Content::refused: break;
+    case Content::gguf:
+      return open_gguf(path, report, model);
+    case Content::safetensors:
+      return open_safetensors(path, report, model);
+    case Content::json:
+      return open_json(path, report, model);
+    case Content::refused:
+      break;
   }
   found.refusal->file = path.string();
   report.error(std::move(*found.refusal));
@@ -130,12 +150,17 @@ bool open_path(const fs::path& path, Reporter& report, ModelFile& model) {
   std::error_code problem;
   const fs::file_status status = fs::status(path, problem);
   if (!fs::exists(status)) {
-    report.error({.rule = "file.missing", .code = Code::not_found, .message = "no such file or folder", .advice = "check the path"});
+    report.error({.rule = "file.missing",
+                  .code = Code::not_found,
+                  .message = "no such file or folder",
+                  .advice = "check the path"});
     return false;
   }
   if (fs::is_regular_file(status)) return open_file(path, report, model);
   if (!fs::is_directory(status)) {
-    report.error({.rule = "file.kind", .code = Code::unsupported, .message = "neither a file nor a folder",
+    report.error({.rule = "file.kind",
+                  .code = Code::unsupported,
+                  .message = "neither a file nor a folder",
                   .advice = "models are mapped into memory, so they must lie on disk: name a file or folder"});
     return false;
   }
@@ -155,7 +180,9 @@ std::optional<ModelFile> open_model(const fs::path& path, FindingSink& sink) {
   ModelFile model;
   model.path = path;
   if (!opening::open_path(path, report, model)) return std::nullopt;
-  if (model.kind != FileKind::gguf && (!opening::read_config(report, model) || !opening::join_side_scales(report, model))) return std::nullopt;
+  if (model.kind != FileKind::gguf &&
+      (!opening::read_config(report, model) || !opening::join_side_scales(report, model)))
+    return std::nullopt;
   opening::build_index(model);
   return model;
 }

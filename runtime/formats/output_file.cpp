@@ -58,7 +58,9 @@ Result<OutputFile> OutputFile::create(const fs::path& target, std::uint64_t expe
   return cannot(target, "cannot create", errno);
 }
 
-OutputFile::OutputFile(OutputFile&& other) noexcept { *this = std::move(other); }
+OutputFile::OutputFile(OutputFile&& other) noexcept {
+  *this = std::move(other);
+}
 
 OutputFile& OutputFile::operator=(OutputFile&& other) noexcept {
   std::swap(descriptor_, other.descriptor_);
@@ -75,7 +77,9 @@ OutputFile::~OutputFile() {
   ::unlink(temporary_.c_str());
 }
 
-Error OutputFile::failure(std::string_view what, int number) const { return cannot(target_, what, number); }
+Error OutputFile::failure(std::string_view what, int number) const {
+  return cannot(target_, what, number);
+}
 
 Result<> OutputFile::write_all(Bytes bytes) {
   while (!bytes.empty()) {

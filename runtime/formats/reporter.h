@@ -14,7 +14,8 @@ namespace assay {
 // Advice that fits most damage to a file.
 inline constexpr std::string_view kDownloadAgain = "the file is damaged or was cut short: download it again";
 
-// Bytes from a file made fit for a message: valid printable ASCII and UTF-8 stays, the rest becomes \xHH, long text is cut.
+// Bytes from a file made fit for a message: valid printable ASCII and UTF-8 stays, the rest becomes \xHH, long text is
+// cut.
 std::string printable(std::string_view text, std::size_t limit = 80);
 
 bool is_utf8(std::string_view text);

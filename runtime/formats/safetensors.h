@@ -20,7 +20,8 @@ struct SafetensorsContents {
   std::vector<TensorView> tensors;  // in the order of their data; shapes as written; any address, aligned or not
 };
 
-// Nothing when the header cannot be read or the sink wants no more; then an error has been reported. Touches no tensor data.
+// Nothing when the header cannot be read or the sink wants no more; then an error has been reported. Touches no tensor
+// data.
 std::optional<SafetensorsContents> parse_safetensors(Bytes bytes, std::string_view file, FindingSink& sink);
 
 }  // namespace assay

@@ -18,8 +18,8 @@ struct Entry {
   std::uint64_t end = 0;
 };
 
-// Checks that the entries cover the data section without hole or overlap and adds the whole ones to `contents`. When the
-// header had wrong entries (`complete` is false), holes are not reported: they may be where those tensors lie.
+// Checks that the entries cover the data section without hole or overlap and adds the whole ones to `contents`. When
+// the header had wrong entries (`complete` is false), holes are not reported: they may be where those tensors lie.
 bool place_entries(Bytes file, std::vector<Entry> entries, bool complete, NameFinder& places, Reporter& report,
                    SafetensorsContents& contents);
 

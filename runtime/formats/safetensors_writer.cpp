@@ -14,7 +14,9 @@ namespace {
 
 constexpr std::uint64_t kHeaderAlignment = 8;
 
-Bytes as_bytes(std::string_view text) { return std::as_bytes(std::span(text)); }
+Bytes as_bytes(std::string_view text) {
+  return std::as_bytes(std::span(text));
+}
 
 // Any number of values that ends on a byte, whatever the rows.
 Result<std::uint64_t> flat_bytes(const std::string& subject, FormatId format, const std::vector<std::uint64_t>& shape) {
@@ -51,7 +53,8 @@ struct SafetensorsWriter::State {
     std::uint64_t offset = 0;
     for (const Tensor& tensor : tensors) {
       const auto end = checked_add(offset, tensor.bytes);
-      if (!end) return Error{Code::range, printable(tensor.name), "the file would have more bytes than fit into 64 bits"};
+      if (!end)
+        return Error{Code::range, printable(tensor.name), "the file would have more bytes than fit into 64 bits"};
       Json shape{Json::Array{}};
       for (const std::uint64_t size : tensor.shape) shape.push(Json(size));
       Json entry;
@@ -63,7 +66,9 @@ struct SafetensorsWriter::State {
     std::string text = to_text(root);
     text.resize(*padded(text.size(), kHeaderAlignment), ' ');
     if (text.size() > kSafetensorsMaxHeader)
-      return Error{Code::range, "header", "the header would have " + std::to_string(text.size()) + " bytes; 100000000 are allowed: write several shards"};
+      return Error{Code::range, "header",
+                   "the header would have " + std::to_string(text.size()) +
+                       " bytes; 100000000 are allowed: write several shards"};
     const std::uint64_t length = text.size();
     return std::string(reinterpret_cast<const char*>(&length), sizeof length) + text;
   }
@@ -86,10 +91,12 @@ void SafetensorsWriter::set_metadata(std::string_view key, std::string_view valu
 Result<> SafetensorsWriter::add_tensor(std::string_view name, FormatId format, std::vector<std::uint64_t> shape) {
   const std::string subject = printable(name);
   if (state_->stream) return Error{Code::usage, subject, "tensors are added before the file is begun"};
-  if (dtype_of(format).safetensors_name.empty()) return Error{Code::unsupported, subject, "safetensors has no dtype for " + std::string(name_of(format))};
+  if (dtype_of(format).safetensors_name.empty())
+    return Error{Code::unsupported, subject, "safetensors has no dtype for " + std::string(name_of(format))};
   if (name == "__metadata__" || !is_utf8(name)) return Error{Code::usage, subject, "this is no valid tensor name"};
   ASSAY_TRY(const std::uint64_t bytes, flat_bytes(subject, format, shape));
-  if (!state_->names.insert(std::string(name)).second) return Error{Code::duplicate, subject, "a tensor of this name was already added"};
+  if (!state_->names.insert(std::string(name)).second)
+    return Error{Code::duplicate, subject, "a tensor of this name was already added"};
   state_->tensors.push_back({std::string(name), format, std::move(shape), bytes});
   return success();
 }
@@ -113,7 +120,8 @@ Result<> SafetensorsWriter::finish() {
   return state_->stream->finish();
 }
 
-Result<> write_shard_index(const std::filesystem::path& path, const std::vector<ShardEntry>& entries, std::uint64_t total_size) {
+Result<> write_shard_index(const std::filesystem::path& path, const std::vector<ShardEntry>& entries,
+                           std::uint64_t total_size) {
   Json metadata;
   metadata.set("total_size", Json(total_size));
   Json map{Json::Object{}};

@@ -26,19 +26,29 @@ struct AtIndex {
   NameFinder places;
 
   // About one tensor or key. Answers whether to go on.
-  bool error(std::string_view rule, Code code, std::string_view name, std::string message, std::string_view advice = kMatchingSet) {
-    return report.error({.rule = "index." + std::string(rule), .code = code, .offset = places.find(name), .subject = printable(name),
-                         .message = std::move(message), .advice = std::string(advice)});
+  bool error(std::string_view rule, Code code, std::string_view name, std::string message,
+             std::string_view advice = kMatchingSet) {
+    return report.error({.rule = "index." + std::string(rule),
+                         .code = code,
+                         .offset = places.find(name),
+                         .subject = printable(name),
+                         .message = std::move(message),
+                         .advice = std::string(advice)});
   }
   bool warning(std::string_view rule, Code code, std::string_view name, std::string message) {
-    return report.warning({.rule = "index." + std::string(rule), .code = code, .offset = places.find(name), .subject = printable(name),
-                           .message = std::move(message), .advice = std::string(kMatchingSet)});
+    return report.warning({.rule = "index." + std::string(rule),
+                           .code = code,
+                           .offset = places.find(name),
+                           .subject = printable(name),
+                           .message = std::move(message),
+                           .advice = std::string(kMatchingSet)});
   }
 };
 
 // A shard lies beside its index: its name is a plain file name.
 bool is_plain_name(std::string_view name) {
-  return !name.empty() && name != "." && name != ".." && name.find_first_of(std::string_view("/\\:\0", 4)) == std::string_view::npos;
+  return !name.empty() && name != "." && name != ".." &&
+         name.find_first_of(std::string_view("/\\:\0", 4)) == std::string_view::npos;
 }
 
 bool read_entry(const std::string& tensor, const Json& value, AtIndex& at, ShardIndex& index) {
@@ -47,7 +57,8 @@ bool read_entry(const std::string& tensor, const Json& value, AtIndex& at, Shard
   if (!is_plain_name(*file))
     return at.error("path", Code::malformed, tensor, "its shard \"" + printable(*file) + "\" is not a plain file name",
                     "an index that points outside its folder is not followed: get the model from a source you trust");
-  if (!index.file_of.emplace(tensor, *file).second) return at.error("duplicate-entry", Code::duplicate, tensor, "weight_map names this tensor twice");
+  if (!index.file_of.emplace(tensor, *file).second)
+    return at.error("duplicate-entry", Code::duplicate, tensor, "weight_map names this tensor twice");
   index.files.insert(*file);
   return true;
 }
@@ -78,9 +89,12 @@ bool check_files(const fs::path& folder, const ShardIndex& index, AtIndex& at) {
   }
   if (count > 5) missing += " and " + std::to_string(count - 5) + " more";
   if (count > 0) {
-    at.report.error({.rule = "index.shard-missing", .code = Code::not_found, .subject = missing,
-                  .message = std::to_string(count) + " of the " + std::to_string(index.files.size()) + " shards are missing from " + folder.string(),
-                  .advice = "download them into the same folder"});
+    at.report.error({.rule = "index.shard-missing",
+                     .code = Code::not_found,
+                     .subject = missing,
+                     .message = std::to_string(count) + " of the " + std::to_string(index.files.size()) +
+                                " shards are missing from " + folder.string(),
+                     .advice = "download them into the same folder"});
     return false;
   }
   const auto name = parse_shard_name(*index.files.begin());
@@ -100,14 +114,18 @@ Places places_of(const ModelFile& model) {
   return places;
 }
 
-std::string file_name(const ModelFile& model, std::uint32_t file) { return file_name_of(model.files[file].path()); }
+std::string file_name(const ModelFile& model, std::uint32_t file) {
+  return file_name_of(model.files[file].path());
+}
 
 bool check_duplicates(const Places& places, const ModelFile& model, Reporter& report) {
   for (const auto& [tensor, files] : places)
-    if (files.size() > 1 &&
-        !report.error({.rule = "index.duplicate", .code = Code::duplicate, .subject = printable(tensor),
-                       .message = "the tensor is in " + file_name(model, files[0]) + " and in " + file_name(model, files[1]),
-                       .advice = std::string(kMatchingSet)}))
+    if (files.size() > 1 && !report.error({.rule = "index.duplicate",
+                                           .code = Code::duplicate,
+                                           .subject = printable(tensor),
+                                           .message = "the tensor is in " + file_name(model, files[0]) + " and in " +
+                                                      file_name(model, files[1]),
+                                           .advice = std::string(kMatchingSet)}))
       return false;
   return true;
 }
@@ -125,7 +143,8 @@ bool check_map(const ShardIndex& index, const Places& places, const ModelFile& m
   }
   for (const auto& [tensor, files] : places)
     if (!index.file_of.contains(tensor) &&
-        !at.warning("tensor-unlisted", Code::malformed, tensor, "the tensor is in " + file_name(model, files.front()) + ", but not in the index"))
+        !at.warning("tensor-unlisted", Code::malformed, tensor,
+                    "the tensor is in " + file_name(model, files.front()) + ", but not in the index"))
       return false;
   return true;
 }
@@ -135,7 +154,8 @@ bool check_total(const ShardIndex& index, const ModelFile& model, AtIndex& at) {
   for (const TensorView& tensor : model.tensors) total += tensor.data.size();
   if (at.report.failed() || !index.total_size || *index.total_size == total) return true;
   return at.warning("total-size", Code::mismatch, "total_size",
-                    "the index declares " + std::to_string(*index.total_size) + " bytes of tensors, the shards hold " + std::to_string(total));
+                    "the index declares " + std::to_string(*index.total_size) + " bytes of tensors, the shards hold " +
+                        std::to_string(total));
 }
 
 }  // namespace
@@ -146,18 +166,22 @@ bool open_shard_index(const fs::path& path, Reporter& report, ModelFile& model) 
   if (!json) return false;
   const auto text = MappedFile::open(path);
   if (!text) return report_error(text.error(), "file.open", report), false;
-  AtIndex at{Reporter(report.sink(), path.string()), NameFinder({reinterpret_cast<const char*>(text->bytes().data()), text->bytes().size()}, 0)};
+  AtIndex at{Reporter(report.sink(), path.string()),
+             NameFinder({reinterpret_cast<const char*>(text->bytes().data()), text->bytes().size()}, 0)};
   const auto index = read_index(*json, at);
   if (!index || !check_files(model.folder, *index, at)) return false;
   for (const std::string& file : index->files)
     if (!add_safetensors(model.folder / file, report, model)) return false;
   const Places places = places_of(model);
-  return check_duplicates(places, model, at.report) && check_map(*index, places, model, at) && check_total(*index, model, at);
+  return check_duplicates(places, model, at.report) && check_map(*index, places, model, at) &&
+         check_total(*index, model, at);
 }
 
 bool open_shard_set(const std::vector<fs::path>& paths, Reporter& report, ModelFile& model) {
   model.kind = FileKind::sharded_safetensors;
-  if (!report.warning({.rule = "index.missing", .code = Code::missing, .subject = "model.safetensors.index.json",
+  if (!report.warning({.rule = "index.missing",
+                       .code = Code::missing,
+                       .subject = "model.safetensors.index.json",
                        .message = "the folder has the shards of a model, but not their index; all shards are opened",
                        .advice = "download the index as well, so that a wrong shard is noticed"}))
     return false;
@@ -180,8 +204,11 @@ bool open_safetensors(const fs::path& path, Reporter& report, ModelFile& model) 
     if (missing.empty() && !fs::exists(paths.back(), ignored)) missing = name->part(part);
   }
   if (missing.empty()) return open_shard_set(paths, report, model);
-  report.error({.rule = "index.shard-missing", .code = Code::not_found, .subject = missing,
-                .message = "the file is one of " + std::to_string(name->count) + " shards, and this one is missing from " + model.folder.string(),
+  report.error({.rule = "index.shard-missing",
+                .code = Code::not_found,
+                .subject = missing,
+                .message = "the file is one of " + std::to_string(name->count) +
+                           " shards, and this one is missing from " + model.folder.string(),
                 .advice = "download all shards and " + file_name_of(index) + " into the same folder"});
   return false;
 }

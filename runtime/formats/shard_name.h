@@ -9,8 +9,8 @@
 namespace assay {
 
 struct ShardName {
-  std::string prefix;     // before "-00001-of-"
-  std::string extension;  // ".gguf"
+  std::string prefix;        // before "-00001-of-"
+  std::string extension;     // ".gguf"
   std::uint32_t number = 0;  // counted from 1
   std::uint32_t count = 0;
 

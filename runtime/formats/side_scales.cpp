@@ -13,7 +13,9 @@ TensorView* TensorPool::find(std::string_view name) {
   return found == index_.end() ? nullptr : &model_.tensors[found->second];
 }
 
-void TensorPool::take(const TensorView& tensor) { taken_[static_cast<std::size_t>(&tensor - model_.tensors.data())] = true; }
+void TensorPool::take(const TensorView& tensor) {
+  taken_[static_cast<std::size_t>(&tensor - model_.tensors.data())] = true;
+}
 
 void TensorPool::drop_taken() {
   std::vector<TensorView> kept;
@@ -26,17 +28,25 @@ void TensorPool::drop_taken() {
 
 namespace {
 
-Finding about(const ModelFile& model, std::string_view rule, const TensorView& tensor, std::string message, std::string_view advice) {
-  return {.rule = std::string(rule), .code = Code::malformed, .file = model.files[tensor.file].path().string(), .offset = tensor.offset,
-          .subject = printable(tensor.name), .message = std::move(message), .advice = std::string(advice)};
+Finding about(const ModelFile& model, std::string_view rule, const TensorView& tensor, std::string message,
+              std::string_view advice) {
+  return {.rule = std::string(rule),
+          .code = Code::malformed,
+          .file = model.files[tensor.file].path().string(),
+          .offset = tensor.offset,
+          .subject = printable(tensor.name),
+          .message = std::move(message),
+          .advice = std::string(advice)};
 }
 
 }  // namespace
 
-bool TensorPool::error(Reporter& report, std::string_view rule, const TensorView& tensor, std::string message, std::string_view advice) {
+bool TensorPool::error(Reporter& report, std::string_view rule, const TensorView& tensor, std::string message,
+                       std::string_view advice) {
   return report.error(about(model_, rule, tensor, std::move(message), advice));
 }
-bool TensorPool::warning(Reporter& report, std::string_view rule, const TensorView& tensor, std::string message, std::string_view advice) {
+bool TensorPool::warning(Reporter& report, std::string_view rule, const TensorView& tensor, std::string message,
+                         std::string_view advice) {
   return report.warning(about(model_, rule, tensor, std::move(message), advice));
 }
 
@@ -46,7 +56,9 @@ std::string shape_text(const std::vector<std::uint64_t>& shape) {
   return text + "]";
 }
 
-bool is_float(FormatId format) { return format == FormatId::F32 || format == FormatId::F16 || format == FormatId::BF16; }
+bool is_float(FormatId format) {
+  return format == FormatId::F32 || format == FormatId::F16 || format == FormatId::BF16;
+}
 
 bool join_side_scales(Reporter& report, ModelFile& model) {
   TensorPool pool(model);

@@ -23,8 +23,10 @@ class TensorPool {
   void drop_taken();
 
   // Reports about one tensor; `message` and `advice` as in Finding.
-  bool error(Reporter& report, std::string_view rule, const TensorView& tensor, std::string message, std::string_view advice);
-  bool warning(Reporter& report, std::string_view rule, const TensorView& tensor, std::string message, std::string_view advice);
+  bool error(Reporter& report, std::string_view rule, const TensorView& tensor, std::string message,
+             std::string_view advice);
+  bool warning(Reporter& report, std::string_view rule, const TensorView& tensor, std::string message,
+               std::string_view advice);
 
  private:
   ModelFile& model_;

@@ -4,8 +4,8 @@
 #include <optional>
 #include <string_view>
 
-#include "runtime/formats/finding.h"
 #include "runtime/core/bytes.h"
+#include "runtime/formats/finding.h"
 
 namespace assay {
 

@@ -18,7 +18,8 @@ struct DeclaredTensor {
 class TensorStream {
  public:
   // `header` is written first; data after it is padded to `alignment` (a power of two) after every tensor.
-  static Result<TensorStream> begin(const std::filesystem::path& path, Bytes header, std::vector<DeclaredTensor> tensors, std::uint64_t alignment);
+  static Result<TensorStream> begin(const std::filesystem::path& path, Bytes header,
+                                    std::vector<DeclaredTensor> tensors, std::uint64_t alignment);
 
   Result<> write(Bytes bytes);
   Result<> finish();

@@ -16,7 +16,9 @@ struct Case {
   std::string what;
 };
 
-void PrintTo(const Case& one, std::ostream* out) { *out << one.name << " (" << one.what << ")"; }
+void PrintTo(const Case& one, std::ostream* out) {
+  *out << one.name << " (" << one.what << ")";
+}
 
 std::string text_at(const Json& json, std::string_view key) {
   const Json* value = json.find(key);
@@ -31,7 +33,8 @@ std::vector<Case> cases(const std::string& folder) {
     const std::string rule = text_at(entry, "rule");
     // Sharded cases carry no level: what their index rules break is the container's, the rest the model's.
     const bool is_container = file.empty() ? rule.starts_with("index") : text_at(entry, "level") == "container";
-    out.push_back({folder, file.empty() ? text_at(entry, "dir") : file, is_container, text_at(entry, "expect"), text_at(entry, "what")});
+    out.push_back({folder, file.empty() ? text_at(entry, "dir") : file, is_container, text_at(entry, "expect"),
+                   text_at(entry, "what")});
   }
   return out;
 }
@@ -66,10 +69,13 @@ TEST_P(Corrupt, IsAnsweredAsItsManifestExpects) {
   // An empty file has no field; a shard or a field that is not there has no offset.
   const bool is_whole_file = error.detail.starts_with("the file is empty");
   EXPECT_TRUE(!error.subject.empty() || is_whole_file) << error.message();
-  EXPECT_TRUE(error.offset || error.code == Code::not_found || error.code == Code::missing || error.code == Code::duplicate) << error.message();
+  EXPECT_TRUE(error.offset || error.code == Code::not_found || error.code == Code::missing ||
+              error.code == Code::duplicate)
+      << error.message();
   // The collecting sink hears the same error first.
   ASSERT_FALSE(findings.empty());
-  const auto first = std::find_if(findings.begin(), findings.end(), [](const Finding& finding) { return finding.severity == Severity::error; });
+  const auto first = std::find_if(findings.begin(), findings.end(),
+                                  [](const Finding& finding) { return finding.severity == Severity::error; });
   ASSERT_NE(first, findings.end());
   EXPECT_EQ(first->to_error().message(), error.message());
   EXPECT_FALSE(first->rule.empty());

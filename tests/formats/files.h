@@ -16,7 +16,9 @@
 
 namespace assay::test {
 
-inline Bytes bytes_of(std::string_view text) { return std::as_bytes(std::span(text)); }
+inline Bytes bytes_of(std::string_view text) {
+  return std::as_bytes(std::span(text));
+}
 
 inline void write_file(const std::filesystem::path& path, std::string_view content) {
   std::ofstream out(path, std::ios::binary);
@@ -28,7 +30,9 @@ template <class T>
 std::string raw(T value) {
   return {reinterpret_cast<const char*>(&value), sizeof value};
 }
-inline std::string raw_text(std::string_view text) { return raw<std::uint64_t>(text.size()) + std::string(text); }
+inline std::string raw_text(std::string_view text) {
+  return raw<std::uint64_t>(text.size()) + std::string(text);
+}
 
 // A safetensors file of this header and this many data bytes (0, 1, 2, ...).
 inline std::string safetensors_file(std::string_view header, std::size_t data_bytes) {
@@ -44,7 +48,9 @@ inline std::string pattern(std::size_t count, unsigned seed) {
   return out;
 }
 
-inline std::string text_of(Bytes bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
+inline std::string text_of(Bytes bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
 
 // The findings of opening `path`, errors and all.
 inline std::vector<Finding> findings_of(const std::filesystem::path& path) {

@@ -9,7 +9,14 @@ namespace assay {
 namespace {
 
 Finding finding(Severity severity, std::string message) {
-  return {.severity = severity, .rule = "x.y", .code = Code::range, .file = "f", .offset = 7, .subject = "s", .message = std::move(message), .advice = "do this"};
+  return {.severity = severity,
+          .rule = "x.y",
+          .code = Code::range,
+          .file = "f",
+          .offset = 7,
+          .subject = "s",
+          .message = std::move(message),
+          .advice = "do this"};
 }
 
 TEST(Finding, BecomesAnErrorThatNamesFileFieldOffsetAndAdvice) {

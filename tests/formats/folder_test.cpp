@@ -16,7 +16,9 @@ class Folder : public testing::Test {
   fs::path at(std::string_view name) const { return folder_.path() / name; }
   void gguf(std::string_view name) const { test::write_small_gguf(at(name)); }
   void safetensors(std::string_view name, std::string_view tensor = "a") const {
-    test::write_file(at(name), test::safetensors_file("{\"" + std::string(tensor) + "\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]}}", 4));
+    test::write_file(
+        at(name), test::safetensors_file(
+                      "{\"" + std::string(tensor) + "\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]}}", 4));
   }
   // The file that was opened, or the refusal.
   std::string answer() const {
@@ -67,7 +69,8 @@ TEST_F(Folder, ListsSeveralSafetensorsFiles) {
 }
 
 TEST_F(Folder, OpensACompleteSetWithoutItsIndexAndWarns) {
-  for (int i = 1; i <= 2; ++i) safetensors("model-0000" + std::to_string(i) + "-of-00002.safetensors", "t" + std::to_string(i));
+  for (int i = 1; i <= 2; ++i)
+    safetensors("model-0000" + std::to_string(i) + "-of-00002.safetensors", "t" + std::to_string(i));
   const auto model = open_model(folder_.path());
   ASSERT_TRUE(model) << model.error().message();
   EXPECT_EQ(model->tensors.size(), 2u);
@@ -82,10 +85,14 @@ TEST_F(Folder, NamesAMissingShardWithoutIndex) {
 TEST_F(Folder, NamesWhatIsThereWhenThereAreNoWeights) {
   test::write_file(at("config.json"), kConfig);
   test::write_file(at("tokenizer.json"), "{}");
-  EXPECT_TRUE(says("no model.safetensors, no model.safetensors.index.json, no .gguf (it has config.json, tokenizer.json)")) << answer();
+  EXPECT_TRUE(
+      says("no model.safetensors, no model.safetensors.index.json, no .gguf (it has config.json, tokenizer.json)"))
+      << answer();
 }
 
-TEST_F(Folder, NamesAnEmptyFolder) { EXPECT_TRUE(says("(it has no files); download")) << answer(); }
+TEST_F(Folder, NamesAnEmptyFolder) {
+  EXPECT_TRUE(says("(it has no files); download")) << answer();
+}
 
 TEST_F(Folder, NamesWeightsItDoesNotOpen) {
   test::write_file(at("pytorch_model.bin"), "PK\x03\x04");

@@ -27,10 +27,13 @@ struct Parts {
   }
 };
 
-std::string key_u32(std::string_view key, std::uint32_t value) { return raw_text(key) + raw<std::uint32_t>(4) + raw(value); }
+std::string key_u32(std::string_view key, std::uint32_t value) {
+  return raw_text(key) + raw<std::uint32_t>(4) + raw(value);
+}
 
 // `dims` in the file's order, fastest first.
-std::string tensor(std::string_view name, const std::vector<std::uint64_t>& dims, std::uint32_t type, std::uint64_t offset) {
+std::string tensor(std::string_view name, const std::vector<std::uint64_t>& dims, std::uint32_t type,
+                   std::uint64_t offset) {
   std::string out = raw_text(name) + raw<std::uint32_t>(static_cast<std::uint32_t>(dims.size()));
   for (const std::uint64_t size : dims) out += raw(size);
   return out + raw(type) + raw(offset);
@@ -64,13 +67,17 @@ TEST(Gguf, ReadsShapesSlowestFirstAndDataInPlace) {
   EXPECT_EQ(test::text_of(view.data), test::pattern(480, 1));
 }
 
-TEST(Gguf, AcceptsAFileWithNothingInIt) { EXPECT_EQ(rules(Parts{}.file()), Rules{}); }
+TEST(Gguf, AcceptsAFileWithNothingInIt) {
+  EXPECT_EQ(rules(Parts{}.file()), Rules{});
+}
 
 TEST(Gguf, KnowsEveryTypeNumberOfGgml) {
   for (const DtypeRow& type : kDtypes) {
     if (type.ggml_id == kNoGgmlId) continue;
-    const std::string file = Parts{.tensors = {tensor("a", {type.block_values, 2}, static_cast<std::uint32_t>(type.ggml_id), 0)},
-                                   .data = std::string(2 * type.block_bytes, 'x')}.file();
+    const std::string file =
+        Parts{.tensors = {tensor("a", {type.block_values, 2}, static_cast<std::uint32_t>(type.ggml_id), 0)},
+              .data = std::string(2 * type.block_bytes, 'x')}
+            .file();
     AllFindings sink;
     const auto contents = parse_gguf(test::bytes_of(file), "x", sink);
     ASSERT_TRUE(contents) << type.name;
@@ -112,13 +119,16 @@ TEST(Gguf, NamesAVersionOfTheFuture) {
 }
 
 TEST(Gguf, GoesOnAfterDuplicateKeysAndNamesEachOnce) {
-  const std::string file = Parts{.keys = {key_u32("b", 1), key_u32("a", 1), key_u32("b", 2), key_u32("c", 1), key_u32("c", 2)}}.file();
+  const std::string file =
+      Parts{.keys = {key_u32("b", 1), key_u32("a", 1), key_u32("b", 2), key_u32("c", 1), key_u32("c", 2)}}.file();
   EXPECT_EQ(rules(file), (Rules{"gguf.key.duplicate", "gguf.key.duplicate"}));
 }
 
 TEST(Gguf, LeavesOutWrongTensorsAndKeepsTheRest) {
-  const std::string file = Parts{.tensors = {tensor("bad.type", {32}, 200, 0), tensor("good", {32}, 0, 128), tensor("bad.shape", {0}, 0, 256)},
-                                 .data = std::string(256, 'x')}.file();
+  const std::string file = Parts{.tensors = {tensor("bad.type", {32}, 200, 0), tensor("good", {32}, 0, 128),
+                                             tensor("bad.shape", {0}, 0, 256)},
+                                 .data = std::string(256, 'x')}
+                               .file();
   AllFindings sink;
   const auto contents = parse_gguf(test::bytes_of(file), "x", sink);
   ASSERT_TRUE(contents);
@@ -128,7 +138,8 @@ TEST(Gguf, LeavesOutWrongTensorsAndKeepsTheRest) {
 }
 
 TEST(Gguf, SaysHowManyBytesAreMissing) {
-  const std::string file = Parts{.tensors = {tensor("a", {8}, 0, 0), tensor("b", {8}, 0, 32)}, .data = std::string(40, 'x')}.file();
+  const std::string file =
+      Parts{.tensors = {tensor("a", {8}, 0, 0), tensor("b", {8}, 0, 32)}, .data = std::string(40, 'x')}.file();
   const auto all = findings(file);
   ASSERT_EQ(all.size(), 1u);
   EXPECT_EQ(all[0].rule, "gguf.truncated");
@@ -142,12 +153,15 @@ TEST(Gguf, AcceptsALastTensorWithoutPadding) {
 }
 
 TEST(Gguf, WarnsOfDataInAnotherOrderThanTheTable) {
-  const std::string file = Parts{.tensors = {tensor("a", {8}, 0, 32), tensor("b", {8}, 0, 0)}, .data = std::string(64, 'x')}.file();
+  const std::string file =
+      Parts{.tensors = {tensor("a", {8}, 0, 32), tensor("b", {8}, 0, 0)}, .data = std::string(64, 'x')}.file();
   EXPECT_EQ(rules(file), Rules{"gguf.tensor.order"});
 }
 
 TEST(Gguf, FindsATensorInsideAnother) {
-  const std::string file = Parts{.tensors = {tensor("a", {32}, 0, 0), tensor("b", {8}, 0, 32), tensor("c", {8}, 0, 64)}, .data = std::string(128, 'x')}.file();
+  const std::string file = Parts{.tensors = {tensor("a", {32}, 0, 0), tensor("b", {8}, 0, 32), tensor("c", {8}, 0, 64)},
+                                 .data = std::string(128, 'x')}
+                               .file();
   EXPECT_EQ(rules(file), (Rules{"gguf.tensor.overlap", "gguf.tensor.overlap"}));
 }
 
@@ -173,7 +187,8 @@ TEST(Gguf, TakesAlignmentsFrom8AndWarnsBelow) {
 }
 
 TEST(Gguf, RefusesNestedArraysWithoutFollowingThem) {
-  const std::string nested = raw_text("a") + raw<std::uint32_t>(9) + raw<std::uint32_t>(9) + raw<std::uint64_t>(1) + std::string(64, '\0');
+  const std::string nested =
+      raw_text("a") + raw<std::uint32_t>(9) + raw<std::uint32_t>(9) + raw<std::uint64_t>(1) + std::string(64, '\0');
   EXPECT_EQ(rules(Parts{.keys = {nested}}.file()), Rules{"gguf.array.nested"});
 }
 
@@ -182,13 +197,16 @@ TEST(Gguf, RefusesAKeyLongerThanAllowed) {
   EXPECT_EQ(rules(Parts{.keys = {key_u32(std::string(65536, 'k'), 1)}}.file()), Rules{"gguf.key.too-long"});
 }
 
-TEST(Gguf, NotesKeysOutsideTheGrammar) { EXPECT_EQ(rules(Parts{.keys = {key_u32("General.Name", 1)}}.file()), Rules{"gguf.key.grammar"}); }
+TEST(Gguf, NotesKeysOutsideTheGrammar) {
+  EXPECT_EQ(rules(Parts{.keys = {key_u32("General.Name", 1)}}.file()), Rules{"gguf.key.grammar"});
+}
 
 // A vocabulary of a modern model is walked, not built: the entry is one view of the file.
 TEST(Gguf, KeepsAVocabularyOf128kStringsAsOneView) {
   std::string tokens;
   for (int i = 0; i < 128000; ++i) tokens += raw_text("token" + std::to_string(i));
-  const std::string key = raw_text("tokenizer.ggml.tokens") + raw<std::uint32_t>(9) + raw<std::uint32_t>(8) + raw<std::uint64_t>(128000) + tokens;
+  const std::string key = raw_text("tokenizer.ggml.tokens") + raw<std::uint32_t>(9) + raw<std::uint32_t>(8) +
+                          raw<std::uint64_t>(128000) + tokens;
   const std::string file = Parts{.keys = {key}}.file();
   FirstError sink;
   const auto contents = parse_gguf(test::bytes_of(file), "x", sink);

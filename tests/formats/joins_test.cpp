@@ -45,10 +45,14 @@ class Joins : public testing::Test {
 };
 
 std::vector<Written> triple(const std::string& module, std::uint64_t rows, std::uint64_t words, std::uint64_t groups) {
-  return {{module + ".weight", FormatId::U32, {rows, words}}, {module + ".scales", FormatId::BF16, {rows, groups}}, {module + ".biases", FormatId::BF16, {rows, groups}}};
+  return {{module + ".weight", FormatId::U32, {rows, words}},
+          {module + ".scales", FormatId::BF16, {rows, groups}},
+          {module + ".biases", FormatId::BF16, {rows, groups}}};
 }
 
-std::string quantization(std::string_view inside) { return "{\"quantization\":{" + std::string(inside) + "}}"; }
+std::string quantization(std::string_view inside) {
+  return "{\"quantization\":{" + std::string(inside) + "}}";
+}
 
 struct MlxCase {
   int bits, group;
@@ -56,8 +60,12 @@ struct MlxCase {
 };
 
 TEST_F(Joins, MlxTriplesOfEveryBitsAndGroupBecomeOneTensor) {
-  for (const MlxCase& one : {MlxCase{2, 32, FormatId::MLX_Q2}, {3, 64, FormatId::MLX_Q3}, {4, 128, FormatId::MLX_Q4}, {5, 32, FormatId::MLX_Q5},
-                             {6, 64, FormatId::MLX_Q6}, {8, 128, FormatId::MLX_Q8}}) {
+  for (const MlxCase& one : {MlxCase{2, 32, FormatId::MLX_Q2},
+                             {3, 64, FormatId::MLX_Q3},
+                             {4, 128, FormatId::MLX_Q4},
+                             {5, 32, FormatId::MLX_Q5},
+                             {6, 64, FormatId::MLX_Q6},
+                             {8, 128, FormatId::MLX_Q8}}) {
     const std::uint64_t cols = 256;
     const std::uint64_t groups = cols / static_cast<unsigned>(one.group);
     write(quantization("\"group_size\":" + std::to_string(one.group) + ",\"bits\":" + std::to_string(one.bits)),
@@ -79,7 +87,7 @@ TEST_F(Joins, MlxTriplesOfEveryBitsAndGroupBecomeOneTensor) {
 }
 
 TEST_F(Joins, MlxModulesMayHaveTheirOwnBitsOrNone) {
-  auto tensors = triple("embed", 4, 32, 2);                             // 128 values at 8 bits
+  auto tensors = triple("embed", 4, 32, 2);                                  // 128 values at 8 bits
   for (const Written& one : triple("up", 4, 16, 2)) tensors.push_back(one);  // 128 values at 4 bits
   tensors.push_back({"down.weight", FormatId::F16, {4, 128}});
   tensors.push_back({"up.bias", FormatId::F16, {4}});
@@ -94,7 +102,9 @@ TEST_F(Joins, MlxModulesMayHaveTheirOwnBitsOrNone) {
 }
 
 TEST_F(Joins, MlxExpertsKeepTheirLeadingDimension) {
-  write(quantization(R"("group_size":32,"bits":4)"), {{"e.weight", FormatId::U32, {2, 3, 8}}, {"e.scales", FormatId::F16, {2, 3, 2}}, {"e.biases", FormatId::F16, {2, 3, 2}}});
+  write(quantization(R"("group_size":32,"bits":4)"), {{"e.weight", FormatId::U32, {2, 3, 8}},
+                                                      {"e.scales", FormatId::F16, {2, 3, 2}},
+                                                      {"e.biases", FormatId::F16, {2, 3, 2}}});
   const auto model = open();
   ASSERT_TRUE(model) << model.error().message();
   EXPECT_EQ(model->find("e.weight")->shape, (Shape{2, 3, 64}));
@@ -102,18 +112,22 @@ TEST_F(Joins, MlxExpertsKeepTheirLeadingDimension) {
 
 TEST_F(Joins, MlxRefusesShapesThatDoNotFitTheConfig) {
   write(quantization(R"("group_size":32,"bits":4)"), triple("a", 3, 32, 4));
-  EXPECT_NE(refusal().find("a.weight: weight [3, 32] and scales [3, 4] do not fit group_size 32 and 4 bits"), std::string::npos) << refusal();
+  EXPECT_NE(refusal().find("a.weight: weight [3, 32] and scales [3, 4] do not fit group_size 32 and 4 bits"),
+            std::string::npos)
+      << refusal();
 }
 
 TEST_F(Joins, MlxRefusesBitsAndGroupsThatDoNotExist) {
-  for (const char* inside : {R"("group_size":64,"bits":7)", R"("group_size":16,"bits":4)", R"("group_size":64,"bits":-4)", R"("group_size":"64","bits":4)"}) {
+  for (const char* inside : {R"("group_size":64,"bits":7)", R"("group_size":16,"bits":4)",
+                             R"("group_size":64,"bits":-4)", R"("group_size":"64","bits":4)"}) {
     write(quantization(inside), triple("a", 3, 32, 4));
     EXPECT_NE(refusal().find("config.json: quantization: group_size"), std::string::npos) << refusal();
   }
 }
 
 TEST_F(Joins, MlxRefusesOtherModesByName) {
-  write(quantization(R"("group_size":32,"bits":4,"mode":"mxfp4")"), {{"a.weight", FormatId::U32, {3, 8}}, {"a.scales", FormatId::U8, {3, 2}}});
+  write(quantization(R"("group_size":32,"bits":4,"mode":"mxfp4")"),
+        {{"a.weight", FormatId::U32, {3, 8}}, {"a.scales", FormatId::U8, {3, 2}}});
   EXPECT_NE(refusal().find("mxfp4"), std::string::npos) << refusal();
 }
 
@@ -170,10 +184,14 @@ TEST_F(Joins, Fp8PerTensorAndPerBlockScalesAreFound) {
 
 TEST_F(Joins, Fp8ScalesPerRowAndOfOtherBlocksAreFound) {
   write(R"({"quantization_config":{"quant_method":"fp8","weight_block_size":[4,16]}})",
-        {{"r.weight", FormatId::F8_E5M2, {6, 32}}, {"r.weight_scale", FormatId::BF16, {6, 1}},
-         {"v.weight", FormatId::F8_E4M3, {6, 32}}, {"v.weight_scale", FormatId::F32, {6}},
-         {"b.weight", FormatId::F8_E4M3, {6, 24}}, {"b.weight_scale_inv", FormatId::F32, {2, 2}},
-         {"e.weight", FormatId::F8_E4M3, {3, 8, 16}}, {"e.weight_scale_inv", FormatId::F32, {3, 2, 1}},
+        {{"r.weight", FormatId::F8_E5M2, {6, 32}},
+         {"r.weight_scale", FormatId::BF16, {6, 1}},
+         {"v.weight", FormatId::F8_E4M3, {6, 32}},
+         {"v.weight_scale", FormatId::F32, {6}},
+         {"b.weight", FormatId::F8_E4M3, {6, 24}},
+         {"b.weight_scale_inv", FormatId::F32, {2, 2}},
+         {"e.weight", FormatId::F8_E4M3, {3, 8, 16}},
+         {"e.weight_scale_inv", FormatId::F32, {3, 2, 1}},
          {"plain.weight", FormatId::F8_E4M3, {2, 2}}});
   const auto model = open();
   ASSERT_TRUE(model) << model.error().message();
@@ -191,7 +209,9 @@ TEST_F(Joins, Fp8ScalesPerRowAndOfOtherBlocksAreFound) {
 TEST_F(Joins, Fp8RefusesScalesThatFitNothing) {
   write("", {{"a.weight", FormatId::F8_E4M3, {6, 32}}, {"a.weight_scale", FormatId::F32, {5}}});
   EXPECT_NE(refusal().find("scales [5] fit the weight [6, 32] neither"), std::string::npos) << refusal();
-  write("", {{"a.weight", FormatId::F8_E4M3, {6, 32}}, {"a.weight_scale", FormatId::F32, {1}}, {"a.weight_scale_inv", FormatId::F32, {1}}});
+  write("", {{"a.weight", FormatId::F8_E4M3, {6, 32}},
+             {"a.weight_scale", FormatId::F32, {1}},
+             {"a.weight_scale_inv", FormatId::F32, {1}}});
   EXPECT_NE(refusal().find("both _scale and _scale_inv"), std::string::npos) << refusal();
 }
 
@@ -225,7 +245,8 @@ TEST(Bitsandbytes, NestedAbsmaxIsExpanded) {
     for (std::size_t i = 0; i < 64; ++i) largest = std::max(largest, std::abs(expected[64 * block + i]));
     const float absmax = load<float>(scales.data() + 4 * block);
     EXPECT_GE(std::abs(absmax), largest) << block;
-    // Some code of the block is +-1 unless the block is nearly zero beside its neighbours, where nesting flattens absmax.
+    // Some code of the block is +-1 unless the block is nearly zero beside its neighbours, where nesting flattens
+    // absmax.
     if (largest > 1) {
       EXPECT_EQ(std::abs(absmax), largest) << block;
     }

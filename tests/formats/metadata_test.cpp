@@ -75,7 +75,9 @@ TEST(Metadata, WidensEveryIntegerType) {
   add("u64", MetaType::u64, test::raw<std::uint64_t>(~0ull));
   add("i64", MetaType::i64, test::raw<std::int64_t>(-1));
   add("f64", MetaType::f64, test::raw<double>(0.1));
-  add("u64s", MetaType::array, test::raw<std::uint32_t>(10) + test::raw<std::uint64_t>(2) + test::raw<std::uint64_t>(1) + test::raw<std::uint64_t>(~0ull));
+  add("u64s", MetaType::array,
+      test::raw<std::uint32_t>(10) + test::raw<std::uint64_t>(2) + test::raw<std::uint64_t>(1) +
+          test::raw<std::uint64_t>(~0ull));
   add("f64s", MetaType::array, test::raw<std::uint32_t>(12) + test::raw<std::uint64_t>(1) + test::raw<double>(0.5));
   FirstError sink;
   const auto contents = parse_gguf(test::bytes_of(file), "x", sink);

@@ -93,7 +93,7 @@ TEST(OpenModel, OpensTheSharedVocabularies) {
 struct Impostor {
   std::string name;
   std::string content;
-  std::string says;    // in the message
+  std::string says;  // in the message
   std::string advises;
 };
 
@@ -117,12 +117,15 @@ INSTANTIATE_TEST_SUITE_P(
     Files, OpenImpostor,
     testing::Values(
         Impostor{"a.gguf", "", "is empty", "download it again"},
-        Impostor{"b.gguf", kPointer, "Git LFS pointer, not the model (it stands for a file of 4370129216 bytes)", "git lfs pull"},
+        Impostor{"b.gguf", kPointer, "Git LFS pointer, not the model (it stands for a file of 4370129216 bytes)",
+                 "git lfs pull"},
         Impostor{"c.safetensors", kPointer, "Git LFS pointer", "git lfs pull"},
         Impostor{"d.gguf", "<!DOCTYPE html><html><title>Sign in</title></html>", "web page", "download it again"},
         Impostor{"e.safetensors", "\n  <html>\n", "web page", "token"},
-        Impostor{"f.gguf", "<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code></Error>", "server message", "download it again"},
-        Impostor{"g.pte", std::string("\x18\0\0\0", 4) + "ET12" + kZeros, "ExecuTorch program (.pte)", "as GGUF or safetensors"},
+        Impostor{"f.gguf", "<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code></Error>", "server message",
+                 "download it again"},
+        Impostor{"g.pte", std::string("\x18\0\0\0", 4) + "ET12" + kZeros, "ExecuTorch program (.pte)",
+                 "as GGUF or safetensors"},
         Impostor{"h.bin", "PK\x03\x04" + kZeros, "ZIP archive, as PyTorch saves", "safetensors"},
         Impostor{"i.pt", "\x80\x02}q\x01." + kZeros, "Python pickle", "safetensors"},
         Impostor{"j.bin", "lmgg" + kZeros, "ggml model", "current GGUF"},
@@ -135,7 +138,8 @@ INSTANTIATE_TEST_SUITE_P(
         Impostor{"q.safetensors", kZeros, "zeros only", "download it again"},
         Impostor{"r.gguf", "Entry not found", "first four bytes are \"Entr\"", "no GGUF file"},
         Impostor{"s.txt", "Entry not found", "short text (\"Entry not found\")", "name a .gguf"},
-        Impostor{"t.json", "{\"error\":\"Invalid username or password.\"}", "Invalid username or password.", "name a .gguf"},
+        Impostor{"t.json", "{\"error\":\"Invalid username or password.\"}", "Invalid username or password.",
+                 "name a .gguf"},
         Impostor{"u.json", "{\"error\":", "not valid JSON", "download it again"},
         Impostor{"v.dat", std::string("\x01\x02\x03\xff", 4) + kZeros, "no model file Assay knows", "name a .gguf"},
         Impostor{"w.h5", "\x89HDF\r\n\x1a\n" + kZeros, "HDF5", "GGUF or safetensors"},

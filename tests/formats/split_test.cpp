@@ -32,7 +32,9 @@ class Split : public testing::Test {
   void SetUp() override {
     for (std::uint32_t i = 0; i < 3; ++i) write_part(part(i), {.number = i, .tensor = "t" + std::to_string(i)});
   }
-  std::filesystem::path part(std::uint32_t number) const { return folder_.path() / ShardName{"m", ".gguf", 1, 3}.part(number + 1); }
+  std::filesystem::path part(std::uint32_t number) const {
+    return folder_.path() / ShardName{"m", ".gguf", 1, 3}.part(number + 1);
+  }
   std::string refusal() const {
     const auto model = open_model(part(0));
     EXPECT_FALSE(model);
@@ -103,7 +105,8 @@ TEST(ShardName, TakesNamesApartAndPutsThemTogether) {
   EXPECT_EQ(name->number, 2u);
   EXPECT_EQ(name->count, 3u);
   EXPECT_EQ(name->part(3), "model-00003-of-00003.safetensors");
-  for (const char* other : {"model.gguf", "m-00004-of-00003.gguf", "m-00000-of-00003.gguf", "m-1-of-3.gguf", "m-00001-of-00003.bin", "m-+0001-of-00003.gguf", "-of-.gguf"})
+  for (const char* other : {"model.gguf", "m-00004-of-00003.gguf", "m-00000-of-00003.gguf", "m-1-of-3.gguf",
+                            "m-00001-of-00003.bin", "m-+0001-of-00003.gguf", "-of-.gguf"})
     EXPECT_FALSE(parse_shard_name(other)) << other;
 }
 

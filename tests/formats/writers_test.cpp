@@ -36,12 +36,14 @@ TEST(GgufWriter, WritesWhatOpensWithoutAWord) {
 
 TEST(GgufWriter, CopiesAModelEntryByEntry) {
   const TemporaryFolder folder;
-  for (const char* name : {"corrupt/gguf/ok_unknown_keys.gguf", "corrupt/gguf/ok_alignment_4096.gguf", "models/nano-frankenstein/gguf/nano-frankenstein-Q4_K_M.gguf"}) {
+  for (const char* name : {"corrupt/gguf/ok_unknown_keys.gguf", "corrupt/gguf/ok_alignment_4096.gguf",
+                           "models/nano-frankenstein/gguf/nano-frankenstein-Q4_K_M.gguf"}) {
     const auto source = open_model(test::fixture(name));
     ASSERT_TRUE(source) << source.error().message();
     GgufWriter writer;
     for (const MetaEntry& entry : source->metadata.entries()) writer.copy(entry);
-    for (const TensorView& tensor : source->tensors) ASSERT_TRUE(writer.add_tensor(tensor.name, tensor.format, tensor.shape));
+    for (const TensorView& tensor : source->tensors)
+      ASSERT_TRUE(writer.add_tensor(tensor.name, tensor.format, tensor.shape));
     ASSERT_TRUE(writer.begin(folder.path() / "copy.gguf"));
     for (const TensorView& tensor : source->tensors) ASSERT_TRUE(writer.write(tensor.data));
     ASSERT_TRUE(writer.finish());
@@ -157,7 +159,8 @@ TEST(GgufWriter, NamesAWriteThatFailsAndRemovesWhatItWrote) {
   std::signal(SIGXFSZ, old_action);
   ASSERT_FALSE(written);
   EXPECT_EQ(written.error().code, Code::io);
-  EXPECT_NE(written.error().message().find("x.gguf: cannot write the whole file"), std::string::npos) << written.error().message();
+  EXPECT_NE(written.error().message().find("x.gguf: cannot write the whole file"), std::string::npos)
+      << written.error().message();
   writer = GgufWriter();
   EXPECT_EQ(file_count(folder.path()), 0u);
 }
