@@ -12,7 +12,7 @@ Installs missing packages (scripts/setup.sh), builds the release preset, opens e
 decode and load. A MODEL is a GGUF or safetensors file or a model folder; without one, the models in fixtures/ are measured.
 What follows -- goes to bench_models, for example --benchmark_min_time=2 (see bench_models --help).
 
-Writes to reports/out/: models.jsonl (one record a line), models.json (Google Benchmark's form), models.md (the table).
+Writes to reports/out/: models.jsonl (one record a line), models.md (the table), and benchmark/*.json (Google Benchmark's form).
 
   --help   this text
 
@@ -35,9 +35,20 @@ while [[ $# -gt 0 ]]; do
   esac
   shift
 done
+
+# The fixtures come with golden logits; any other model is checked against the reference backend.
+golden_of() {
+  local golden=fixtures/golden/nano-frankenstein
+  case "$1" in
+    fixtures/models/nano-frankenstein/gguf/*-Q4_K_M.gguf) echo "$golden/logits_q4_k_m.f32.bin" ;;
+    fixtures/models/nano-frankenstein/mlx-4bit) echo "$golden/logits_mlx4.f32.bin" ;;
+    fixtures/models/nano-frankenstein/*) echo "$golden/logits.f32.bin" ;;
+    fixtures/models/tiny-frankenstein/gguf/*-Q4_K_M.gguf) echo fixtures/golden/tiny-frankenstein/logits_q4_k_m.f32.bin ;;
+  esac
+}
 if [[ ${#models[@]} -eq 0 ]]; then
   nano=fixtures/models/nano-frankenstein
-  models=($nano/gguf/*.gguf $nano/hf-sharded $nano/mlx-4bit fixtures/models/tiny-frankenstein/gguf/*.gguf)
+  models=("$nano"/gguf/*.gguf "$nano/hf-sharded" "$nano/mlx-4bit" fixtures/models/tiny-frankenstein/gguf/*.gguf)
 fi
 
 [[ ${ASSAY_SKIP_SETUP:-} == 1 ]] || ./scripts/setup.sh
@@ -48,8 +59,8 @@ echo "bench: release build ready after $((SECONDS - started)) s"
 
 bin=build/release/bin
 out=reports/out
-mkdir -p "$out"
-rm -f "$out"/models.{jsonl,json,md}
+rm -rf "$out"/models.{jsonl,md} "$out/benchmark"
+mkdir -p "$out/benchmark"
 
 echo
 echo "bench: opening ${#models[@]} models"
@@ -67,16 +78,25 @@ rm -f "$out/info.txt"
 
 status=0
 [[ ${#opened[@]} -eq ${#models[@]} ]] || status=3
-[[ ${#opened[@]} -gt 0 ]] || exit "$status"
 
-echo
-measured=0
-"$bin/bench_models" "${opened[@]}" --records "$out/models.jsonl" --benchmark_out="$out/models.json" "${options[@]}" </dev/null || measured=$?
-[[ $measured -eq 0 ]] || status=$measured
+# A process for each model: none profits from what another has warmed, and each peak is its own.
+for index in "${!opened[@]}"; do
+  model=${opened[index]}
+  name=$(basename "$model")
+  arguments=("$model" --records "$out/models.jsonl" --benchmark_out="$out/benchmark/$((index + 1))-${name%.*}.json")
+  golden=$(golden_of "$model")
+  [[ -z $golden ]] || arguments+=(--check-against "$golden")
+  echo
+  echo "bench: $model"
+  measured=0
+  "$bin/bench_models" "${arguments[@]}" "${options[@]}" </dev/null || measured=$?
+  [[ $measured -le $status ]] || status=$measured
+  [[ $measured -ne 130 ]] || exit 130
+done
 [[ -e $out/models.jsonl ]] || exit "$status"
 
 echo
 python3 -B scripts/bench_table.py "$out/models.jsonl" | tee "$out/models.md"
 echo
-echo "bench: wrote $out/models.jsonl, $out/models.json, $out/models.md"
+echo "bench: wrote $out/models.jsonl, $out/models.md and ${#opened[@]} files in $out/benchmark/"
 exit "$status"

@@ -8,6 +8,9 @@ from pathlib import Path
 SCHEMA = "assay.model-run/"
 COLUMNS = ["Model", "Format", "Size", "Prefill tok/s", "Decode tok/s", "of limit", "Load", "Peak RSS", "Answer"]
 ABSENT = "-"
+NOTE = """Tokens a second are from the median iteration. "of limit": bytes of weights and cache read for a decoded token, as a share of the
+measured memory read bandwidth; models that fit in the processor's caches may pass 100 %. Answer: logits against the golden or the
+reference backend, checked before anything was timed."""
 
 
 def pick(record, path):
@@ -53,17 +56,30 @@ def answer(records):
         if status != "ok":
             reason = pick(record, "reason") or pick(record, "agreement.reason")
             return f"{status}: {reason}" if reason else status
-    for record in records:
-        agreement = pick(record, "agreement")
-        if agreement:
-            top1 = pick(agreement, "top1")
-            share = f", top-1 {top1 * 100:.0f} %" if isinstance(top1, (int, float)) else ""
-            positions = pick(agreement, "positions")
-            count = f" of {positions}" if share and positions else ""
-            against = pick(agreement, "against")
-            verdict = "agrees" if pick(agreement, "passed") else "differs"
-            return f"{verdict}{' with ' + against if against else ''}{share}{count}"
-    return ABSENT
+    agreements = [found for found in (pick(record, "agreement") for record in records) if found]
+    return describe_agreement(agreements[0]) if agreements else ABSENT
+
+
+def describe_agreement(agreement):
+    """"agrees: top-1 100 % of 176, rms 0.012, golden"."""
+    top1, positions, rms = (pick(agreement, name) for name in ("top1", "positions", "rms"))
+    against = pick(agreement, "against") or ""
+    facts = []
+    if isinstance(top1, (int, float)):
+        facts.append(f"top-1 {top1 * 100:.0f} %" + (f" of {positions}" if positions else ""))
+    if isinstance(rms, (int, float)):
+        facts.append(f"rms {rms:.2g}")
+    if against:
+        facts.append("golden" if against.endswith(".bin") else against)
+    verdict = "agrees" if pick(agreement, "passed") else "differs"
+    return f"{verdict}: {', '.join(facts)}" if facts else verdict
+
+
+def model_name(model):
+    """A file's name; for a folder its parent too, as "mlx-4bit" alone says little."""
+    path = Path(pick(model, "path") or pick(model, "name") or ABSENT)
+    is_file = path.suffix in (".gguf", ".safetensors", ".json")
+    return path.stem if is_file or not path.parent.name else f"{path.parent.name}/{path.name}"
 
 
 def row(records):
@@ -73,7 +89,7 @@ def row(records):
     peaks = [peak for peak in (pick(record, "memory.peak_bytes") for record in records) if peak]
     load_ms = pick(load, "time_ms.median")
     return [
-        pick(model, "name") or Path(pick(model, "path") or ABSENT).name,
+        model_name(model),
         weight_format(model),
         size(pick(model, "file_bytes") or pick(model, "weight_bytes")),
         number(pick(prefill, "tokens_per_s")),
@@ -118,7 +134,7 @@ def render(records):
         return "| " + " | ".join(parts) + " |"
 
     rule = "|" + "|".join("-" * (width + 1) + (":" if right else "-") for width, right in zip(widths, is_number)) + "|"
-    return "\n".join([headline(records[0]), "", line_of(cells[0]), rule, *map(line_of, cells[1:])])
+    return "\n".join([headline(records[0]), "", line_of(cells[0]), rule, *map(line_of, cells[1:]), "", NOTE])
 
 
 def read_records(path):

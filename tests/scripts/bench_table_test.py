@@ -23,17 +23,17 @@ def run(kind, **more):
 class Table(unittest.TestCase):
     def cells(self, records):
         lines = bench_table.render(records).split("\n")
-        return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[4:]]
+        return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[4:] if line.startswith("|")]
 
     def test_three_cases_of_a_model_make_one_row(self):
-        agreement = {"against": "golden", "positions": 64, "top1": 1.0, "passed": True}
+        agreement = {"against": "logits.f32.bin", "positions": 64, "top1": 1.0, "rms": 0.0123, "passed": True}
         rows = self.cells([
             run("prefill", tokens_per_s=1234.5, agreement=agreement, memory={"peak_bytes": 7 << 20}),
             run("decode", tokens_per_s=98.765, limit_percent=81.4),
             run("load", time_ms={"median": 1.234}),
         ])
         self.assertEqual(rows, [["a", "gguf Q4_K", "3.0 MiB", "1234", "98.8", "81 %", "1.23 ms", "7.0 MiB",
-                                 "agrees with golden, top-1 100 % of 64"]])
+                                 "agrees: top-1 100 % of 64, rms 0.012, golden"]])
 
     def test_missing_fields_become_dashes(self):
         rows = self.cells([{"schema": "assay.model-run/1", "kind": "decode", "status": "ok"}])
@@ -48,6 +48,11 @@ class Table(unittest.TestCase):
         other = run("decode")
         other["model"] = {**other["model"], "path": "models/b.gguf", "name": "b"}
         self.assertEqual([cells[0] for cells in self.cells([other, run("decode"), run("load")])], ["b", "a"])
+
+    def test_folder_is_named_with_its_parent(self):
+        self.assertEqual(bench_table.model_name({"path": "models/nano/mlx-4bit"}), "nano/mlx-4bit")
+        self.assertEqual(bench_table.model_name({"path": "models/nano-Q4_K_M.gguf"}), "nano-Q4_K_M")
+        self.assertEqual(bench_table.model_name({"name": "nano"}), "nano")
 
     def test_numbers_keep_three_figures(self):
         shown = [bench_table.number(value) for value in (0.01234, 1.2345, 98.765, 987.65, 12345.6, 0, None)]
