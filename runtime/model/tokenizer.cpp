@@ -104,10 +104,15 @@ Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
 Tokenizer::~Tokenizer() = default;
 
 Result<Tokenizer> Tokenizer::open(const ModelFile& file) {
-  auto parts = file.kind == FileKind::gguf ? load_gguf_tokenizer(file) : load_hf_tokenizer(file);
+  return from_parts(file.kind == FileKind::gguf ? load_gguf_tokenizer(file) : load_hf_tokenizer(file.folder), file.path);
+}
+
+Result<Tokenizer> Tokenizer::open_folder(const std::filesystem::path& folder) { return from_parts(load_hf_tokenizer(folder), folder); }
+
+Result<Tokenizer> Tokenizer::from_parts(Result<TokenizerParts> parts, const std::filesystem::path& path) {
   if (!parts) {
     Error error = std::move(parts).error();
-    if (error.file.empty()) error.file = file.path.string();
+    if (error.file.empty()) error.file = path.string();
     return error;
   }
   auto state = std::make_unique<State>();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <span>
@@ -15,6 +16,7 @@
 namespace assay {
 
 using TokenId = std::int32_t;
+struct TokenizerParts;
 
 struct EncodeOptions {
   bool add_special = true;    // BOS, EOS or whatever the file says belongs around a text
@@ -27,6 +29,8 @@ class Tokenizer {
   // Errors: missing (no tokenizer: "feed ids with --ids"), unsupported (unknown model or pre-tokenizer, by name), malformed.
   // Views into `file` are kept: it must outlive the tokenizer.
   static Result<Tokenizer> open(const ModelFile& file);
+  // From a folder with a tokenizer.json, whether or not it holds a model.
+  static Result<Tokenizer> open_folder(const std::filesystem::path& folder);
 
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;
@@ -58,6 +62,7 @@ class Tokenizer {
   friend class TextStream;
   struct State;
   explicit Tokenizer(std::unique_ptr<State> state);
+  static Result<Tokenizer> from_parts(Result<TokenizerParts> parts, const std::filesystem::path& path);
   std::unique_ptr<State> state_;
 };
 

@@ -210,12 +210,13 @@ void apply_flag(std::vector<TokenId>& around, std::optional<TokenId> token, bool
 }
 
 // BOS, EOS and ends from the files beside tokenizer.json.
-Result<> read_configs(const ModelFile& file, TokenizerParts& parts) {
-  ASSAY_TRY(const Json tokenizer_config, read_json_file(file.folder / "tokenizer_config.json"));
-  ASSAY_TRY(const Json generation_config, read_json_file(file.folder / "generation_config.json"));
+Result<> read_configs(const std::filesystem::path& folder, TokenizerParts& parts) {
+  ASSAY_TRY(const Json tokenizer_config, read_json_file(folder / "tokenizer_config.json"));
+  ASSAY_TRY(const Json generation_config, read_json_file(folder / "generation_config.json"));
+  ASSAY_TRY(const Json model_config, read_json_file(folder / "config.json"));
   parts.bos = token_named(tokenizer_config, "bos_token", parts.vocabulary);
   parts.eos = token_named(tokenizer_config, "eos_token", parts.vocabulary);
-  for (const Json* config : {&generation_config, &file.config}) {
+  for (const Json* config : {&generation_config, &model_config}) {
     ASSAY_TRY(const auto bos, ids_under(*config, "bos_token_id", parts.vocabulary));
     ASSAY_TRY(const auto eos, ids_under(*config, "eos_token_id", parts.vocabulary));
     if (!parts.bos && !bos.empty()) parts.bos = bos.front();
@@ -266,22 +267,22 @@ Result<TokenizerParts> read_tokenizer(const Json& json) {
 
 }  // namespace
 
-Result<TokenizerParts> load_hf_tokenizer(const ModelFile& file) {
-  const std::filesystem::path path = file.folder / "tokenizer.json";
+Result<TokenizerParts> load_hf_tokenizer(const std::filesystem::path& folder) {
+  const std::filesystem::path path = folder / "tokenizer.json";
   ASSAY_TRY(const Json json, read_json_file(path));
   std::error_code ignored;
-  if (json.is_null() && std::filesystem::exists(file.folder / "tokenizer.model", ignored))
+  if (json.is_null() && std::filesystem::exists(folder / "tokenizer.model", ignored))
     return Error{Code::unsupported, "tokenizer.model",
                  "is the folder's only tokenizer and Assay reads tokenizer.json; convert it, or feed token ids with --ids"};
   if (json.is_null())
-    return Error{Code::missing, "tokenizer.json", "is not in '" + file.folder.string() + "': there is no tokenizer; feed token ids with --ids"};
+    return Error{Code::missing, "tokenizer.json", "is not in '" + folder.string() + "': there is no tokenizer; feed token ids with --ids"};
   auto parts = read_tokenizer(json);
   if (!parts) {
     Error error = std::move(parts).error();
     error.file = path.string();
     return error;
   }
-  ASSAY_TRY_VOID(read_configs(file, *parts));
+  ASSAY_TRY_VOID(read_configs(folder, *parts));
   return parts;
 }
 

@@ -42,7 +42,7 @@ struct TokenizerParts {
 };
 
 Result<TokenizerParts> load_gguf_tokenizer(const ModelFile& file);
-Result<TokenizerParts> load_hf_tokenizer(const ModelFile& file);
+Result<TokenizerParts> load_hf_tokenizer(const std::filesystem::path& folder);
 
 // Ends of a turn, message or file that models write although no key of their file says so, found by their text. Adds their
 // ids to `parts.ends` and leaves it sorted. GGUF: any such token counts and becomes a control token (converters often
