@@ -1,0 +1,150 @@
+// Configurations, weight binding and memory plans: from good files, from bad ones, and the same from every layout.
+#include "runtime/model/model.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+#include <string>
+
+#include "runtime/model/memory_plan.h"
+#include "runtime/model/weights.h"
+#include "tests/support/data.h"
+
+namespace assay::test {
+namespace {
+
+Result<Model> open_and_bind(std::optional<ModelFile>& keep, const std::filesystem::path& path) {
+  auto file = open_model(path);
+  if (!file) return std::move(file).error();
+  keep.emplace(std::move(*file));
+  return bind_model(*keep);
+}
+
+TEST(BindModel, EveryFixtureBinds) {
+  for (const char* name : {"models/nano-frankenstein/gguf/nano-frankenstein-F16.gguf", "models/nano-frankenstein/hf-sharded", "models/nano-frankenstein/mlx-4bit",
+                           "models/tiny-frankenstein/gguf/tiny-frankenstein-Q4_K_M.gguf", "architectures/llama/hf", "architectures/qwen3/hf", "architectures/qwen3-yarn/model.gguf"}) {
+    std::optional<ModelFile> file;
+    const auto model = open_and_bind(file, fixture(name));
+    EXPECT_TRUE(model) << name << ": " << model.error().message();
+  }
+}
+
+TEST(BindModel, LayoutsOfOneModelHaveOneConfig) {
+  std::optional<ModelFile> gguf_file, hf_file;
+  const auto gguf = open_and_bind(gguf_file, fixture("models/nano-frankenstein/gguf/nano-frankenstein-F16.gguf"));
+  const auto hf = open_and_bind(hf_file, fixture("models/nano-frankenstein/hf-sharded"));
+  ASSERT_TRUE(gguf && hf);
+  const Config &a = gguf->config, &b = hf->config;
+  EXPECT_EQ(a.layers, b.layers);
+  EXPECT_EQ(a.embedding, b.embedding);
+  EXPECT_EQ(a.feed_forward, b.feed_forward);
+  EXPECT_EQ(a.heads, b.heads);
+  EXPECT_EQ(a.kv_heads, b.kv_heads);
+  EXPECT_EQ(a.head_dim, b.head_dim);
+  EXPECT_EQ(a.vocabulary, b.vocabulary);
+  EXPECT_EQ(a.context, b.context);
+  EXPECT_EQ(a.norm_epsilon, b.norm_epsilon);
+  EXPECT_EQ(a.rope.base, b.rope.base);
+  EXPECT_EQ(a.rope.dims, b.rope.dims);
+  EXPECT_TRUE(a.rope.adjacent_pairs);   // rows permuted in GGUF
+  EXPECT_FALSE(b.rope.adjacent_pairs);  // original order
+  EXPECT_TRUE(gguf->is_tied() && hf->is_tied());
+}
+
+// Files whose defect lies in keys or tensors: the container opens, the model must be refused with a sentence.
+TEST(BindModel, RefusesEveryModelDefectOfTheCorruptSet) {
+  const std::set<std::string> binding_rules = {"architecture", "hyperparameter", "missing-tensor", "shape"};
+  const Json manifest = read_json(fixture("corrupt/gguf/manifest.json"));
+  int refused = 0;
+  for (const Json& entry : *manifest.array()) {
+    if (*entry.find("level")->string() != "model") continue;
+    const std::string name = *entry.find("file")->string(), expect = *entry.find("expect")->string();
+    SCOPED_TRACE(name + ": " + *entry.find("what")->string());
+    std::optional<ModelFile> file;
+    const auto model = open_and_bind(file, fixture("corrupt/gguf/" + name));
+    if (expect == "accept") {
+      EXPECT_TRUE(model) << model.error().message();
+    }
+    if (expect == "reject" && binding_rules.contains(*entry.find("rule")->string())) {
+      ++refused;
+      ASSERT_FALSE(model);
+      EXPECT_FALSE(model.error().subject.empty()) << model.error().message();
+      EXPECT_NE(model.error().message().find(name), std::string::npos) << model.error().message();
+    }
+  }
+  EXPECT_GE(refused, 9);
+}
+
+TEST(BindModel, NamesTheKnownArchitectures) {
+  std::optional<ModelFile> file;
+  const auto model = open_and_bind(file, fixture("corrupt/gguf/arch_unknown.gguf"));
+  ASSERT_FALSE(model);
+  EXPECT_EQ(model.error().code, Code::unsupported);
+  EXPECT_NE(model.error().message().find("frobnicator"), std::string::npos);
+  EXPECT_NE(model.error().message().find(known_architectures()), std::string::npos);
+}
+
+TEST(BindModel, TellsSeveralMismatchesAtOnce) {
+  std::optional<ModelFile> file;
+  const auto model = open_and_bind(file, fixture("corrupt/gguf/embedding_length_mismatch.gguf"));
+  ASSERT_FALSE(model);
+  EXPECT_NE(model.error().message().find("; "), std::string::npos) << model.error().message();
+  EXPECT_NE(model.error().message().find("more"), std::string::npos) << model.error().message();
+}
+
+// config.json with one member replaced; the weights are those of the sharded fixture.
+Result<Config> config_with(std::string_view key, Json value) {
+  auto file = open_model(fixture("models/nano-frankenstein/hf-sharded"));
+  EXPECT_TRUE(file);
+  file->config.set(key, std::move(value));  // the last one of two equal keys counts
+  return read_config(*file);
+}
+
+TEST(HfConfig, RefusesWhatItDoesNotKnowByName) {
+  EXPECT_EQ(config_with("model_type", "frobnicator").error().subject, "model_type");
+  EXPECT_EQ(config_with("hidden_act", "gelu").error().subject, "hidden_act");
+  EXPECT_EQ(config_with("num_attention_heads", 0).error().code, Code::range);
+  EXPECT_EQ(config_with("num_attention_heads", "four").error().code, Code::type);
+  EXPECT_EQ(config_with("hidden_size", 1e300).error().code, Code::type);
+  EXPECT_EQ(config_with("num_key_value_heads", 3).error().code, Code::range);
+  EXPECT_EQ(config_with("rms_norm_eps", -1.0).error().subject, "rms_norm_eps");
+  EXPECT_EQ(config_with("rope_scaling", Json().set("rope_type", "longrope")).error().subject, "rope_scaling.rope_type");
+  EXPECT_EQ(config_with("rope_scaling", Json().set("rope_type", "llama3").set("factor", 8.0)).error().code, Code::missing);
+}
+
+TEST(HfConfig, ReadsEveryRopeScaling) {
+  const auto linear = config_with("rope_scaling", Json().set("type", "linear").set("factor", 4.0));
+  ASSERT_TRUE(linear);
+  EXPECT_EQ(linear->rope.scaling, RopeScaling::linear);
+  EXPECT_EQ(linear->rope.factor, 4.0f);
+  const auto llama3 = config_with("rope_scaling", Json().set("rope_type", "llama3").set("factor", 32.0).set("low_freq_factor", 1.0).set("high_freq_factor", 4.0).set("original_max_position_embeddings", 8192));
+  ASSERT_TRUE(llama3);
+  EXPECT_EQ(llama3->rope.scaling, RopeScaling::llama3);
+  EXPECT_EQ(llama3->rope.original_context, 8192u);
+  const auto yarn = config_with("rope_scaling", Json().set("rope_type", "yarn").set("factor", 4.0).set("original_max_position_embeddings", 32768));
+  ASSERT_TRUE(yarn);
+  EXPECT_EQ(yarn->rope.attention_factor, 1.0f);
+}
+
+TEST(MemoryPlan, CountsTiedWeightsOnceAndScalesWithTheContext) {
+  std::optional<ModelFile> file;
+  const auto model = open_and_bind(file, fixture("models/nano-frankenstein/gguf/nano-frankenstein-F16.gguf"));
+  ASSERT_TRUE(model);
+  const MemoryPlan plan = plan_memory(*model, {.context = 512, .batch = 512, .kv = KvType::f16});
+  std::uint64_t stored = 0;
+  for (const TensorView& tensor : file->tensors) stored += tensor.stored_bytes();
+  EXPECT_EQ(plan.weights_bytes, stored);
+  // 2 layers x 512 positions x (64 + 64) values x 2 bytes.
+  EXPECT_EQ(plan.kv_bytes, 2u * 512 * 128 * 2);
+  EXPECT_EQ(plan_memory(*model, {.context = 1024, .kv = KvType::f32}).kv_bytes, 4 * plan.kv_bytes);
+  EXPECT_EQ(plan.kv_bytes_per_position * 512, plan.kv_bytes);
+  EXPECT_GT(plan.activation_bytes, 0u);
+}
+
+TEST(WeightNames, PutTheLayerIn) {
+  EXPECT_EQ(weight_name("blk.{}.attn_q.weight", 12), "blk.12.attn_q.weight");
+  EXPECT_EQ(weight_name("output.weight", 3), "output.weight");
+}
+
+}  // namespace
+}  // namespace assay::test
