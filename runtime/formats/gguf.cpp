@@ -1,7 +1,7 @@
 // GGUF: magic, version, counts, and the order in which the parts are read.
 #include "runtime/formats/gguf.h"
 
-#include <bit>
+#include <cstdio>
 
 #include "runtime/formats/gguf_parts.h"
 
@@ -40,11 +40,9 @@ bool report_version(std::uint32_t version, Reporter& report) {
   Finding finding{.rule = "gguf.version", .code = Code::unsupported, .offset = 4, .subject = "version"};
   if ((version & 0xffffu) == 0 && version != 0) {
     finding.rule = "gguf.endianness";
-    finding.message = "the file is big-endian (version field 0x" +
-                      std::string(version == 0x02000000u   ? "02000000"
-                                  : version == 0x03000000u ? "03000000"
-                                                           : "????0000") +
-                      ")";
+    char field[16];
+    std::snprintf(field, sizeof field, "0x%08x", version);
+    finding.message = "the file is big-endian (its version reads as " + std::string(field) + ")";
     finding.advice =
         "Assay reads little-endian GGUF: download the little-endian file or convert the model again without the "
         "big-endian option";

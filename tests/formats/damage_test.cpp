@@ -157,6 +157,13 @@ TEST(Damage, NoRandomEditOfASafetensorsFileCrashes) {
   damage_at_random(good, good.size() - 23, parses_safetensors);
 }
 
+// Changes one byte of a file in place.
+void poke(const std::filesystem::path& path, std::size_t at, char value) {
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(static_cast<std::streamoff>(at));
+  ASSERT_TRUE(file.put(value).flush());
+}
+
 // Damages one file of a copied model folder, byte by byte (every `step`th), and opens the folder each time.
 void damage_folder(std::string_view source, std::string_view file, std::size_t limit, std::size_t step) {
   const TemporaryFolder folder;
@@ -166,40 +173,39 @@ void damage_folder(std::string_view source, std::string_view file, std::size_t l
   ASSERT_TRUE(open_model(folder.path()));
   for (std::size_t at = 0; at < std::min(good.size(), limit); at += step)
     for (const int change : {0x01, 0x10, 0xff}) {
-      std::string bad = good;
-      bad[at] = static_cast<char>(bad[at] ^ change);
-      test::write_file(path, bad);
+      poke(path, at, static_cast<char>(good[at] ^ change));
       AllFindings all;
       const auto model = open_model(folder.path(), all);
       if (model) touch(model->tensors);
       (void)open_model(folder.path());
+      poke(path, at, good[at]);
     }
 }
 
 TEST(Damage, NoFlippedByteOfAnIndexCrashes) {
-  damage_folder("corrupt/sharded/ok_sharded", "model.safetensors.index.json", 4096, 11);
+  damage_folder("corrupt/sharded/ok_sharded", "model.safetensors.index.json", 4096, 3);
 }
 TEST(Damage, NoFlippedByteOfAnMlxConfigCrashes) {
-  damage_folder("models/nano-frankenstein/mlx-4bit", "config.json", 4096, 5);
+  damage_folder("models/nano-frankenstein/mlx-4bit", "config.json", 4096, 2);
 }
 TEST(Damage, NoFlippedByteOfAnMlxHeaderCrashes) {
-  damage_folder("models/nano-frankenstein/mlx-4bit", "model.safetensors", 5136, 29);
+  damage_folder("models/nano-frankenstein/mlx-4bit", "model.safetensors", 5136, 11);
 }
 
 void damage_single(std::string_view source) {
   const TemporaryFolder folder;
   const auto path = folder.path() / "model.safetensors";
   const std::string good = test::read_text(test::fixture(source));
+  test::write_file(path, good);
   const std::uint64_t header = 8 + load<std::uint64_t>(test::bytes_of(good).data());
   // The JSON of the quantisation state lies behind the tensor data: damage both ends of the file.
   for (std::size_t at = 0; at < good.size(); at += at < header || at + 200 > good.size() ? 1 : 997)
     for (const int change : {0x01, 0x10, 0xff}) {
-      std::string bad = good;
-      bad[at] = static_cast<char>(bad[at] ^ change);
-      test::write_file(path, bad);
+      poke(path, at, static_cast<char>(good[at] ^ change));
       AllFindings all;
       const auto model = open_model(path, all);
       if (model) touch(model->tensors);
+      poke(path, at, good[at]);
     }
 }
 
