@@ -65,7 +65,7 @@ VENDORS = [
     ("*.h", ["*.cpp", "tests/*"]),
 ]
 POSIX_HEADERS = {"unistd.h", "fcntl.h", "sched.h", "pthread.h", "dirent.h", "signal.h", "poll.h", "dlfcn.h", "termios.h", "spawn.h",
-                 "elf.h", "link.h", "time.h"}
+                 "elf.h", "link.h", "time.h", "malloc.h"}
 
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(<[^>]+>|"[^"]+")', re.MULTILINE)
 COMMENT_STARTS = {".h": "//", ".cpp": "//", ".c": "//", ".glsl": "//", ".comp": "//", ".py": ("#", '"""'), ".sh": "#", ".cmake": "#"}
