@@ -35,8 +35,8 @@ ModelShape tiny_shape(std::string_view like = "llama-3.2-1b") {
   shape.context = 512;
   shape.original_context = 256;
   if (shape.tokenizer == VocabularyKind::bpe) {
+    shape.eos.id = shape.bos.id == shape.eos.id ? 698 : 699;
     shape.bos.id = 698;
-    shape.eos.id = 699;
   }
   return shape;
 }

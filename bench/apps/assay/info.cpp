@@ -42,6 +42,14 @@ std::string config_text(const ModelFacts& facts) {
                      config.kv_heads, config.head_dim, facts.is_tied ? "tied embedding" : "separate output");
 }
 
+// "1235814400 (1.24 billion)"
+std::string count_text(std::uint64_t count) {
+  const auto value = static_cast<double>(count);
+  if (count >= 1'000'000'000) return fmt::format("{} ({:.2f} billion)", count, value / 1e9);
+  if (count >= 1'000'000) return fmt::format("{} ({:.2f} million)", count, value / 1e6);
+  return fmt::format("{}", count);
+}
+
 std::string tokenizer_text(const TokenizerFacts& tokenizer) {
   std::string text = tokenizer.kind;
   if (!tokenizer.pre_tokenizer.empty()) text += fmt::format(" ({})", tokenizer.pre_tokenizer);
@@ -72,7 +80,7 @@ void print_facts(const ModelFile& file, const ModelFacts& facts) {
   print_line("architecture", facts.architecture.empty() ? "not stated" : facts.architecture);
   if (facts.config) print_line("shape", config_text(facts));
   else print_line("shape", "unknown: " + facts.config_problem);
-  print_line("parameters", fmt::format("{} ({:.3g} B)", facts.parameters, static_cast<double>(facts.parameters) / 1e9));
+  print_line("parameters", count_text(facts.parameters));
   print_line("weights", fmt::format("{}, {:.2f} bits per weight{}", format_bytes(facts.weight_bytes), facts.bits_per_weight(), facts.mix.empty() ? "" : ", " + facts.mix));
   print_line("context", facts.context ? fmt::format("{} trained", *facts.context) : "not stated");
   print_line("tokenizer", facts.tokenizer ? tokenizer_text(*facts.tokenizer) : "none usable: " + facts.tokenizer_problem);

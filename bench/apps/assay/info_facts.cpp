@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
+#include <cstdlib>
 
 #include "runtime/model/model.h"
 #include "runtime/model/quant_mix.h"
@@ -90,6 +92,12 @@ void plan(const ModelFile& file, PlanOptions options, ModelFacts& facts) {
   facts.plan = plan_memory(*model, options);
 }
 
+// The decimal number that people write for a float: 1e-06, not 9.999999974752427e-07.
+double plain(double value) {
+  const auto narrow = static_cast<float>(value);
+  return static_cast<double>(narrow) == value && std::isfinite(value) ? std::strtod(fmt::format("{}", narrow).c_str(), nullptr) : value;
+}
+
 Json share_json(const TypeShare& share, std::uint64_t all_bytes) {
   Json out;
   out.set("type", name_of(share.format)).set("tensors", share.tensors).set("values", share.values).set("bytes", share.bytes);
@@ -103,7 +111,7 @@ Json config_json(const Config& config, bool is_tied) {
   out.set("feed_forward", std::uint64_t{config.feed_forward}).set("heads", std::uint64_t{config.heads});
   out.set("kv_heads", std::uint64_t{config.kv_heads}).set("head_dim", std::uint64_t{config.head_dim});
   out.set("vocabulary", std::uint64_t{config.vocabulary}).set("context", std::uint64_t{config.context});
-  out.set("norm_epsilon", static_cast<double>(config.norm_epsilon)).set("rope_base", static_cast<double>(config.rope.base));
+  out.set("norm_epsilon", plain(static_cast<double>(config.norm_epsilon))).set("rope_base", plain(static_cast<double>(config.rope.base)));
   return out.set("tied", is_tied);
 }
 
@@ -132,7 +140,7 @@ template <class T>
 std::optional<Json> read_number(ByteReader& reader) {
   const auto value = reader.read<T>();
   if (!value) return std::nullopt;
-  if constexpr (std::is_floating_point_v<T>) return Json(static_cast<double>(*value));
+  if constexpr (std::is_floating_point_v<T>) return Json(plain(static_cast<double>(*value)));
   else if constexpr (std::is_signed_v<T>) return Json(std::int64_t{*value});
   else return Json(std::uint64_t{*value});
 }
@@ -178,6 +186,7 @@ Json value_json(const MetaValue& value) {
   return std::visit(
       []<class T>(const T& held) -> Json {
         if constexpr (std::is_same_v<T, MetaArray>) return {};
+        else if constexpr (std::is_same_v<T, double>) return Json(plain(held));
         else return Json(held);
       },
       value);
