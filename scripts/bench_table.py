@@ -30,11 +30,12 @@ def number(value):
 
 
 def size(value):
+    """Decimal units, as the programs print them: 12 B, 791 kB, 2.53 MB."""
     if not isinstance(value, (int, float)):
         return ABSENT
-    for unit, step in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+    for unit, step in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if value >= step:
-            return f"{value / step:.{2 if unit == 'GiB' else 1}f} {unit}"
+            return f"{number(value / step)} {unit}"
     return f"{value} B"
 
 

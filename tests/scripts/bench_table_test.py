@@ -12,10 +12,10 @@ import bench_table
 def run(kind, **more):
     record = {
         "schema": "assay.model-run/1", "kind": kind, "status": "ok", "reason": "",
-        "model": {"name": "a", "path": "models/a.gguf", "kind": "gguf", "file_bytes": 3 << 20,
+        "model": {"name": "a", "path": "models/a.gguf", "kind": "gguf", "file_bytes": 3000000,
                   "formats": [{"format": "Q4_K", "bytes": 9}, {"format": "F32", "bytes": 1}]},
         "settings": {"threads": 2, "isa": "avx2"},
-        "memory": {"peak_bytes": 5 << 20},
+        "memory": {"peak_bytes": 5000000},
     }
     return {**record, **more}
 
@@ -28,11 +28,11 @@ class Table(unittest.TestCase):
     def test_three_cases_of_a_model_make_one_row(self):
         agreement = {"against": "logits.f32.bin", "positions": 64, "top1": 1.0, "rms": 0.0123, "passed": True}
         rows = self.cells([
-            run("prefill", tokens_per_s=1234.5, agreement=agreement, memory={"peak_bytes": 7 << 20}),
+            run("prefill", tokens_per_s=1234.5, agreement=agreement, memory={"peak_bytes": 7000000}),
             run("decode", tokens_per_s=98.765, limit_percent=81.4),
             run("load", time_ms={"median": 1.234}),
         ])
-        self.assertEqual(rows, [["a", "gguf Q4_K", "3.0 MiB", "1234", "98.8", "81 %", "1.23 ms", "7.0 MiB",
+        self.assertEqual(rows, [["a", "gguf Q4_K", "3.00 MB", "1234", "98.8", "81 %", "1.23 ms", "7.00 MB",
                                  "agrees: top-1 100 % of 64, rms 0.012, golden"]])
 
     def test_missing_fields_become_dashes(self):
@@ -58,9 +58,9 @@ class Table(unittest.TestCase):
         shown = [bench_table.number(value) for value in (0.01234, 1.2345, 98.765, 987.65, 12345.6, 0, None)]
         self.assertEqual(shown, ["0.012", "1.23", "98.8", "988", "12346", "0", "-"])
 
-    def test_sizes_have_binary_units(self):
-        shown = [bench_table.size(value) for value in (12, 1 << 10, 1 << 20, 3 << 29, None)]
-        self.assertEqual(shown, ["12 B", "1.0 KiB", "1.0 MiB", "1.50 GiB", "-"])
+    def test_sizes_have_decimal_units(self):
+        shown = [bench_table.size(value) for value in (12, 790336, 2528510, 4000000000, None)]
+        self.assertEqual(shown, ["12 B", "790 kB", "2.53 MB", "4.00 GB", "-"])
 
     def test_headline_names_machine_and_program(self):
         record = run("decode", host={"cpu_model": "CPU X"}, build={"version": "1.0", "commit": "abc", "is_dirty": True}, time="T")
