@@ -39,7 +39,7 @@ Result<ConvertReport> write_gguf(const ModelFile& in, const std::filesystem::pat
   }
   for (const Step& step : plan.steps) ASSAY_TRY_VOID(writer.add_tensor(step.name, step.format, step.shape));
   ASSAY_TRY_VOID(writer.begin(out));
-  Streamer streamer(options, progress, total_values(plan));
+  Streamer streamer(in, options, progress, total_values(plan));
   for (const Step& step : plan.steps) {
     ASSAY_TRY([[maybe_unused]] const SideBytes side, streamer.stream(step, [&](Bytes bytes) { return writer.write(bytes); }, report));
   }
@@ -83,7 +83,7 @@ Result<ConvertReport> write_folder(const ModelFile& in, const std::filesystem::p
   writer.set_metadata("format", options.kind == ConvertKind::mlx ? "mlx" : "pt");
   for (const Step& step : plan.steps) ASSAY_TRY_VOID(declare(writer, step, options));
   ASSAY_TRY_VOID(writer.begin(out / "model.safetensors"));
-  Streamer streamer(options, progress, total_values(plan));
+  Streamer streamer(in, options, progress, total_values(plan));
   for (const Step& step : plan.steps) {
     ASSAY_TRY(const SideBytes side, streamer.stream(step, [&](Bytes bytes) { return writer.write(bytes); }, report));
     if (!side.scales.empty()) ASSAY_TRY_VOID(writer.write(side.scales));

@@ -236,6 +236,9 @@ Result<Plan> plan_folder(const ModelFile& in, const Config& config, const Conver
     }
   }
   ASSAY_TRY_VOID(overrides.check_all_used());
+  for (const Step& step : plan.steps)
+    if (name_of(options.format).starts_with("MLX_") && step.shape.back() % options.group != 0 && step.shape.size() > 1)
+      plan.notes.push_back(fmt::format("{} stays BF16: rows of {} values do not hold whole groups of {}", step.name, step.shape.back(), options.group));
   return plan;
 }
 

@@ -2,6 +2,8 @@
 #include "runtime/model/convert/stream.h"
 
 #include <fmt/format.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -23,14 +25,71 @@ ConvertedFormat& entry_of(ConvertReport& report, FormatId format) {
 }
 
 // Rows per chunk: about kChunkValues values, and whole tiles where scales span rows.
-std::uint64_t chunk_rows(std::uint64_t cols, std::uint32_t group_rows) {
-  const std::uint64_t rows = std::max<std::uint64_t>(1, kChunkValues / std::max<std::uint64_t>(cols, 1));
-  return (rows + group_rows - 1) / group_rows * group_rows;
+std::uint64_t chunk_rows(const Step& step, const SideChoice& side) {
+  const std::uint64_t rows = std::max<std::uint64_t>(1, kChunkValues / std::max<std::uint64_t>(step.shape.back(), 1));
+  const std::uint64_t tile = has_side_scales(step.format) ? side.group_rows : 1;
+  return (rows + tile - 1) / tile * tile;
 }
 
 Error named(Error error, const Step& step, std::uint64_t row) {
   error.subject = fmt::format("{} row {}{}{}", step.name, row, error.subject.empty() ? "" : ", ", error.subject);
   return error;
+}
+
+// Values of result rows [first, end).
+std::vector<float> decoded_rows(const Step& step, std::uint64_t first, std::uint64_t end) {
+  const std::uint64_t cols = step.shape.back();
+  std::vector<float> values((end - first) * cols);
+  for (std::uint64_t row = first; row < end; ++row) {
+    const std::span<float> out = std::span(values).subspan((row - first) * cols, cols);
+    if (step.source != nullptr) dequantize_row(*step.source, source_row(step, row), out);
+    else for (std::uint64_t i = 0; i < cols; ++i) out[i] = step.made[row * cols + i];
+  }
+  return values;
+}
+
+// Encodes rows from `first` on into `chunk`; an error stays in it.
+void encode_chunk(const Step& step, const SideChoice& side, std::uint64_t first, std::span<const float> values, Chunk& chunk) {
+  const std::uint64_t cols = step.shape.back(), rows = values.size() / cols;
+  if (has_side_scales(step.format)) {
+    auto encoded = encode_matrix({.format = step.format, .scale_format = side.scale_format, .group = side.group, .group_rows = side.group_rows}, values, rows, cols);
+    if (!encoded) {
+      chunk.error = named(encoded.error(), step, first);
+      return;
+    }
+    chunk.data = std::move(encoded->data);
+    chunk.scales = std::move(encoded->scales);
+    chunk.biases = std::move(encoded->biases);
+    return;
+  }
+  const std::uint64_t row_bytes = cols / dtype_of(step.format).block_values * dtype_of(step.format).block_bytes;
+  chunk.data.resize(rows * row_bytes);
+  for (std::uint64_t row = 0; row < rows; ++row) {
+    const auto encoded = encode_row(step.format, values.subspan(row * cols, cols), std::span(chunk.data).subspan(row * row_bytes, row_bytes));
+    if (encoded) continue;
+    chunk.error = named(encoded.error(), step, first + row);
+    return;
+  }
+}
+
+// Decodes what was written and sums up how far it is off.
+void measure_chunk(const Step& step, const SideChoice& side, std::span<const float> values, Chunk& chunk) {
+  const std::uint64_t cols = step.shape.back();
+  TensorView view;
+  view.format = step.format;
+  view.shape = {values.size() / cols, cols};
+  view.data = chunk.data;
+  if (has_side_scales(step.format))
+    view.side = {.format = side.scale_format, .scales = chunk.scales, .biases = chunk.biases, .group = side.group, .group_rows = side.group_rows};
+  std::vector<float> back(cols);
+  for (std::uint64_t row = 0; row < view.rows(); ++row) {
+    dequantize_row(view, row, back);
+    for (std::uint64_t i = 0; i < cols; ++i) {
+      const double value = values[row * cols + i], rest = back[i] - value;
+      chunk.squared_error += rest * rest;
+      chunk.squared_value += value * value;
+    }
+  }
 }
 
 }  // namespace
@@ -40,19 +99,21 @@ SideChoice side_choice(FormatId format, const ConvertOptions& options) {
   return {options.format == FormatId::F16 ? FormatId::F16 : FormatId::BF16, options.group, 1};
 }
 
-struct Streamer::Batch {
-  struct Chunk {
-    std::vector<std::byte> data, scales, biases;
-    double squared_error = 0, squared_value = 0;
-    std::optional<Error> error;
-  };
-  std::vector<Chunk> chunks;
-};
-
 Result<> Streamer::advance(const Step& step, std::uint64_t values) {
   done_ += values;
   if (progress_({.task = "convert", .unit = ProgressUnit::items, .done = done_, .total = total_})) return success();
   return Error{Code::interrupted, step.name, "stopped"};
+}
+
+void Streamer::release(Bytes bytes) const {
+  const auto is_inside = [&](const MappedFile& file) {
+    return !file.bytes().empty() && bytes.data() >= file.bytes().data() && bytes.data() + bytes.size() <= file.bytes().data() + file.bytes().size();
+  };
+  if (std::ranges::none_of(in_.files, is_inside)) return;  // memory of our own must keep its bytes
+  const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
+  const auto first = (reinterpret_cast<std::uintptr_t>(bytes.data()) + page - 1) / page * page;
+  const auto end = (reinterpret_cast<std::uintptr_t>(bytes.data()) + bytes.size()) / page * page;
+  if (end > first) madvise(reinterpret_cast<void*>(first), end - first, MADV_DONTNEED);
 }
 
 // The same format on both sides: bytes move, values do not change.
@@ -62,6 +123,7 @@ Result<> Streamer::copy(const Step& step, ByteSink sink) {
     for (std::uint64_t at = 0; at < source.data.size(); at += kCopyBytes) {
       const std::uint64_t size = std::min<std::uint64_t>(kCopyBytes, source.data.size() - at);
       ASSAY_TRY_VOID(sink(source.data.subspan(at, size)));
+      release(source.data.subspan(at, size));
     }
     return advance(step, source.count());
   }
@@ -71,63 +133,19 @@ Result<> Streamer::copy(const Step& step, ByteSink sink) {
   return advance(step, source.count());
 }
 
-Result<> Streamer::encode_batch(const Step& step, std::uint64_t first_row, std::uint64_t rows, Batch& batch) {
-  const std::uint64_t cols = step.shape.back();
+Result<std::vector<Chunk>> Streamer::encode_batch(const Step& step, std::uint64_t first_row, std::uint64_t rows) {
   const SideChoice side = side_choice(step.format, options_);
-  const bool is_side = has_side_scales(step.format);
-  const std::uint64_t per_chunk = chunk_rows(cols, is_side ? side.group_rows : 1);
-  batch.chunks.clear();
-  batch.chunks.resize((rows + per_chunk - 1) / per_chunk);
-  const auto run = [&](std::size_t index) {
-    Batch::Chunk& chunk = batch.chunks[index];
+  const std::uint64_t per_chunk = chunk_rows(step, side);
+  std::vector<Chunk> chunks((rows + per_chunk - 1) / per_chunk);
+  threads_.for_chunks(chunks.size(), [&](std::size_t index) {
     const std::uint64_t first = first_row + index * per_chunk, end = std::min(first_row + rows, first + per_chunk);
-    std::vector<float> values((end - first) * cols);
-    for (std::uint64_t row = first; row < end; ++row) {
-      const std::span<float> out = std::span(values).subspan((row - first) * cols, cols);
-      if (step.source != nullptr) dequantize_row(*step.source, source_row(step, row), out);
-      else std::copy_n(step.made.begin() + static_cast<std::ptrdiff_t>(row * cols), cols, out.begin());
-    }
-    TensorView view;
-    view.format = step.format;
-    view.shape = {end - first, cols};
-    if (is_side) {
-      const SideEncodeOptions encode{.format = step.format, .scale_format = side.scale_format, .group = side.group, .group_rows = side.group_rows};
-      auto encoded = encode_matrix(encode, values, end - first, cols);
-      if (!encoded) {
-        chunk.error = named(encoded.error(), step, first);
-        return;
-      }
-      chunk.data = std::move(encoded->data);
-      chunk.scales = std::move(encoded->scales);
-      chunk.biases = std::move(encoded->biases);
-      view.side = {.format = side.scale_format, .scales = chunk.scales, .biases = chunk.biases, .group = side.group, .group_rows = side.group_rows};
-    } else {
-      const std::uint64_t row_bytes = view.row_bytes();
-      chunk.data.resize((end - first) * row_bytes);
-      for (std::uint64_t row = first; row < end; ++row) {
-        const auto in = std::span<const float>(values).subspan((row - first) * cols, cols);
-        const auto encoded = encode_row(step.format, in, std::span(chunk.data).subspan((row - first) * row_bytes, row_bytes));
-        if (encoded) continue;
-        chunk.error = named(encoded.error(), step, row);
-        return;
-      }
-    }
-    if (!options_.measure_error) return;
-    view.data = chunk.data;
-    std::vector<float> back(cols);
-    for (std::uint64_t row = 0; row < end - first; ++row) {
-      dequantize_row(view, row, back);
-      for (std::uint64_t i = 0; i < cols; ++i) {
-        const double value = values[row * cols + i], rest = back[i] - value;
-        chunk.squared_error += rest * rest;
-        chunk.squared_value += value * value;
-      }
-    }
-  };
-  threads_.for_chunks(batch.chunks.size(), run);
-  for (Batch::Chunk& chunk : batch.chunks)
+    const std::vector<float> values = decoded_rows(step, first, end);
+    encode_chunk(step, side, first, values, chunks[index]);
+    if (options_.measure_error && !chunks[index].error) measure_chunk(step, side, values, chunks[index]);
+  });
+  for (Chunk& chunk : chunks)
     if (chunk.error) return std::move(*chunk.error);
-  return success();
+  return chunks;
 }
 
 Result<SideBytes> Streamer::stream(const Step& step, ByteSink sink, ConvertReport& report) {
@@ -142,13 +160,11 @@ Result<SideBytes> Streamer::stream(const Step& step, ByteSink sink, ConvertRepor
     ASSAY_TRY_VOID(copy(step, sink));
     bytes = step.source->data.size();
   } else {
-    const std::uint32_t group_rows = has_side_scales(step.format) ? side_choice(step.format, options_).group_rows : 1;
-    const std::uint64_t per_batch = chunk_rows(cols, group_rows) * kChunksPerBatch;
-    Batch batch;
+    const std::uint64_t per_batch = rows == 0 ? 1 : chunk_rows(step, side_choice(step.format, options_)) * kChunksPerBatch;
     for (std::uint64_t first = 0; first < rows; first += per_batch) {
       const std::uint64_t now = std::min(per_batch, rows - first);
-      ASSAY_TRY_VOID(encode_batch(step, first, now, batch));
-      for (const Batch::Chunk& chunk : batch.chunks) {
+      ASSAY_TRY(const std::vector<Chunk> chunks, encode_batch(step, first, now));
+      for (const Chunk& chunk : chunks) {
         ASSAY_TRY_VOID(sink(chunk.data));
         bytes += chunk.data.size() + chunk.scales.size() + chunk.biases.size();
         side.scales.insert(side.scales.end(), chunk.scales.begin(), chunk.scales.end());
@@ -156,9 +172,12 @@ Result<SideBytes> Streamer::stream(const Step& step, ByteSink sink, ConvertRepor
         entry.squared_error += chunk.squared_error;
         entry.squared_value += chunk.squared_value;
       }
+      if (step.source != nullptr && step.order == RowOrder::as_is)
+        release(step.source->data.subspan(first * step.source->row_bytes(), now * step.source->row_bytes()));
       ASSAY_TRY_VOID(advance(step, now * cols));
     }
   }
+  if (step.source != nullptr) release(step.source->data);
   entry.tensors += 1;
   entry.values += count;
   entry.bytes += bytes;

@@ -1,6 +1,9 @@
 // Streams the tensors of a plan: decode, re-encode, hand the bytes on, a bounded run of rows at a time.
 #pragma once
 
+#include <optional>
+#include <vector>
+
 #include "runtime/core/function_ref.h"
 #include "runtime/core/parallel.h"
 #include "runtime/model/convert/plan.h"
@@ -23,20 +26,29 @@ struct SideBytes {
   std::vector<std::byte> scales, biases;
 };
 
+// A run of rows as it will lie in the file.
+struct Chunk {
+  std::vector<std::byte> data, scales, biases;
+  double squared_error = 0, squared_value = 0;
+  std::optional<Error> error;
+};
+
 class Streamer {
  public:
-  Streamer(const ConvertOptions& options, ProgressFn progress, std::uint64_t total_values)
-      : options_(options), progress_(progress), threads_(options.threads), total_(total_values) {}
+  Streamer(const ModelFile& in, const ConvertOptions& options, ProgressFn progress, std::uint64_t total_values)
+      : in_(in), options_(options), progress_(progress), threads_(options.threads), total_(total_values) {}
 
   // Sends the tensor's bytes to `sink` in order and counts it in `report`. Errors name the tensor and the row.
   Result<SideBytes> stream(const Step& step, ByteSink sink, ConvertReport& report);
 
  private:
-  struct Batch;
-  Result<> encode_batch(const Step& step, std::uint64_t first_row, std::uint64_t rows, Batch& batch);
+  Result<std::vector<Chunk>> encode_batch(const Step& step, std::uint64_t first_row, std::uint64_t rows);
   Result<> copy(const Step& step, ByteSink sink);
   Result<> advance(const Step& step, std::uint64_t values);
+  // Lets the system take back pages of the mapping that were read; a large model would fill the memory otherwise.
+  void release(Bytes bytes) const;
 
+  const ModelFile& in_;
   const ConvertOptions& options_;
   ProgressFn progress_;
   Threads threads_;
