@@ -92,13 +92,15 @@ struct Reader<Q6_K> {
   }
 };
 
-// F16 scales of eight blocks of 32 values.
+// F16 scales of eight blocks of 32 values; inserted one by one, because a store of halves and a wide load would wait.
 template <class Block>
-inline Vec block_scales(const Block* blocks, Half Block::*member) {
-  alignas(16) std::uint16_t scales[8];
-  for (int b = 0; b < 8; ++b) scales[b] = (blocks[b].*member).bits;
-  return each_twice(_mm256_cvtph_ps(_mm_load_si128(reinterpret_cast<const __m128i*>(scales))));
+inline Vec block_scales(const Block* b, Half Block::*member) {
+#define ASSAY_BITS(i) static_cast<short>((b[i].*member).bits)
+  const __m128i halves16 = _mm_setr_epi16(ASSAY_BITS(0), ASSAY_BITS(1), ASSAY_BITS(2), ASSAY_BITS(3), ASSAY_BITS(4), ASSAY_BITS(5), ASSAY_BITS(6), ASSAY_BITS(7));
+#undef ASSAY_BITS
+  return each_twice(_mm256_cvtph_ps(halves16));
 }
+
 inline __m512i join(__m256i low, __m256i high) { return _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1); }
 inline __m256i load32(const void* at) { return _mm256_loadu_si256(static_cast<const __m256i*>(at)); }
 inline __m256i load16_twice(const void* at) { return _mm256_broadcastsi128_si256(_mm_loadu_si128(static_cast<const __m128i*>(at))); }
@@ -114,25 +116,73 @@ struct Reader<Q8_0> {
   }
 };
 
+// Blocks of 32 nibbles: 16 low ones, then 16 high ones.
 template <class Block>
-inline void read_nibble_blocks(const Block* block, Chunk& out) {
+inline void read_nibble_blocks(const Block* block, const std::uint8_t (Block::*nibbles)[16], Chunk& out) {
   const __m512i shifts = _mm512_setr_epi64(0, 0, 4, 4, 0, 0, 4, 4);
   for (int i = 0; i < 4; ++i) {
-    const __m512i pairs = join(load16_twice(block[2 * i].levels), load16_twice(block[2 * i + 1].levels));
+    const __m512i pairs = join(load16_twice(block[2 * i].*nibbles), load16_twice(block[2 * i + 1].*nibbles));
     out.levels[i] = _mm512_and_si512(_mm512_srlv_epi64(pairs, shifts), bytes(15));
   }
 }
+// The fifth bits: one 32-bit word a block, bit j for value j.
+template <class Block>
+inline void add_fifth_bits(const Block* block, const std::uint8_t (Block::*high)[4], Chunk& out) {
+  for (int i = 0; i < 4; ++i) {
+    std::uint32_t low_word, high_word;
+    std::memcpy(&low_word, block[2 * i].*high, 4);
+    std::memcpy(&high_word, block[2 * i + 1].*high, 4);
+    out.levels[i] = _mm512_or_si512(out.levels[i], _mm512_maskz_set1_epi8(low_word | (std::uint64_t{high_word} << 32), 16));
+  }
+}
 
-template <>
-struct Reader<Q4_0> {
+// Formats of small blocks: nibbles, maybe fifth bits, a scale, maybe a minimum.
+template <class F>
+struct SmallBlockReader {
   static void read(const WeightRows& weights, std::uint32_t row, std::uint32_t chunk, Chunk& out) {
-    if ((chunk + 1) * kChunk > weights.cols) return read_gathered<Q4_0>(weights, row, chunk, out);
-    const auto* block = &block_at<Q4_0::Block>(weights, row, chunk * 8);
-    read_nibble_blocks(block, out);
-    out.scales = block_scales(block, &Q4_0::Block::d);
-    out.offsets = zero();
+    if ((chunk + 1) * kChunk > weights.cols) return read_gathered<F>(weights, row, chunk, out);
+    using Block = typename F::Block;
+    const auto* block = &block_at<Block>(weights, row, chunk * 8);
+    if constexpr (requires { &Block::low; }) {
+      read_nibble_blocks(block, &Block::low, out);
+      add_fifth_bits(block, &Block::high, out);
+    } else {
+      read_nibble_blocks(block, &Block::levels, out);
+    }
+    out.scales = block_scales(block, &Block::d);
+    if constexpr (F::kHasOffset)
+      out.offsets = block_scales(block, &Block::min);
+    else
+      out.offsets = zero();
   }
 };
+template <>
+struct Reader<Q4_0> : SmallBlockReader<Q4_0> {};
+template <>
+struct Reader<Q4_1> : SmallBlockReader<Q4_1> {};
+template <>
+struct Reader<Q5_0> : SmallBlockReader<Q5_0> {};
+template <>
+struct Reader<Q5_1> : SmallBlockReader<Q5_1> {};
+
+// 2, 4 or 8 numbers of a side stream as floats, in the low lanes.
+inline __m256 load_side(FormatId format, const std::byte* at, std::size_t first, std::uint32_t count) {
+  const __mmask8 present = static_cast<__mmask8>((1u << count) - 1);
+  if (format == FormatId::F32) return _mm256_maskz_loadu_ps(present, at + 4 * first);
+  const __m128i halves16 = _mm_maskz_loadu_epi16(present, at + 2 * first);
+  if (format == FormatId::F16) return _mm256_cvtph_ps(halves16);
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves16), 16));
+}
+// Scales and biases of a whole chunk: 256 / group of each, spread to the lanes of their groups of 16.
+inline void read_side(const WeightRows& weights, std::uint32_t row, std::uint32_t chunk, Chunk& out) {
+  const unsigned shift = static_cast<unsigned>(__builtin_ctz(weights.group));
+  const std::size_t first = std::size_t{row} * (weights.cols >> shift) + ((chunk * kChunk) >> shift);
+  const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  const __m512i spread = _mm512_srl_epi32(lanes, _mm_cvtsi32_si128(static_cast<int>(shift) - 4));
+  const std::uint32_t count = kChunk >> shift;
+  out.scales = _mm512_permutexvar_ps(spread, _mm512_castps256_ps512(load_side(weights.scale_format, weights.scales, first, count)));
+  out.offsets = _mm512_permutexvar_ps(spread, _mm512_castps256_ps512(load_side(weights.scale_format, weights.biases, first, count)));
+}
 
 template <>
 struct Reader<MLX_Q4> {
@@ -143,10 +193,7 @@ struct Reader<MLX_Q4> {
       const __m512i pairs = _mm512_cvtepu8_epi16(load32(at + 32 * i));
       out.levels[i] = _mm512_and_si512(_mm512_or_si512(pairs, _mm512_slli_epi16(pairs, 4)), bytes(15));
     }
-    alignas(64) float scales[kGroupsPerChunk], offsets[kGroupsPerChunk];
-    gather_side(weights, row, chunk, scales, offsets);
-    out.scales = load(scales);
-    out.offsets = load(offsets);
+    read_side(weights, row, chunk, out);
   }
 };
 
@@ -156,10 +203,7 @@ struct Reader<MLX_Q8> {
     if ((chunk + 1) * kChunk > weights.cols) return read_gathered<MLX_Q8>(weights, row, chunk, out);
     const std::byte* at = weights.data + row * weights.row_bytes + std::size_t{chunk} * kChunk;
     for (int i = 0; i < 4; ++i) out.levels[i] = _mm512_loadu_si512(at + 64 * i);
-    alignas(64) float scales[kGroupsPerChunk], offsets[kGroupsPerChunk];
-    gather_side(weights, row, chunk, scales, offsets);
-    out.scales = load(scales);
-    out.offsets = load(offsets);
+    read_side(weights, row, chunk, out);
   }
 };
 
@@ -172,6 +216,10 @@ inline void read_chunk(const WeightRows& weights, std::uint32_t row, std::uint32
   store(out.offsets, in.offsets);
 }
 
+// Sums kept apart per input, so that no add waits for the one before it; as many as registers allow.
+template <int N>
+inline constexpr int kChains = N == 1 ? 5 : N == 2 ? 4 : N == 3 ? 3 : 2;
+
 template <class F, int N>
 void matvec_levels_n(const WeightRows& weights, const Inputs& inputs, std::uint32_t begin, std::uint32_t end, const Outputs& out) {
   const std::uint32_t chunks = chunks_of(weights.cols);
@@ -179,26 +227,30 @@ void matvec_levels_n(const WeightRows& weights, const Inputs& inputs, std::uint3
   __m512i spread[4];  // lane -> group: four lanes hold the four-value sums of one group of 16
   for (int i = 0; i < 4; ++i) spread[i] = _mm512_add_epi32(_mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3), _mm512_set1_epi32(4 * i));
   for (std::uint32_t row = begin; row < end; ++row) {
-    Vec sums[N], more[N];  // two chains hide the latency of the adds
-    for (int n = 0; n < N; ++n) sums[n] = more[n] = zero();
+    Vec sums[N][kChains<N>];
+    for (int n = 0; n < N; ++n)
+      for (Vec& sum : sums[n]) sum = zero();
     for (std::uint32_t chunk = 0; chunk < chunks; ++chunk) {
       Chunk q;
       Reader<F>::read(weights, row, chunk, q);
       const Vec offsets = kBiasOf<F> != 0 ? _mm512_fnmadd_ps(bias, q.scales, q.offsets) : q.offsets;
       for (int n = 0; n < N; ++n) {
         const std::size_t at = static_cast<std::size_t>(n) * chunks + chunk;
-        more[n] = fma(offsets, load(inputs.sums + at * kGroupsPerChunk), more[n]);
+        Vec& offset_sum = sums[n][4 % kChains<N>];
+        offset_sum = fma(offsets, load(inputs.sums + at * kGroupsPerChunk), offset_sum);
         const Vec scale = mul(q.scales, load(inputs.scales + at * kGroupsPerChunk));
         for (int i = 0; i < 4; ++i) {
           const __m512i dot = _mm512_dpbusd_epi32(_mm512_setzero_si512(), q.levels[i], _mm512_loadu_si512(inputs.levels + at * kChunk + 64 * i));
-          Vec& sum = i % 2 ? more[n] : sums[n];
+          Vec& sum = sums[n][i % kChains<N>];
           sum = fma(_mm512_cvtepi32_ps(dot), _mm512_permutexvar_ps(spread[i], scale), sum);
         }
       }
     }
     for (int n = 0; n < N; ++n) {
+      Vec total = sums[n][0];
+      for (int chain = 1; chain < kChains<N>; ++chain) total = add(total, sums[n][chain]);
       float& to = out.data[static_cast<std::size_t>(n) * out.stride + row];
-      const float product = reduce_add(add(sums[n], more[n]));
+      const float product = reduce_add(total);
       to = out.add ? to + product : product;
     }
   }
