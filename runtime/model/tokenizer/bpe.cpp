@@ -64,7 +64,7 @@ Result<> Bpe::find_bytes(const Vocabulary& vocabulary) {
 Result<> Bpe::add_merges(const Vocabulary& vocabulary, std::span<const Merge> merges) {
   if (merges.size() > static_cast<std::size_t>(kNoRank) - 1) return Error{Code::range, "merges", "are too many"};
   slots_.assign(std::bit_ceil(std::max<std::size_t>(merges.size(), 8) * 2), Slot{});
-  constexpr std::size_t kBatch = 256;
+  constexpr std::size_t kBatch = 64;
   std::vector<std::string_view> texts(2 * kBatch);
   std::vector<TokenId> ids(2 * kBatch);
   std::string joined;
@@ -76,6 +76,8 @@ Result<> Bpe::add_merges(const Vocabulary& vocabulary, std::span<const Merge> me
       texts[2 * i + 1] = merges[first + i].second;
     }
     vocabulary.find_all(std::span(texts).first(2 * count), std::span(ids).first(2 * count));
+    for (std::size_t i = 0; i < count; ++i)
+      __builtin_prefetch(&slots_[hash_pair(pair_of(ids[2 * i], ids[2 * i + 1])) & (slots_.size() - 1)], 1);
     for (std::size_t i = 0; i < count; ++i) {
       const auto [left, right] = merges[first + i];
       if (ids[2 * i] == kNoToken) return absent(first + i, left);

@@ -16,6 +16,9 @@ int hex_digit(char c) {
   return -1;
 }
 
+// Look-ups in flight at once: enough to hide the misses of a table larger than the caches.
+constexpr std::size_t kBatch = 32;
+
 std::uint32_t tag_of(std::uint64_t hash) { return static_cast<std::uint32_t>(hash >> 32); }
 
 }  // namespace
@@ -33,20 +36,32 @@ Result<> Vocabulary::assign(std::vector<std::string_view> texts) {
   byte_tokens_.fill(kNoToken);
   slots_.assign(std::bit_ceil(std::max<std::size_t>(texts_.size(), 8) * 2), Slot{});
   const std::size_t mask = slots_.size() - 1;
-  for (std::size_t i = 0; i < texts_.size(); ++i) {
-    const std::string_view text = texts_[i];
-    if (text.empty()) continue;
-    longest_ = std::max(longest_, text.size());
-    const std::uint64_t hash = hash_text(text);
-    std::size_t at = hash & mask;
-    for (; slots_[at].id != kNoToken; at = (at + 1) & mask) {
-      if (slots_[at].tag != tag_of(hash) || texts_[static_cast<std::size_t>(slots_[at].id)] != text) continue;
-      return Error{Code::duplicate, "token " + std::to_string(i),
-                   "has the same text as token " + std::to_string(slots_[at].id) + "; a vocabulary must not repeat itself"};
+  std::array<std::uint64_t, kBatch> hashes{};
+  for (std::size_t first = 0; first < texts_.size(); first += kBatch) {
+    const std::size_t count = std::min(kBatch, texts_.size() - first);
+    for (std::size_t i = 0; i < count; ++i) {
+      hashes[i] = hash_text(texts_[first + i]);
+      __builtin_prefetch(&slots_[hashes[i] & mask], 1);
     }
-    slots_[at] = {tag_of(hash), static_cast<TokenId>(i)};
-    if (const auto byte = parse_byte_token(text)) byte_tokens_[*byte] = static_cast<TokenId>(i);
+    for (std::size_t i = 0; i < count; ++i) ASSAY_TRY_VOID(insert(static_cast<TokenId>(first + i), hashes[i]));
   }
+  return success();
+}
+
+Result<> Vocabulary::insert(TokenId id, std::uint64_t hash) {
+  const std::string_view text = texts_[static_cast<std::size_t>(id)];
+  if (text.empty()) return success();
+  longest_ = std::max(longest_, text.size());
+  const std::size_t mask = slots_.size() - 1;
+  std::size_t at = hash & mask;
+  for (; slots_[at].id != kNoToken; at = (at + 1) & mask) {
+    if (slots_[at].tag != tag_of(hash) || texts_[static_cast<std::size_t>(slots_[at].id)] != text) continue;
+    return Error{Code::duplicate, "token " + std::to_string(id),
+                 "has the same text as token " + std::to_string(slots_[at].id) + "; a vocabulary must not repeat itself"};
+  }
+  slots_[at] = {tag_of(hash), id};
+  if (text.front() == '<')
+    if (const auto byte = parse_byte_token(text)) byte_tokens_[*byte] = id;
   return success();
 }
 
@@ -63,7 +78,6 @@ TokenId Vocabulary::find(std::string_view text) const {
 }
 
 void Vocabulary::find_all(std::span<const std::string_view> texts, std::span<TokenId> ids) const {
-  constexpr std::size_t kBatch = 32;
   std::array<std::uint64_t, kBatch> hashes{};
   const std::size_t mask = slots_.size() - 1;
   for (std::size_t first = 0; first < texts.size(); first += kBatch) {

@@ -54,6 +54,7 @@ class Vocabulary {
     std::uint32_t tag = 0;  // upper half of the hash
     TokenId id = kNoToken;
   };
+  Result<> insert(TokenId id, std::uint64_t hash);
   TokenId probe(std::uint64_t hash, std::string_view text) const;
 
   std::vector<std::string_view> texts_;
