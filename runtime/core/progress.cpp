@@ -18,7 +18,9 @@ constexpr double kJsonSeconds = 0.5;
 constexpr double kMeasureSeconds = 0.2;
 constexpr double kSmoothing = 0.3;  // weight of the newest rate
 
-bool is_complete(const ProgressEvent& event) { return event.total != 0 && event.done >= event.total; }
+bool is_complete(const ProgressEvent& event) {
+  return event.total != 0 && event.done >= event.total;
+}
 
 std::string amount(std::uint64_t value, ProgressUnit unit) {
   return unit == ProgressUnit::bytes ? format_bytes(value) : fmt::format("{}", value);
@@ -42,7 +44,9 @@ std::string facts_text(const ProgressState& state) {
   return text;
 }
 
-double seconds(std::chrono::steady_clock::duration duration) { return std::chrono::duration<double>(duration).count(); }
+double seconds(std::chrono::steady_clock::duration duration) {
+  return std::chrono::duration<double>(duration).count();
+}
 
 }  // namespace
 
@@ -77,7 +81,8 @@ std::string progress_bar_text(const ProgressState& state, int width, bool with_c
   const std::string facts = facts_text(state);
   std::string head = fmt::format("{} ", state.event.task);
   const int room = width - 1 - static_cast<int>(head.size() + facts.size()) - 8;
-  if (state.event.total == 0 || room < 8) return (head + facts).substr(0, static_cast<std::size_t>(std::max(width - 1, 1)));
+  if (state.event.total == 0 || room < 8)
+    return (head + facts).substr(0, static_cast<std::size_t>(std::max(width - 1, 1)));
   const double part = std::min(1.0, static_cast<double>(state.event.done) / static_cast<double>(state.event.total));
   const int cells = std::min(room, 40);
   const int filled = static_cast<int>(part * cells);
@@ -139,14 +144,17 @@ void ProgressPrinter::show(const ProgressEvent& event) {
   shown_ = now;
 
   ProgressState state{.event = event, .elapsed_s = seconds(now - started_), .rate = rate_};
-  if (is_last && state.elapsed_s > 0) state.rate = static_cast<double>(event.done - std::min(first_done_, event.done)) / state.elapsed_s;
+  if (is_last && state.elapsed_s > 0)
+    state.rate = static_cast<double>(event.done - std::min(first_done_, event.done)) / state.elapsed_s;
   if (event.total > event.done && rate_ > 0) state.left_s = static_cast<double>(event.total - event.done) / rate_;
 
   if (options_.style == ProgressStyle::bar) {
-    std::fprintf(out_, "\r\x1b[K%s%s", progress_bar_text(state, options_.width, options_.with_colour).c_str(), is_last ? "\n" : "");
+    std::fprintf(out_, "\r\x1b[K%s%s", progress_bar_text(state, options_.width, options_.with_colour).c_str(),
+                 is_last ? "\n" : "");
     is_drawn_ = !is_last;
   } else {
-    const std::string text = options_.style == ProgressStyle::json ? progress_json_text(state) : progress_line_text(state);
+    const std::string text =
+        options_.style == ProgressStyle::json ? progress_json_text(state) : progress_line_text(state);
     std::fprintf(out_, "%s\n", text.c_str());
   }
   std::fflush(out_);

@@ -1,4 +1,5 @@
-// synthesize(): checks the target, then streams random blocks through a format's writer, one buffer filled while one is written.
+// synthesize(): checks the target, then streams random blocks through a format's writer, one buffer filled while one is
+// written.
 #include "runtime/engine/synth.h"
 
 #include <fmt/format.h>
@@ -33,7 +34,11 @@ using Sink = std::function<Result<>(Bytes)>;
 class Streamer {
  public:
   Streamer(const SynthPlan& plan, const SynthOptions& options, ProgressFn progress)
-      : plan_(plan), seed_(options.seed), threads_(std::max(1, options.threads)), progress_(progress), total_(plan.bytes()) {
+      : plan_(plan),
+        seed_(options.seed),
+        threads_(std::max(1, options.threads)),
+        progress_(progress),
+        total_(plan.bytes()) {
     for (auto& buffer : buffers_) buffer = AlignedBuffer<std::byte>(kChunkBytes * kChunksAtOnce);
   }
 
@@ -111,31 +116,45 @@ std::vector<std::span<const SynthModule>> cut_shards(const SynthPlan& plan, std:
   return out;
 }
 
-std::string part_suffix(std::uint32_t part, std::uint32_t parts) { return fmt::format("-{:05}-of-{:05}", part + 1, parts); }
+std::string part_suffix(std::uint32_t part, std::uint32_t parts) {
+  return fmt::format("-{:05}-of-{:05}", part + 1, parts);
+}
 
-fs::path parent_of(const fs::path& path) { return path.has_parent_path() ? path.parent_path() : fs::path("."); }
+fs::path parent_of(const fs::path& path) {
+  return path.has_parent_path() ? path.parent_path() : fs::path(".");
+}
 
 Result<> check_space(const fs::path& folder, std::uint64_t needed) {
   std::error_code failure;
   const fs::space_info space = fs::space(folder, failure);
-  if (failure) return Error{Code::io, "", fmt::format("cannot be asked for its free space: {}", failure.message()), folder.string()};
+  if (failure)
+    return Error{Code::io, "", fmt::format("cannot be asked for its free space: {}", failure.message()),
+                 folder.string()};
   if (space.available >= needed) return success();
-  return Error{Code::io, "", fmt::format("has {} free, {} are needed; choose another folder or a smaller shape", format_bytes(space.available), format_bytes(needed)), folder.string()};
+  return Error{Code::io, "",
+               fmt::format("has {} free, {} are needed; choose another folder or a smaller shape",
+                           format_bytes(space.available), format_bytes(needed)),
+               folder.string()};
 }
 
-Error exists_already(const fs::path& path) { return Error{Code::io, "", "exists already; give another name, or --force to replace it", path.string()}; }
+Error exists_already(const fs::path& path) {
+  return Error{Code::io, "", "exists already; give another name, or --force to replace it", path.string()};
+}
 
 Result<> check_target(const fs::path& folder, const SynthPlan& plan, const ModelShape& shape) {
   if (!fs::is_directory(folder)) return Error{Code::not_found, "", "no such folder; create it first", folder.string()};
-  return check_space(folder, plan.bytes() + std::uint64_t{shape.vocabulary} * kTokenBytes + plan.tensors.size() * 128 + (1u << 20));
+  return check_space(
+      folder, plan.bytes() + std::uint64_t{shape.vocabulary} * kTokenBytes + plan.tensors.size() * 128 + (1u << 20));
 }
 
 class GgufSynth {
  public:
-  GgufSynth(const ModelShape& shape, const SynthPlan& plan, const SynthOptions& options) : shape_(shape), plan_(plan), options_(options) {}
+  GgufSynth(const ModelShape& shape, const SynthPlan& plan, const SynthOptions& options)
+      : shape_(shape), plan_(plan), options_(options) {}
 
   Result<std::vector<fs::path>> write(const fs::path& out, Streamer& streamer) {
-    if (fs::is_directory(out)) return Error{Code::usage, "", "is a folder; give the name of a .gguf file", out.string()};
+    if (fs::is_directory(out))
+      return Error{Code::usage, "", "is a folder; give the name of a .gguf file", out.string()};
     ASSAY_TRY_VOID(check_target(parent_of(out), plan_, shape_));
     const std::vector<fs::path> paths = paths_of(out);
     for (const fs::path& path : paths)
@@ -161,7 +180,8 @@ class GgufSynth {
     return paths;
   }
 
-  Result<> write_part(std::uint32_t part, std::span<const SynthModule> modules, const fs::path& path, Streamer& streamer) {
+  Result<> write_part(std::uint32_t part, std::span<const SynthModule> modules, const fs::path& path,
+                      Streamer& streamer) {
     GgufWriter writer;
     if (part == 0) {
       ASSAY_TRY(const Vocabulary vocabulary, make_vocabulary(shape_));
@@ -195,10 +215,12 @@ Result<> write_text(const fs::path& path, const std::string& text) {
 // Writes everything into a folder beside the target and moves it there in the end.
 class FolderSynth {
  public:
-  FolderSynth(const ModelShape& shape, const SynthPlan& plan, const SynthOptions& options) : shape_(shape), plan_(plan), options_(options) {}
+  FolderSynth(const ModelShape& shape, const SynthPlan& plan, const SynthOptions& options)
+      : shape_(shape), plan_(plan), options_(options) {}
 
   Result<std::vector<fs::path>> write(const fs::path& out, Streamer& streamer) {
-    if (fs::exists(out) && !fs::is_directory(out)) return Error{Code::usage, "", "is a file; give the name of a folder", out.string()};
+    if (fs::exists(out) && !fs::is_directory(out))
+      return Error{Code::usage, "", "is a file; give the name of a folder", out.string()};
     if (fs::is_directory(out) && !fs::is_empty(out) && !options_.replaces_files) return exists_already(out);
     const fs::path target = out.has_filename() ? out : out.parent_path();
     ASSAY_TRY_VOID(check_target(parent_of(target), plan_, shape_));
@@ -206,7 +228,8 @@ class FolderSynth {
     Unfinished unfinished;
     const fs::path folder = parent_of(target) / fmt::format(".{}.partial-{}", target.filename().string(), ::getpid());
     std::error_code failure;
-    if (!fs::create_directory(folder, failure)) return Error{Code::io, "", fmt::format("cannot be created: {}", failure.message()), folder.string()};
+    if (!fs::create_directory(folder, failure))
+      return Error{Code::io, "", fmt::format("cannot be created: {}", failure.message()), folder.string()};
     unfinished.add(folder);
 
     ASSAY_TRY_VOID(write_described(folder));
@@ -221,7 +244,8 @@ class FolderSynth {
   std::vector<std::string> weight_names() const {
     if (options_.shards == 1) return {"model.safetensors"};
     std::vector<std::string> names;
-    for (std::uint32_t part = 0; part < options_.shards; ++part) names.push_back("model" + part_suffix(part, options_.shards) + ".safetensors");
+    for (std::uint32_t part = 0; part < options_.shards; ++part)
+      names.push_back("model" + part_suffix(part, options_.shards) + ".safetensors");
     return names;
   }
 
@@ -257,7 +281,8 @@ class FolderSynth {
   static Result<> write_part(const std::vector<const SynthTensor*>& tensors, const fs::path& path, Streamer& streamer) {
     SafetensorsWriter writer;
     writer.set_metadata("format", "pt");
-    for (const SynthTensor* tensor : tensors) ASSAY_TRY_VOID(writer.add_tensor(tensor->name, tensor->format, tensor->shape));
+    for (const SynthTensor* tensor : tensors)
+      ASSAY_TRY_VOID(writer.add_tensor(tensor->name, tensor->format, tensor->shape));
     ASSAY_TRY_VOID(writer.begin(path));
     for (const SynthTensor* tensor : tensors)
       ASSAY_TRY_VOID(streamer.stream(*tensor, [&](Bytes bytes) { return writer.write(bytes); }));
@@ -270,11 +295,14 @@ class FolderSynth {
     fs::create_directory(target, failure);
     for (const auto& entry : fs::directory_iterator(target, failure)) {
       const std::string name = entry.path().filename().string();
-      if (name.starts_with("model") && (name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json"))) fs::remove(entry.path(), failure);
+      if (name.starts_with("model") && (name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json")))
+        fs::remove(entry.path(), failure);
     }
     for (const auto& entry : fs::directory_iterator(folder, failure)) {
       fs::rename(entry.path(), target / entry.path().filename(), failure);
-      if (failure) return Error{Code::io, "", fmt::format("cannot be moved into place: {}", failure.message()), entry.path().string()};
+      if (failure)
+        return Error{Code::io, "", fmt::format("cannot be moved into place: {}", failure.message()),
+                     entry.path().string()};
     }
     return success();
   }
@@ -287,16 +315,21 @@ class FolderSynth {
 Result<> check_options(const SynthPlan& plan, const SynthOptions& options) {
   const std::size_t most = std::min<std::size_t>(plan.modules.size(), 9999);
   if (options.shards >= 1 && options.shards <= most) return success();
-  return Error{Code::usage, "shards", fmt::format("{} shards cannot be made of {} weights; give 1 to {}", options.shards, plan.modules.size(), most)};
+  return Error{
+      Code::usage, "shards",
+      fmt::format("{} shards cannot be made of {} weights; give 1 to {}", options.shards, plan.modules.size(), most)};
 }
 
 }  // namespace
 
 std::string_view name_of(SynthLayout layout) {
   switch (layout) {
-    case SynthLayout::gguf: return "gguf";
-    case SynthLayout::safetensors: return "safetensors";
-    case SynthLayout::mlx: return "mlx";
+    case SynthLayout::gguf:
+      return "gguf";
+    case SynthLayout::safetensors:
+      return "safetensors";
+    case SynthLayout::mlx:
+      return "mlx";
   }
   return "";
 }
@@ -310,20 +343,27 @@ Result<SynthSpec> parse_synth_spec(std::string_view text) {
   const std::size_t colon = text.find(':');
   const std::string_view name = text.substr(0, colon);
   const ModelShape* shape = shape_from_name(name);
-  if (shape == nullptr) return Error{Code::usage, std::string(name), fmt::format("not a known shape; known: {}", known_shapes())};
+  if (shape == nullptr)
+    return Error{Code::usage, std::string(name), fmt::format("not a known shape; known: {}", known_shapes())};
   std::string quant = colon == std::string_view::npos ? "Q4_K_M" : std::string(text.substr(colon + 1));
-  if (quant.empty()) return Error{Code::usage, std::string(text), "no quantisation after the colon; write for instance llama-3.2-1b:Q4_K_M"};
+  if (quant.empty())
+    return Error{Code::usage, std::string(text),
+                 "no quantisation after the colon; write for instance llama-3.2-1b:Q4_K_M"};
   return SynthSpec{shape, std::move(quant)};
 }
 
-Result<SynthSummary> synthesize(const ModelShape& shape, std::string_view quant, const SynthOptions& options, const fs::path& out, ProgressFn progress) {
+Result<SynthSummary> synthesize(const ModelShape& shape, std::string_view quant, const SynthOptions& options,
+                                const fs::path& out, ProgressFn progress) {
   ASSAY_TRY(const SynthPlan plan, plan_synth(shape, quant, options.layout));
   ASSAY_TRY_VOID(check_options(plan, options));
   Streamer streamer(plan, options, progress);
   auto written = options.layout == SynthLayout::gguf ? GgufSynth(shape, plan, options).write(out, streamer)
                                                      : FolderSynth(shape, plan, options).write(out, streamer);
   if (!written) return std::move(written).error();
-  SynthSummary summary{.files = std::move(*written), .parameters = parameter_count(shape), .tensors = plan.tensors.size(), .weight_bytes = plan.bytes()};
+  SynthSummary summary{.files = std::move(*written),
+                       .parameters = parameter_count(shape),
+                       .tensors = plan.tensors.size(),
+                       .weight_bytes = plan.bytes()};
   summary.bits_per_weight = 8.0 * static_cast<double>(summary.weight_bytes) / static_cast<double>(summary.parameters);
   return summary;
 }

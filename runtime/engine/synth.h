@@ -1,4 +1,5 @@
-// synthesize(): writes a model file of a real model's shape with random weights, so that its speed can be measured anywhere.
+// synthesize(): writes a model file of a real model's shape with random weights, so that its speed can be measured
+// anywhere.
 #pragma once
 
 #include <cstdint>
@@ -33,8 +34,8 @@ SynthLayout layout_for(std::string_view quant);
 struct SynthOptions {
   SynthLayout layout = SynthLayout::gguf;
   std::uint32_t shards = 1;
-  std::uint64_t seed = 1;        // equal seeds give equal files
-  bool replaces_files = false;   // otherwise an existing file is an error
+  std::uint64_t seed = 1;       // equal seeds give equal files
+  bool replaces_files = false;  // otherwise an existing file is an error
   int threads = 2;
 };
 
@@ -46,10 +47,10 @@ struct SynthSummary {
   double bits_per_weight = 0;  // of all tensors
 };
 
-// Writes `out`: a .gguf file, with several shards out-00001-of-0000N.gguf, or a folder for the other layouts. `quant` is a mix
-// (Q4_K_M, F16 ...), for safetensors F32, F16, BF16, F8_E4M3 or F8_E5M2, for mlx "mlx-4bit" or MLX_Q4 (2 to 6 and 8).
-// Memory stays bounded (about 50 MB) whatever the size. Nothing is left behind under the target's name when it fails.
-// Errors: usage, io (no space is told before anything is written), interrupted.
+// Writes `out`: a .gguf file, with several shards out-00001-of-0000N.gguf, or a folder for the other layouts. `quant`
+// is a mix (Q4_K_M, F16 ...), for safetensors F32, F16, BF16, F8_E4M3 or F8_E5M2, for mlx "mlx-4bit" or MLX_Q4 (2 to 6
+// and 8). Memory stays bounded (about 50 MB) whatever the size. Nothing is left behind under the target's name when it
+// fails. Errors: usage, io (no space is told before anything is written), interrupted.
 Result<SynthSummary> synthesize(const ModelShape& shape, std::string_view quant, const SynthOptions& options,
                                 const std::filesystem::path& out, ProgressFn progress);
 

@@ -61,7 +61,8 @@ void set_equal_sixbits(std::uint8_t* scales, std::uint64_t bits) {
   std::memcpy(scales + 8, &last, 4);
 }
 
-// Sets the scale fields of a block of random bytes. `bits` are fresh random bits; the lowest four choose from the table.
+// Sets the scale fields of a block of random bytes. `bits` are fresh random bits; the lowest four choose from the
+// table.
 template <class F>
 void set_scales(typename F::Block& block, const ScaleTable& table, std::uint64_t bits) {
   const std::size_t chosen = bits % kScales;
@@ -75,7 +76,8 @@ void set_scales(typename F::Block& block, const ScaleTable& table, std::uint64_t
   } else if constexpr (std::is_same_v<F, Q8_0>) {
     for (std::int8_t& value : block.values) value = std::max<std::int8_t>(value, -127);  // as encoders do
   } else if constexpr (std::is_same_v<F, TQ2_0>) {
-    for (std::uint8_t& four : block.levels) four = static_cast<std::uint8_t>(four & ~((four << 1) & four & 0xaa));  // no level 3
+    for (std::uint8_t& four : block.levels)
+      four = static_cast<std::uint8_t>(four & ~((four << 1) & four & 0xaa));  // no level 3
   } else if constexpr (std::is_same_v<F, MXFP4>) {
     block.exponent = table.code[chosen];
   } else if constexpr (std::is_same_v<F, NVFP4>) {
@@ -104,7 +106,9 @@ ScaleTable unit_table() {
   ScaleTable table;
   table.scale.fill(to_half(1.0f));
   // Q4_1 and Q5_1 add their offset, the K formats subtract a minimum.
-  constexpr bool is_added = requires(typename F::Block block) { block.min; };
+  constexpr bool is_added = requires(typename F::Block block) {
+    block.min;
+  };
   table.second.fill(to_half(static_cast<float>(is_added ? -kCentre<F> : kCentre<F>)));
   table.code.fill(std::is_same_v<F, MXFP4> ? 127 : 0x38);  // 1.0 as E8M0 and as E4M3
   return table;
@@ -122,7 +126,8 @@ double unit_deviation() {
     levels_of<F>(block, levels.data());
     for (int i = 0; i < F::kBlock; ++i) {
       const Affine affine = F::affine(block, i / F::kGroup);
-      const double value = affine.scale * static_cast<double>(levels[static_cast<std::size_t>(i)] - F::kBias) + affine.offset;
+      const double value =
+          affine.scale * static_cast<double>(levels[static_cast<std::size_t>(i)] - F::kBias) + affine.offset;
       squares += value * value;
     }
   }
@@ -137,11 +142,13 @@ std::array<std::uint8_t, kScales> codes_near(double wanted, int last, Value valu
   const double low = value(below), high = value(below + 1);
   const double part = std::clamp((wanted * wanted - low * low) / (high * high - low * low), 0.0, 1.0);
   std::array<std::uint8_t, kScales> out;
-  for (std::size_t i = 0; i < kScales; ++i) out[i] = static_cast<std::uint8_t>(below + ((static_cast<double>(i) + 0.5) / kScales < part ? 1 : 0));
+  for (std::size_t i = 0; i < kScales; ++i)
+    out[i] = static_cast<std::uint8_t>(below + ((static_cast<double>(i) + 0.5) / kScales < part ? 1 : 0));
   return out;
 }
 
-// Formats whose levels lie unevenly around zero; their encoders give scales of either sign, and so the mean comes to zero.
+// Formats whose levels lie unevenly around zero; their encoders give scales of either sign, and so the mean comes to
+// zero.
 template <class F>
 inline constexpr bool kHasSignedScale = std::is_same_v<F, Q4_0> || std::is_same_v<F, Q5_0> || std::is_same_v<F, IQ4_NL>;
 
@@ -157,9 +164,13 @@ ScaleTable scaled_table(double deviation) {
     table.second[i] = to_half(to_float(table.scale[i]) * to_float(unit.second[i]));
   }
   if constexpr (std::is_same_v<F, MXFP4>)
-    table.code = codes_near(wanted, 254, [](int code) { return 2.0 * static_cast<double>(MXFP4::half_scale(static_cast<std::uint8_t>(code))); });
+    table.code = codes_near(wanted, 254, [](int code) {
+      return 2.0 * static_cast<double>(MXFP4::half_scale(static_cast<std::uint8_t>(code)));
+    });
   if constexpr (std::is_same_v<F, NVFP4>)
-    table.code = codes_near(wanted, 0x7e, [](int code) { return 2.0 * static_cast<double>(NVFP4::half_scale(static_cast<std::uint8_t>(code))); });
+    table.code = codes_near(wanted, 0x7e, [](int code) {
+      return 2.0 * static_cast<double>(NVFP4::half_scale(static_cast<std::uint8_t>(code)));
+    });
   return table;
 }
 
@@ -182,7 +193,8 @@ Fill table_fill(std::vector<Element> table) {
     for (std::size_t i = 0; i < count; i += 4) {
       std::uint64_t word = bits.next();
       const std::size_t run = std::min<std::size_t>(4, count - i);
-      for (std::size_t j = 0; j < run; ++j, word >>= 16, at += sizeof(Element)) std::memcpy(at, &table[word & mask], sizeof(Element));
+      for (std::size_t j = 0; j < run; ++j, word >>= 16, at += sizeof(Element))
+        std::memcpy(at, &table[word & mask], sizeof(Element));
     }
   };
 }
@@ -211,7 +223,8 @@ std::uint8_t nearest_code(double value) {
 }
 
 Error no_fill(FormatId format) {
-  return Error{Code::unsupported, std::string(name_of(format)), "cannot be filled with random weights; choose another format"};
+  return Error{Code::unsupported, std::string(name_of(format)),
+               "cannot be filled with random weights; choose another format"};
 }
 
 double mean_square_level(int bits) {
@@ -223,13 +236,20 @@ double mean_square_level(int bits) {
 
 Result<Fill> make_element_fill(FormatId format, double mean, double deviation) {
   switch (format) {
-    case FormatId::F32: return normal_fill<float>(mean, deviation, [](double x) { return static_cast<float>(x); });
-    case FormatId::F16: return normal_fill<Half>(mean, deviation, [](double x) { return to_half(static_cast<float>(x)); });
-    case FormatId::BF16: return normal_fill<BFloat16>(mean, deviation, [](double x) { return to_bfloat16(static_cast<float>(x)); });
-    case FormatId::F64: return normal_fill<double>(mean, deviation, [](double x) { return x; });
-    case FormatId::F8_E4M3: return normal_fill<std::uint8_t>(mean, deviation, nearest_code<F8_E4M3>);
-    case FormatId::F8_E5M2: return normal_fill<std::uint8_t>(mean, deviation, nearest_code<F8_E5M2>);
-    default: return no_fill(format);
+    case FormatId::F32:
+      return normal_fill<float>(mean, deviation, [](double x) { return static_cast<float>(x); });
+    case FormatId::F16:
+      return normal_fill<Half>(mean, deviation, [](double x) { return to_half(static_cast<float>(x)); });
+    case FormatId::BF16:
+      return normal_fill<BFloat16>(mean, deviation, [](double x) { return to_bfloat16(static_cast<float>(x)); });
+    case FormatId::F64:
+      return normal_fill<double>(mean, deviation, [](double x) { return x; });
+    case FormatId::F8_E4M3:
+      return normal_fill<std::uint8_t>(mean, deviation, nearest_code<F8_E4M3>);
+    case FormatId::F8_E5M2:
+      return normal_fill<std::uint8_t>(mean, deviation, nearest_code<F8_E5M2>);
+    default:
+      return no_fill(format);
   }
 }
 
@@ -237,7 +257,9 @@ Result<Fill> make_weight_fill(FormatId format, double deviation) {
   if (!dtype_of(format).is_weight) return no_fill(format);
   return visit(format, [&]<class F>(std::type_identity<F>) -> Result<Fill> {
     if constexpr (BlockFormat<F>) {
-      return Fill([table = scaled_table<F>(deviation)](std::span<std::byte> out, RandomBits& bits) { fill_blocks<F>(out, table, bits); });
+      return Fill([table = scaled_table<F>(deviation)](std::span<std::byte> out, RandomBits& bits) {
+        fill_blocks<F>(out, table, bits);
+      });
     } else {
       return make_element_fill(F::kId, 0, deviation);
     }

@@ -40,18 +40,20 @@ class RandomBits {
   std::uint64_t state_[4];
 };
 
-// Fills whole blocks (or elements) with the next random ones. Safe to call from several threads, each with its own bits.
+// Fills whole blocks (or elements) with the next random ones. Safe to call from several threads, each with its own
+// bits.
 using Fill = std::function<void(std::span<std::byte> out, RandomBits& bits)>;
 
-// Weights of mean about 0 and standard deviation `deviation` in a self-contained format. Values of one block spread as the
-// format's levels do when all are equally likely; plain elements are normally distributed. Errors: unsupported, for formats
-// whose scales lie elsewhere or that cannot hold such values.
+// Weights of mean about 0 and standard deviation `deviation` in a self-contained format. Values of one block spread as
+// the format's levels do when all are equally likely; plain elements are normally distributed. Errors: unsupported, for
+// formats whose scales lie elsewhere or that cannot hold such values.
 Result<Fill> make_weight_fill(FormatId format, double deviation);
 
 // Elements around `mean`, normally distributed: norms, for instance. F32, F16 or BF16.
 Result<Fill> make_element_fill(FormatId format, double mean, double deviation);
 
-// MLX affine: the packed levels, and scales and biases that belong together. Scales and biases must be filled from equal bits.
+// MLX affine: the packed levels, and scales and biases that belong together. Scales and biases must be filled from
+// equal bits.
 struct MlxFills {
   Fill levels, scales, biases;
 };

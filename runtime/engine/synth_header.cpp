@@ -35,7 +35,9 @@ Json rope_scaling_json(const ModelShape& shape) {
 }
 
 // The decimal number people write for a float such as 1e-5f.
-double plain(float value) { return std::stod(fmt::format("{}", value)); }
+double plain(float value) {
+  return std::stod(fmt::format("{}", value));
+}
 
 std::string_view torch_name(FormatId format) {
   if (format == FormatId::F32) return "float32";
@@ -50,7 +52,8 @@ void set_gguf_keys(GgufWriter& writer, const ModelShape& shape, const Vocabulary
   writer.set_string("general.architecture", shape.architecture);
   writer.set_string("general.type", "model");
   writer.set_string("general.name", fmt::format("{} with random weights", shape.name));
-  writer.set_string("general.description", "Random weights in a real model's shape, for measuring speed; its text means nothing");
+  writer.set_string("general.description",
+                    "Random weights in a real model's shape, for measuring speed; its text means nothing");
   writer.set_u32("general.file_type", plan.mix.file_type);
   writer.set_u32("general.quantization_version", 2);
   writer.set_u32(key("block_count"), shape.layers);

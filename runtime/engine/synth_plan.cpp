@@ -30,8 +30,8 @@ std::string upper(std::string_view text) {
   return out;
 }
 
-// Divisors of the rotation frequencies as llama3 scaling has them: 1 for short waves, `factor` for waves longer than the
-// original context, a smooth passage between (Llama 3.1's published formula).
+// Divisors of the rotation frequencies as llama3 scaling has them: 1 for short waves, `factor` for waves longer than
+// the original context, a smooth passage between (Llama 3.1's published formula).
 std::vector<float> rope_factors(const RopeConfig& rope) {
   std::vector<float> out;
   const double longest = rope.original_context / static_cast<double>(rope.low_frequency_factor);
@@ -43,7 +43,8 @@ std::vector<float> rope_factors(const RopeConfig& rope) {
     if (wave < shortest) {
       divisor = 1;
     } else if (wave <= longest) {
-      const double smooth = (rope.original_context / wave - rope.low_frequency_factor) / (rope.high_frequency_factor - rope.low_frequency_factor);
+      const double smooth = (rope.original_context / wave - rope.low_frequency_factor) /
+                            (rope.high_frequency_factor - rope.low_frequency_factor);
       divisor = 1 / ((1 - smooth) / rope.factor + smooth);
     }
     out.push_back(static_cast<float>(divisor));
@@ -74,14 +75,22 @@ class Planner {
   Result<> choose(std::string_view quant) {
     if (layout_ == SynthLayout::gguf) {
       const auto mix = mix_from_name(quant);
-      if (!mix) return Error{Code::usage, std::string(quant), fmt::format("not a quantisation for GGUF; known: {}", fmt::join(mix_names(), ", "))};
+      if (!mix)
+        return Error{Code::usage, std::string(quant),
+                     fmt::format("not a quantisation for GGUF; known: {}", fmt::join(mix_names(), ", "))};
       plan_.mix = *mix;
-      mix_model_ = {.architecture = shape_.architecture, .layers = shape_.layers, .heads = shape_.heads, .kv_heads = shape_.kv_heads, .is_tied = shape_.is_tied};
+      mix_model_ = {.architecture = shape_.architecture,
+                    .layers = shape_.layers,
+                    .heads = shape_.heads,
+                    .kv_heads = shape_.kv_heads,
+                    .is_tied = shape_.is_tied};
       return success();
     }
     if (layout_ == SynthLayout::mlx) {
       plan_.mlx_bits = mlx_bits_of(quant);
-      if (plan_.mlx_bits == 0) return Error{Code::usage, std::string(quant), "not an MLX quantisation; known: mlx-2bit, mlx-3bit, mlx-4bit, mlx-5bit, mlx-6bit, mlx-8bit"};
+      if (plan_.mlx_bits == 0)
+        return Error{Code::usage, std::string(quant),
+                     "not an MLX quantisation; known: mlx-2bit, mlx-3bit, mlx-4bit, mlx-5bit, mlx-6bit, mlx-8bit"};
       return success();
     }
     const auto format = format_from_name(upper(quant));
@@ -90,7 +99,9 @@ class Planner {
         plan_.element = known;
         return success();
       }
-    return Error{Code::usage, std::string(quant), "not a format for safetensors; known: F32, F16, BF16, F8_E4M3, F8_E5M2 (or --format mlx with mlx-4bit)"};
+    return Error{
+        Code::usage, std::string(quant),
+        "not a format for safetensors; known: F32, F16, BF16, F8_E4M3, F8_E5M2 (or --format mlx with mlx-4bit)"};
   }
 
   Result<> add_model_row(const TensorView* Model::*member) {
@@ -127,22 +138,27 @@ class Planner {
   Result<> add_norm(const std::string& name, const std::vector<std::uint64_t>& shape) {
     const bool is_plain = plan_.element == FormatId::F32 || plan_.element == FormatId::F16;
     const FormatId format = layout_ == SynthLayout::gguf ? FormatId::F32 : is_plain ? plan_.element : FormatId::BF16;
-    ASSAY_TRY(const std::size_t fill, fill_for(format, 0, [&] { return make_element_fill(format, 1, kNormDeviation); }));
+    ASSAY_TRY(const std::size_t fill,
+              fill_for(format, 0, [&] { return make_element_fill(format, 1, kNormDeviation); }));
     add({.name = name, .format = format, .shape = shape, .fill = fill}, next_stream_++);
     return success();
   }
 
   Result<> add_matrix(const std::string& name, const std::vector<std::uint64_t>& shape) {
-    const FormatId format = layout_ == SynthLayout::gguf ? mix_format(plan_.mix, mix_model_, {.name = name, .shape = shape}) : plan_.element;
+    const FormatId format = layout_ == SynthLayout::gguf
+                                ? mix_format(plan_.mix, mix_model_, {.name = name, .shape = shape})
+                                : plan_.element;
     const std::uint64_t cols = shape.back();
-    ASSAY_TRY(const std::size_t fill, fill_for(format, cols, [&] { return make_weight_fill(format, deviation(cols)); }));
+    ASSAY_TRY(const std::size_t fill,
+              fill_for(format, cols, [&] { return make_weight_fill(format, deviation(cols)); }));
     add({.name = name, .format = format, .shape = shape, .fill = fill}, next_stream_++);
     return success();
   }
 
   Result<> add_mlx(const std::string& name, const std::vector<std::uint64_t>& shape) {
     const std::uint64_t rows = shape[0], cols = shape[1];
-    if (cols % kMlxGroup != 0) return Error{Code::usage, name, fmt::format("rows of {} values do not hold whole groups of {}", cols, kMlxGroup)};
+    if (cols % kMlxGroup != 0)
+      return Error{Code::usage, name, fmt::format("rows of {} values do not hold whole groups of {}", cols, kMlxGroup)};
     const FormatId format = *format_from_name(fmt::format("MLX_Q{}", plan_.mlx_bits));
     if (!mlx_fills_.contains(cols)) {
       ASSAY_TRY(MlxFills made, make_mlx_fills(format, FormatId::BF16, deviation(cols)));
@@ -152,9 +168,12 @@ class Planner {
     const std::size_t fill = mlx_fills_[cols];
     const std::string stem = name.substr(0, name.rfind('.'));
     const std::uint64_t scale_stream = next_stream_ + 1;
-    add({.name = name, .format = FormatId::U32, .shape = {rows, cols * plan_.mlx_bits / 32}, .fill = fill}, next_stream_);
-    add({.name = stem + ".scales", .format = FormatId::BF16, .shape = {rows, cols / kMlxGroup}, .fill = fill + 1}, scale_stream);
-    add({.name = stem + ".biases", .format = FormatId::BF16, .shape = {rows, cols / kMlxGroup}, .fill = fill + 2}, scale_stream);
+    add({.name = name, .format = FormatId::U32, .shape = {rows, cols * plan_.mlx_bits / 32}, .fill = fill},
+        next_stream_);
+    add({.name = stem + ".scales", .format = FormatId::BF16, .shape = {rows, cols / kMlxGroup}, .fill = fill + 1},
+        scale_stream);
+    add({.name = stem + ".biases", .format = FormatId::BF16, .shape = {rows, cols / kMlxGroup}, .fill = fill + 2},
+        scale_stream);
     next_stream_ += 2;
     return success();
   }
@@ -162,7 +181,9 @@ class Planner {
   void add_rope_factors(const std::string& name) {
     std::vector<float> factors = rope_factors(config_.rope);
     const std::uint64_t count = factors.size();
-    plan_.fills.push_back([factors = std::move(factors)](std::span<std::byte> out, RandomBits&) { std::memcpy(out.data(), factors.data(), out.size()); });
+    plan_.fills.push_back([factors = std::move(factors)](std::span<std::byte> out, RandomBits&) {
+      std::memcpy(out.data(), factors.data(), out.size());
+    });
     add({.name = name, .format = FormatId::F32, .shape = {count}, .fill = plan_.fills.size() - 1}, next_stream_++);
   }
 
@@ -210,11 +231,14 @@ std::uint64_t SynthPlan::bytes() const {
 std::uint32_t mlx_bits_of(std::string_view quant) {
   const std::string name = lower(quant);
   for (std::uint32_t bits : {2u, 3u, 4u, 5u, 6u, 8u})
-    for (const std::string& known : {fmt::format("mlx-{}bit", bits), fmt::format("mlx_q{}", bits), fmt::format("{}bit", bits)})
+    for (const std::string& known :
+         {fmt::format("mlx-{}bit", bits), fmt::format("mlx_q{}", bits), fmt::format("{}bit", bits)})
       if (name == known) return bits;
   return 0;
 }
 
-Result<SynthPlan> plan_synth(const ModelShape& shape, std::string_view quant, SynthLayout layout) { return Planner(shape, layout).plan(quant); }
+Result<SynthPlan> plan_synth(const ModelShape& shape, std::string_view quant, SynthLayout layout) {
+  return Planner(shape, layout).plan(quant);
+}
 
 }  // namespace assay

@@ -35,7 +35,7 @@ struct SynthPlan {
   std::vector<SynthTensor> tensors;
   std::vector<SynthModule> modules;
   std::vector<Fill> fills;
-  Mix mix;                    // gguf
+  Mix mix;                            // gguf
   FormatId element = FormatId::BF16;  // safetensors, and the norms and scales of mlx
   std::uint32_t mlx_bits = 0;
   std::uint64_t bytes() const;

@@ -14,25 +14,30 @@ namespace {
 
 // "left right", best first; '_' stands for a space.
 constexpr std::array kMerges = {
-    "_ t", "_ a", "h e", "r e", "i n", "_ w", "_ m", "_t he", "_ o", "_ s", "n d", "e d", "e r", "a t", "o u", "_ b",
-    "_ f", "e n", "_ h", "_a nd", "_ I", "_o f", "_ c", "o n", "i s", "i t", "_ d", "_t o", "e s", "_ p", "o r",
-    "_t h", "a n", "a s", "_ in", "a r", "_m y", "in g", "_ l", "_ n", "o m", "_ e", "l l", "_h a", "_b e", "i c",
-    "_ re", "_ he", "i on", "â Ģ", "l e", "en t", "_w h", "u t", "s t", "c e", "_w as", "v e", "l y", "_m e", "s e",
-    "o t", "_th at", "_ y", "l d", "g h", "o w", "u r", "i m", "_ g", "_y ou", "v er", "_o n", "i r", "_ u", "it h",
-    "_ha d", "_w ith", "re d", "gh t", "e t", "a l", "c t", "_f or", "i d", "es s", "_d e", "_a s", "_w e", "_ it",
-    "_f r", "ic h", "_wh ich", "r o", "_b ut", "a in", "ou ld", "_n ot", "_c on", "he r", "p p", "_h is", "_a n",
-    "a b", "a y", "âĢ ľ", "i ght", "_s t", "a m", "_f e", "t er", "i f", "_s u", "g e", "a d", "_e x", "at ion",
-    "o re", "_b y", "_a t", "_he r", "i l", "_ v", "_ T", "i ll", "u re", "_s h", "i e", "_fr om", "_s e", "c h",
-    "ou r", "u l", "t h", "_s o", "n t", "e ct", "_w he", "es t", "_a l", "_ r", "v ed", "_ha ve", "q u", "ar d",
-    "_we re", "r i", "o d", "a ll", "re s", "in d", "_th is", "re at", "om e", "e a", "_d is", "at e", "_ is", "s ed",
-    "l a", "e l", "e ar", "ou nd", "_T he", "ou s", "l f", "_u n", "âĢ Ŀ", "_m an", "_l o", "_s a", "k e", "en ce",
-    "_ A", "_whe n", "_you r", "_s p", "_a ll", "_h im", "_ H", "an t", "o l", "_wh o", "e m", "ab le", "he d",
-    "se lf", "ar t", "_ k", "ver y", "c c", "_c om", "_c h", "_ S", "u m", "_ M", "_p ro", "_a pp", "u st", "it y",
-    "_p er", "_in t", "f f", "_a m", "am e", "_s he", "_d es", "e red", "u s", "ou nt", "n ess", "i ve", "v en",
-    "_n e", "a ge", "_u p", "_be en", "_a r", "t ed", "_ W", "o s", "_w or", "_c ould", "_ im", "f ore", "on g",
-    "l i", "a g", "at her", "u d", "r an", "_on e", "l o", "as t", "at h", "a nd", "_o r", "_m is", "_w ould",
-    "_the ir", "_ E", "_ B", "_a g", "in e", "_re m", "c i", "ou ght", "_m ore", "_ j", "or t", "u n", "_w ill",
-    "_n o", "_the y", "_ en",
+    "_ t",    "_ a",   "h e",     "r e",   "i n",     "_ w",    "_ m",    "_t he",   "_ o",     "_ s",    "n d",
+    "e d",    "e r",   "a t",     "o u",   "_ b",     "_ f",    "e n",    "_ h",     "_a nd",   "_ I",    "_o f",
+    "_ c",    "o n",   "i s",     "i t",   "_ d",     "_t o",   "e s",    "_ p",     "o r",     "_t h",   "a n",
+    "a s",    "_ in",  "a r",     "_m y",  "in g",    "_ l",    "_ n",    "o m",     "_ e",     "l l",    "_h a",
+    "_b e",   "i c",   "_ re",    "_ he",  "i on",    "â Ģ",    "l e",    "en t",    "_w h",    "u t",    "s t",
+    "c e",    "_w as", "v e",     "l y",   "_m e",    "s e",    "o t",    "_th at",  "_ y",     "l d",    "g h",
+    "o w",    "u r",   "i m",     "_ g",   "_y ou",   "v er",   "_o n",   "i r",     "_ u",     "it h",   "_ha d",
+    "_w ith", "re d",  "gh t",    "e t",   "a l",     "c t",    "_f or",  "i d",     "es s",    "_d e",   "_a s",
+    "_w e",   "_ it",  "_f r",    "ic h",  "_wh ich", "r o",    "_b ut",  "a in",    "ou ld",   "_n ot",  "_c on",
+    "he r",   "p p",   "_h is",   "_a n",  "a b",     "a y",    "âĢ ľ",   "i ght",   "_s t",    "a m",    "_f e",
+    "t er",   "i f",   "_s u",    "g e",   "a d",     "_e x",   "at ion", "o re",    "_b y",    "_a t",   "_he r",
+    "i l",    "_ v",   "_ T",     "i ll",  "u re",    "_s h",   "i e",    "_fr om",  "_s e",    "c h",    "ou r",
+    "u l",    "t h",   "_s o",    "n t",   "e ct",    "_w he",  "es t",   "_a l",    "_ r",     "v ed",   "_ha ve",
+    "q u",    "ar d",  "_we re",  "r i",   "o d",     "a ll",   "re s",   "in d",    "_th is",  "re at",  "om e",
+    "e a",    "_d is", "at e",    "_ is",  "s ed",    "l a",    "e l",    "e ar",    "ou nd",   "_T he",  "ou s",
+    "l f",    "_u n",  "âĢ Ŀ",    "_m an", "_l o",    "_s a",   "k e",    "en ce",   "_ A",     "_whe n", "_you r",
+    "_s p",   "_a ll", "_h im",   "_ H",   "an t",    "o l",    "_wh o",  "e m",     "ab le",   "he d",   "se lf",
+    "ar t",   "_ k",   "ver y",   "c c",   "_c om",   "_c h",   "_ S",    "u m",     "_ M",     "_p ro",  "_a pp",
+    "u st",   "it y",  "_p er",   "_in t", "f f",     "_a m",   "am e",   "_s he",   "_d es",   "e red",  "u s",
+    "ou nt",  "n ess", "i ve",    "v en",  "_n e",    "a ge",   "_u p",   "_be en",  "_a r",    "t ed",   "_ W",
+    "o s",    "_w or", "_c ould", "_ im",  "f ore",   "on g",   "l i",    "a g",     "at her",  "u d",    "r an",
+    "_on e",  "l o",   "as t",    "at h",  "a nd",    "_o r",   "_m is",  "_w ould", "_the ir", "_ E",    "_ B",
+    "_a g",   "in e",  "_re m",   "c i",   "ou ght",  "_m ore", "_ j",    "or t",    "u n",     "_w ill", "_n o",
+    "_the y", "_ en",
 };
 
 constexpr std::string_view kSpmSpace = "\xe2\x96\x81";  // U+2581
@@ -42,8 +47,8 @@ std::string utf8(std::uint32_t code) {
   return {static_cast<char>(0xc0 | code >> 6), static_cast<char>(0x80 | (code & 0x3f))};
 }
 
-// Byte-level BPE writes every byte as a printable character: Latin-1's printable ones stand for themselves, the others follow
-// from U+0100 on in byte order (the GPT-2 convention).
+// Byte-level BPE writes every byte as a printable character: Latin-1's printable ones stand for themselves, the others
+// follow from U+0100 on in byte order (the GPT-2 convention).
 std::array<std::string, 256> byte_characters() {
   std::array<std::string, 256> out;
   std::uint32_t next = 0x100;
@@ -114,7 +119,8 @@ class Filler {
 
 void add_fillers(Filler& filler, const Vocabulary& vocabulary, std::string_view space) {
   // All of one length: none is the beginning of another, so no merge can grow one.
-  while (filler.has_room()) filler.add(fmt::format("{}t{:06}", space, vocabulary.tokens.size()), TokenType::normal, -1e6f);
+  while (filler.has_room())
+    filler.add(fmt::format("{}t{:06}", space, vocabulary.tokens.size()), TokenType::normal, -1e6f);
 }
 
 Vocabulary make_bpe(const ModelShape& shape) {
@@ -153,7 +159,8 @@ Vocabulary make_spm(const ModelShape& shape) {
     filler.add(pieces.back(), TokenType::normal, -static_cast<float>(rank + 1));
   }
   if (filler.has_room()) filler.add(std::string(kSpmSpace), TokenType::normal, -1000);
-  for (char c = '!'; c <= '~' && filler.has_room(); ++c) filler.add(std::string(1, c), TokenType::normal, -1001 - static_cast<float>(c - '!'));
+  for (char c = '!'; c <= '~' && filler.has_room(); ++c)
+    filler.add(std::string(1, c), TokenType::normal, -1001 - static_cast<float>(c - '!'));
   out.merges = all_splits(out, pieces);
   add_fillers(filler, out, kSpmSpace);
   return out;
@@ -168,7 +175,10 @@ Json split(std::string_view pattern) {
 
 Json byte_level(bool uses_regex) {
   Json out;
-  return out.set("type", "ByteLevel").set("add_prefix_space", false).set("trim_offsets", true).set("use_regex", uses_regex);
+  return out.set("type", "ByteLevel")
+      .set("add_prefix_space", false)
+      .set("trim_offsets", true)
+      .set("use_regex", uses_regex);
 }
 
 // The published pre-tokenizers of the families in the table of shapes.
@@ -180,9 +190,10 @@ Json bpe_pre_tokenizer(std::string_view name) {
     steps.push(byte_level(true));
   } else {
     const std::string_view numbers = name == "llama-bpe" ? "\\p{N}{1,3}" : "\\p{N}";
-    steps.push(split(fmt::format("(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{{L}}\\p{{N}}]?\\p{{L}}+|{}"
-                                 "| ?[^\\s\\p{{L}}\\p{{N}}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
-                                 numbers)));
+    steps.push(
+        split(fmt::format("(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{{L}}\\p{{N}}]?\\p{{L}}+|{}"
+                          "| ?[^\\s\\p{{L}}\\p{{N}}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
+                          numbers)));
     steps.push(byte_level(false));
   }
   Json out;
@@ -247,7 +258,9 @@ Json bpe_model(const ModelShape& shape, const Vocabulary& vocabulary) {
     if (is_spm || vocabulary.types[id] == static_cast<std::int32_t>(TokenType::normal))
       ids.emplace_back(vocabulary.tokens[id], static_cast<std::uint64_t>(id));
   Json model = typed("BPE");
-  model.set("dropout", nullptr).set("unk_token", is_spm ? Json("<unk>") : Json()).set("continuing_subword_prefix", nullptr);
+  model.set("dropout", nullptr)
+      .set("unk_token", is_spm ? Json("<unk>") : Json())
+      .set("continuing_subword_prefix", nullptr);
   model.set("end_of_word_suffix", nullptr).set("fuse_unk", is_spm).set("byte_fallback", is_spm);
   model.set("ignore_merges", shape.pre_tokenizer == "llama-bpe").set("vocab", std::move(ids));
   return model.set("merges", Json::Array(vocabulary.merges.begin(), vocabulary.merges.end()));
@@ -258,17 +271,23 @@ Json bpe_model(const ModelShape& shape, const Vocabulary& vocabulary) {
 Result<Vocabulary> make_vocabulary(const ModelShape& shape) {
   const std::uint32_t least = shape.tokenizer == VocabularyKind::spm ? 259 : 258;
   if (shape.vocabulary < least)
-    return Error{Code::range, "vocabulary", fmt::format("{} tokens cannot hold the 256 bytes and the special tokens; at least {}", shape.vocabulary, least)};
+    return Error{Code::range, "vocabulary",
+                 fmt::format("{} tokens cannot hold the 256 bytes and the special tokens; at least {}",
+                             shape.vocabulary, least)};
   for (const SpecialToken* special : {&shape.bos, &shape.eos})
     if (special->id >= static_cast<std::int64_t>(shape.vocabulary))
-      return Error{Code::range, std::string(special->text), fmt::format("id {} lies outside the vocabulary of {}", special->id, shape.vocabulary)};
+      return Error{Code::range, std::string(special->text),
+                   fmt::format("id {} lies outside the vocabulary of {}", special->id, shape.vocabulary)};
   return shape.tokenizer == VocabularyKind::spm ? make_spm(shape) : make_bpe(shape);
 }
 
 Json tokenizer_json(const ModelShape& shape, const Vocabulary& vocabulary) {
   const bool is_spm = shape.tokenizer == VocabularyKind::spm;
   Json out;
-  out.set("version", "1.0").set("truncation", nullptr).set("padding", nullptr).set("added_tokens", added_tokens(vocabulary));
+  out.set("version", "1.0")
+      .set("truncation", nullptr)
+      .set("padding", nullptr)
+      .set("added_tokens", added_tokens(vocabulary));
   out.set("normalizer", is_spm ? spm_normalizer() : Json());
   out.set("pre_tokenizer", is_spm ? Json() : bpe_pre_tokenizer(shape.pre_tokenizer));
   out.set("post_processor", shape.adds_bos ? bos_template(shape.bos) : is_spm ? Json() : byte_level(false));

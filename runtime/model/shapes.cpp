@@ -15,19 +15,71 @@ constexpr SpecialToken kQwenEnd{151643, "<|endoftext|>"}, kQwenTurn{151645, "<|i
 constexpr SpecialToken kSmolEnd{0, "<|endoftext|>"};
 
 // What the models of one family share; a row then says only what is its own.
-constexpr ModelShape kLlama2 = {.name = "", .architecture = "llama", .hf_model_type = "llama", .hf_class = "LlamaForCausalLM",
-    .layers = 0, .embedding = 0, .feed_forward = 0, .heads = 0, .kv_heads = 0, .head_dim = 128, .vocabulary = 32000, .context = 4096,
-    .norm_epsilon = 1e-5f, .rope_base = 1e4f, .is_tied = false, .tokenizer = VocabularyKind::spm, .pre_tokenizer = "",
-    .bos = kSpmBos, .eos = kSpmEos, .adds_bos = true};
-constexpr ModelShape kLlama3 = {.name = "", .architecture = "llama", .hf_model_type = "llama", .hf_class = "LlamaForCausalLM",
-    .layers = 0, .embedding = 0, .feed_forward = 0, .heads = 0, .kv_heads = 8, .head_dim = 128, .vocabulary = 128256, .context = 131072,
-    .norm_epsilon = 1e-5f, .rope_base = 5e5f, .is_tied = true, .tokenizer = VocabularyKind::bpe, .pre_tokenizer = "llama-bpe",
-    .bos = kLlama3Bos, .eos = kLlama3Eos, .adds_bos = true,
-    .scaling = RopeScaling::llama3, .rope_factor = 32, .low_frequency_factor = 1, .high_frequency_factor = 4, .original_context = 8192};
-constexpr ModelShape kQwen3 = {.name = "", .architecture = "qwen3", .hf_model_type = "qwen3", .hf_class = "Qwen3ForCausalLM",
-    .layers = 28, .embedding = 0, .feed_forward = 0, .heads = 16, .kv_heads = 8, .head_dim = 128, .vocabulary = 151936, .context = 40960,
-    .norm_epsilon = 1e-6f, .rope_base = 1e6f, .is_tied = true, .tokenizer = VocabularyKind::bpe, .pre_tokenizer = "qwen2",
-    .bos = kQwenEnd, .eos = kQwenTurn, .adds_bos = false};
+constexpr ModelShape kLlama2 = {.name = "",
+                                .architecture = "llama",
+                                .hf_model_type = "llama",
+                                .hf_class = "LlamaForCausalLM",
+                                .layers = 0,
+                                .embedding = 0,
+                                .feed_forward = 0,
+                                .heads = 0,
+                                .kv_heads = 0,
+                                .head_dim = 128,
+                                .vocabulary = 32000,
+                                .context = 4096,
+                                .norm_epsilon = 1e-5f,
+                                .rope_base = 1e4f,
+                                .is_tied = false,
+                                .tokenizer = VocabularyKind::spm,
+                                .pre_tokenizer = "",
+                                .bos = kSpmBos,
+                                .eos = kSpmEos,
+                                .adds_bos = true};
+constexpr ModelShape kLlama3 = {.name = "",
+                                .architecture = "llama",
+                                .hf_model_type = "llama",
+                                .hf_class = "LlamaForCausalLM",
+                                .layers = 0,
+                                .embedding = 0,
+                                .feed_forward = 0,
+                                .heads = 0,
+                                .kv_heads = 8,
+                                .head_dim = 128,
+                                .vocabulary = 128256,
+                                .context = 131072,
+                                .norm_epsilon = 1e-5f,
+                                .rope_base = 5e5f,
+                                .is_tied = true,
+                                .tokenizer = VocabularyKind::bpe,
+                                .pre_tokenizer = "llama-bpe",
+                                .bos = kLlama3Bos,
+                                .eos = kLlama3Eos,
+                                .adds_bos = true,
+                                .scaling = RopeScaling::llama3,
+                                .rope_factor = 32,
+                                .low_frequency_factor = 1,
+                                .high_frequency_factor = 4,
+                                .original_context = 8192};
+constexpr ModelShape kQwen3 = {.name = "",
+                               .architecture = "qwen3",
+                               .hf_model_type = "qwen3",
+                               .hf_class = "Qwen3ForCausalLM",
+                               .layers = 28,
+                               .embedding = 0,
+                               .feed_forward = 0,
+                               .heads = 16,
+                               .kv_heads = 8,
+                               .head_dim = 128,
+                               .vocabulary = 151936,
+                               .context = 40960,
+                               .norm_epsilon = 1e-6f,
+                               .rope_base = 1e6f,
+                               .is_tied = true,
+                               .tokenizer = VocabularyKind::bpe,
+                               .pre_tokenizer = "qwen2",
+                               .bos = kQwenEnd,
+                               .eos = kQwenTurn,
+                               .adds_bos = false};
 
 struct Widths {
   std::uint32_t layers, embedding, feed_forward, heads, kv_heads;
@@ -104,11 +156,14 @@ constexpr std::array kShapes = {
 struct Spelling {
   std::string_view written, ours;
 };
-constexpr std::array kSpellings = {Spelling{"qwen-3-", "qwen3-"}, Spelling{"llama3.", "llama-3."}, Spelling{"llama2-", "llama-2-"}};
+constexpr std::array kSpellings = {Spelling{"qwen-3-", "qwen3-"}, Spelling{"llama3.", "llama-3."},
+                                   Spelling{"llama2-", "llama-2-"}};
 
 }  // namespace
 
-std::span<const ModelShape> model_shapes() { return kShapes; }
+std::span<const ModelShape> model_shapes() {
+  return kShapes;
+}
 
 const ModelShape* shape_from_name(std::string_view name) {
   std::string wanted(name);

@@ -24,7 +24,7 @@ enum class VocabularyKind : std::uint8_t {
 
 // One published model. Widths are in values; a scaling of `none` ignores the factors.
 struct ModelShape {
-  std::string_view name;  // as users write it: "llama-3.2-1b"
+  std::string_view name;          // as users write it: "llama-3.2-1b"
   std::string_view architecture;  // general.architecture of its GGUF files
   std::string_view hf_model_type;
   std::string_view hf_class;

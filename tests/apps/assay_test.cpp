@@ -10,14 +10,16 @@ using test::expect_error;
 TEST(Assay, VersionTellsCommitCompilerInstructionSetsAndVulkan) {
   const auto outcome = assay({"--version"});
   EXPECT_EQ(outcome.exit_code, 0);
-  for (const char* part : {"assay ", "commit ", "compiler ", "isa ", "vulkan "}) EXPECT_NE(outcome.out.find(part), std::string::npos) << part;
+  for (const char* part : {"assay ", "commit ", "compiler ", "isa ", "vulkan "})
+    EXPECT_NE(outcome.out.find(part), std::string::npos) << part;
   EXPECT_EQ(outcome.err, "");
 }
 
 TEST(Assay, HelpTeachesWithExamplesAndTellsExitCodes) {
   const auto outcome = assay({"--help"});
   EXPECT_EQ(outcome.exit_code, 0);
-  for (const char* part : {"Examples:", "Exit codes:", "130", "info", "synth", "tokenize", "quantize"}) EXPECT_NE(outcome.out.find(part), std::string::npos) << part;
+  for (const char* part : {"Examples:", "Exit codes:", "130", "info", "synth", "tokenize", "quantize"})
+    EXPECT_NE(outcome.out.find(part), std::string::npos) << part;
   for (const char* command : {"info", "synth", "tokenize", "quantize"}) {
     const auto help = assay({command, "--help"});
     EXPECT_EQ(help.exit_code, 0) << command;

@@ -51,10 +51,13 @@ inline Outcome run(const Command& command) {
   int status = 0;
   rusage usage = {};
   wait4(child, &status, 0, &usage);
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), read_text(out), read_text(err), usage.ru_maxrss};
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), read_text(out), read_text(err),
+          usage.ru_maxrss};
 }
 
-inline Outcome assay(std::vector<std::string> arguments) { return run({"assay", std::move(arguments)}); }
+inline Outcome assay(std::vector<std::string> arguments) {
+  return run({"assay", std::move(arguments)});
+}
 
 // One sentence on stderr, nothing on stdout.
 inline void expect_error(const Outcome& outcome, int exit_code, std::string_view part) {

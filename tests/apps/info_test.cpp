@@ -38,8 +38,10 @@ std::uint64_t number(const Json& json, std::initializer_list<const char*> path) 
 TEST(AssayInfo, TextTellsFormatShapeMixTokenizerAndMemory) {
   const auto outcome = assay({"info", kQ4});
   EXPECT_EQ(outcome.exit_code, 0);
-  for (const char* part : {"GGUF v3, 1 file", "2 layers, width 256, FFN 512, 4/1 heads of 64, tied embedding", "1246464 (1.25 million)", "4.99 bits per weight, Q4_K_M",
-                           "512 trained", "bpe (gpt-2), 512 tokens, BOS 511 not added, EOS 511", "Q4_K             12", "KV cache         262 kB"})
+  for (const char* part :
+       {"GGUF v3, 1 file", "2 layers, width 256, FFN 512, 4/1 heads of 64, tied embedding", "1246464 (1.25 million)",
+        "4.99 bits per weight, Q4_K_M", "512 trained", "bpe (gpt-2), 512 tokens, BOS 511 not added, EOS 511",
+        "Q4_K             12", "KV cache         262 kB"})
     EXPECT_NE(outcome.out.find(part), std::string::npos) << part << "\n" << outcome.out;
 }
 
@@ -80,7 +82,8 @@ TEST(AssayInfo, DumpIsTheDecodedTensor) {
   for (const std::string& model : {kQ4, kMlx}) {
     const auto file = open_model(model);
     ASSERT_TRUE(file);
-    const TensorView& tensor = *std::ranges::find_if(file->tensors, [](const TensorView& view) { return view.shape.size() == 2; });
+    const TensorView& tensor =
+        *std::ranges::find_if(file->tensors, [](const TensorView& view) { return view.shape.size() == 2; });
     ASSERT_EQ(assay({"info", model, "--tensor", tensor.name, "--dump", path}).exit_code, 0);
     const auto values = test::read_values<float>(path);
     ASSERT_EQ(values.size(), tensor.count());
@@ -105,7 +108,8 @@ TEST(AssayInfo, OneTensorTellsItsRange) {
 
 TEST(AssayInfo, UnknownTensorAndUnwritableDumpAreExitCode3) {
   expect_error(assay({"info", kQ4, "--tensor", "attn_q"}), 3, "blk.0.attn_q.weight");
-  expect_error(assay({"info", kQ4, "--tensor", "output_norm.weight", "--dump", "/nonexistent/folder/x"}), 3, "/nonexistent/folder");
+  expect_error(assay({"info", kQ4, "--tensor", "output_norm.weight", "--dump", "/nonexistent/folder/x"}), 3,
+               "/nonexistent/folder");
 }
 
 TEST(AssayInfo, NoFileMakesItCrashOrDrawOnTheTerminal) {
@@ -113,9 +117,11 @@ TEST(AssayInfo, NoFileMakesItCrashOrDrawOnTheTerminal) {
     for (const auto& entry : std::filesystem::directory_iterator(fixture(std::string("corrupt/") + kind))) {
       if (entry.path().extension() == ".json") continue;
       const auto outcome = assay({"info", entry.path().string(), "--tensors", "--metadata"});
-      EXPECT_TRUE(outcome.exit_code == 0 || outcome.exit_code == 3) << entry.path() << " exit " << outcome.exit_code << " " << outcome.err;
+      EXPECT_TRUE(outcome.exit_code == 0 || outcome.exit_code == 3)
+          << entry.path() << " exit " << outcome.exit_code << " " << outcome.err;
       for (const std::string& text : {outcome.out, outcome.err})
-        EXPECT_TRUE(std::ranges::none_of(text, [](unsigned char c) { return (c < 0x20 && c != '\n') || c == 0x7f; })) << entry.path();
+        EXPECT_TRUE(std::ranges::none_of(text, [](unsigned char c) { return (c < 0x20 && c != '\n') || c == 0x7f; }))
+            << entry.path();
     }
   }
 }

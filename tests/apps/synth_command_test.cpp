@@ -28,7 +28,8 @@ TEST(AssaySynth, WritesARealShapeWithBoundedMemory) {
 
 TEST(AssaySynth, CtrlCLeavesNothingAndIsExitCode130) {
   const test::TemporaryFolder folder;
-  const auto outcome = test::run({"assay", {"synth", "llama-2-7b:F16", folder.path() / "m.gguf"}, std::chrono::milliseconds(400)});
+  const auto outcome =
+      test::run({"assay", {"synth", "llama-2-7b:F16", folder.path() / "m.gguf"}, std::chrono::milliseconds(400)});
   EXPECT_EQ(outcome.exit_code, 130) << outcome.err;
   EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
 }
@@ -55,7 +56,8 @@ TEST(AssaySynth, RefusesToOverwriteAndUnwritableTargets) {
 TEST(AssaySynth, ListsItsShapes) {
   const auto outcome = assay({"synth", "--list"});
   EXPECT_EQ(outcome.exit_code, 0);
-  for (const char* name : {"llama-3.2-1b", "llama-3.2-3b", "tinyllama-1.1b", "mistral-7b", "llama-2-7b", "llama-2-13b", "smollm-135m", "qwen3-0.6b", "qwen3-1.7b", "qwen3-4b"})
+  for (const char* name : {"llama-3.2-1b", "llama-3.2-3b", "tinyllama-1.1b", "mistral-7b", "llama-2-7b", "llama-2-13b",
+                           "smollm-135m", "qwen3-0.6b", "qwen3-1.7b", "qwen3-4b"})
     EXPECT_NE(outcome.out.find(name), std::string::npos) << name;
   const auto json = parse_json(assay({"synth", "--list", "--json"}).out);
   ASSERT_TRUE(json);

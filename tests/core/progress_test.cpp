@@ -12,7 +12,10 @@ namespace assay {
 namespace {
 
 ProgressState half_way() {
-  return {.event = {.task = "writing", .unit = ProgressUnit::bytes, .done = 1'500'000'000, .total = 3'000'000'000}, .elapsed_s = 3, .rate = 5e8, .left_s = 3};
+  return {.event = {.task = "writing", .unit = ProgressUnit::bytes, .done = 1'500'000'000, .total = 3'000'000'000},
+          .elapsed_s = 3,
+          .rate = 5e8,
+          .left_s = 3};
 }
 
 // What a printer writes to a file.
@@ -53,10 +56,13 @@ TEST(Progress, DurationsReadAsClocks) {
   EXPECT_EQ(format_duration(-1), "-:--");
 }
 
-TEST(Progress, LineTellsShareRateAndTimeLeft) { EXPECT_EQ(progress_line_text(half_way()), "writing: 50%, 1.50 GB of 3.00 GB, 500 MB/s, 0:03 left"); }
+TEST(Progress, LineTellsShareRateAndTimeLeft) {
+  EXPECT_EQ(progress_line_text(half_way()), "writing: 50%, 1.50 GB of 3.00 GB, 500 MB/s, 0:03 left");
+}
 
 TEST(Progress, BarFitsTheTerminal) {
-  for (int width : {10, 40, 60, 80, 200}) EXPECT_LT(static_cast<int>(progress_bar_text(half_way(), width, false).size()), width) << width;
+  for (int width : {10, 40, 60, 80, 200})
+    EXPECT_LT(static_cast<int>(progress_bar_text(half_way(), width, false).size()), width) << width;
   EXPECT_NE(progress_bar_text(half_way(), 100, false).find("##"), std::string::npos);
   EXPECT_EQ(progress_bar_text(half_way(), 100, false).find('\x1b'), std::string::npos);
   EXPECT_NE(progress_bar_text(half_way(), 100, true).find('\x1b'), std::string::npos);
@@ -74,7 +80,8 @@ TEST(Progress, PrinterEndsWithTheWholeAndIsSilentWhenAsked) {
     Written out;
     {
       ProgressPrinter printer(out.file(), {.style = style});
-      for (std::uint64_t done = 0; done <= 100; ++done) printer.show({.task = "work", .unit = ProgressUnit::items, .done = done, .total = 100});
+      for (std::uint64_t done = 0; done <= 100; ++done)
+        printer.show({.task = "work", .unit = ProgressUnit::items, .done = done, .total = 100});
     }
     if (style == ProgressStyle::none) {
       EXPECT_EQ(out.text(), "");

@@ -84,8 +84,8 @@ void expect_sane(const std::filesystem::path& path, double tolerance) {
   }
 }
 
-// Block scales take 16 sizes; a matrix of 32768 values in blocks of 256 has 128 of them, so its deviation has an error of
-// about 0.16 / sqrt(128) = 1.4 %, more where sub-scales are random too; five times that is the bound.
+// Block scales take 16 sizes; a matrix of 32768 values in blocks of 256 has 128 of them, so its deviation has an error
+// of about 0.16 / sqrt(128) = 1.4 %, more where sub-scales are random too; five times that is the bound.
 constexpr double kTolerance = 0.10;
 
 TEST(Synth, EveryGgufQuantisationOpensBindsAndIsSane) {
@@ -131,7 +131,8 @@ TEST(Synth, MlxFolderOpensBindsAndIsSane) {
   for (const char* quant : {"mlx-2bit", "mlx-3bit", "MLX_Q4", "mlx-5bit", "mlx-6bit", "8bit"}) {
     SCOPED_TRACE(quant);
     const TemporaryFolder folder;
-    const auto made = synthesize(tiny_shape("qwen3-0.6b"), quant, {.layout = SynthLayout::mlx}, folder.path() / "model", ignore_progress);
+    const auto made = synthesize(tiny_shape("qwen3-0.6b"), quant, {.layout = SynthLayout::mlx}, folder.path() / "model",
+                                 ignore_progress);
     ASSERT_TRUE(made) << made.error().message();
     expect_sane(folder.path() / "model", kTolerance);
     const auto file = open_model(folder.path() / "model");
@@ -143,7 +144,8 @@ TEST(Synth, SafetensorsFolderOpensBindsAndIsSane) {
   for (const char* quant : {"F32", "f16", "BF16", "F8_E4M3", "F8_E5M2"}) {
     SCOPED_TRACE(quant);
     const TemporaryFolder folder;
-    const auto made = synthesize(tiny_shape("mistral-7b"), quant, {.layout = SynthLayout::safetensors, .shards = 3}, folder.path() / "model", ignore_progress);
+    const auto made = synthesize(tiny_shape("mistral-7b"), quant, {.layout = SynthLayout::safetensors, .shards = 3},
+                                 folder.path() / "model", ignore_progress);
     ASSERT_TRUE(made) << made.error().message();
     EXPECT_EQ(made->files.size(), 3u);
     expect_sane(folder.path() / "model", kTolerance);
@@ -167,17 +169,20 @@ TEST(Synth, ShardedGgufOpensFromAnyPartAndHoldsAllTensors) {
 
 TEST(Synth, ShardsPartTheBytesEvenly) {
   const TemporaryFolder folder;
-  const auto made = synthesize(tiny_shape("tinyllama-1.1b"), "F16", {.shards = 4}, folder.path() / "m.gguf", ignore_progress);
+  const auto made =
+      synthesize(tiny_shape("tinyllama-1.1b"), "F16", {.shards = 4}, folder.path() / "m.gguf", ignore_progress);
   ASSERT_TRUE(made) << made.error().message();
   const auto mean = static_cast<double>(made->weight_bytes) / 4;
   // No shard can be cut inside a tensor; the largest is a fourteenth of this model.
-  for (const auto& part : made->files) EXPECT_NEAR(static_cast<double>(std::filesystem::file_size(part)), mean, mean * 0.4);
+  for (const auto& part : made->files)
+    EXPECT_NEAR(static_cast<double>(std::filesystem::file_size(part)), mean, mean * 0.4);
 }
 
 TEST(Synth, EqualSeedsGiveEqualFilesAtAnyThreadCount) {
   const TemporaryFolder folder;
   const auto write = [&](const char* name, std::uint64_t seed, int threads) {
-    const auto made = synthesize(tiny_shape(), "Q4_K_M", {.seed = seed, .threads = threads}, folder.path() / name, ignore_progress);
+    const auto made =
+        synthesize(tiny_shape(), "Q4_K_M", {.seed = seed, .threads = threads}, folder.path() / name, ignore_progress);
     EXPECT_TRUE(made);
     return test::read_text(folder.path() / name);
   };
@@ -187,7 +192,9 @@ TEST(Synth, EqualSeedsGiveEqualFilesAtAnyThreadCount) {
 }
 
 TEST(Synth, TokenizersOfAllKindsRoundTripTextAndAgreeBetweenLayouts) {
-  const std::string text = "The creature, whom I had seen on the 12th of May, said:\n\t\"Wretch!\" \xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80  end";
+  const std::string text =
+      "The creature, whom I had seen on the 12th of May, said:\n\t\"Wretch!\" \xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80  "
+      "end";
   for (const char* name : {"llama-3.2-1b", "tinyllama-1.1b", "smollm-135m", "qwen3-0.6b"}) {
     SCOPED_TRACE(name);
     const TemporaryFolder folder;
@@ -339,7 +346,8 @@ TEST(Shapes, AWrittenFileReadsBackAsItsShape) {
     SCOPED_TRACE(like);
     const ModelShape shape = tiny_shape(like);
     ASSERT_TRUE(synthesize(shape, "Q8_0", {.replaces_files = true}, folder.path() / "m.gguf", ignore_progress));
-    ASSERT_TRUE(synthesize(shape, "BF16", {.layout = SynthLayout::safetensors, .replaces_files = true}, folder.path() / "hf", ignore_progress));
+    ASSERT_TRUE(synthesize(shape, "BF16", {.layout = SynthLayout::safetensors, .replaces_files = true},
+                           folder.path() / "hf", ignore_progress));
     for (const char* name : {"m.gguf", "hf"}) {
       const auto file = open_model(folder.path() / name);
       ASSERT_TRUE(file) << file.error().message();

@@ -11,10 +11,10 @@
 namespace assay {
 
 // What every command may answer; also told by `assay --help`.
-inline constexpr int kExitYes = 0;          // done, the answer is yes
-inline constexpr int kExitNo = 1;           // the answer is no
-inline constexpr int kExitUsage = 2;        // the command line is wrong
-inline constexpr int kExitCouldNot = 3;        // could not: unreadable, unsupported, no space
+inline constexpr int kExitYes = 0;       // done, the answer is yes
+inline constexpr int kExitNo = 1;        // the answer is no
+inline constexpr int kExitUsage = 2;     // the command line is wrong
+inline constexpr int kExitCouldNot = 3;  // could not: unreadable, unsupported, no space
 inline constexpr int kExitInterrupted = 130;
 
 // Each adds one subcommand whose callback runs the command and sets `exit_code`.
@@ -32,7 +32,8 @@ int report_error(const Error& error);
 void catch_interrupts();
 bool stop_requested();
 
-// --progress bar|lines|json|none and --quiet, for commands with long work. `make_printer` decides what "auto" means here.
+// --progress bar|lines|json|none and --quiet, for commands with long work. `make_printer` decides what "auto" means
+// here.
 struct ProgressChoice {
   std::string style = "auto";
   bool quiet = false;

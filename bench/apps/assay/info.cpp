@@ -26,20 +26,26 @@ constexpr const char* kFooter = R"(Examples:
   assay info model.gguf --tensor blk.0.attn_q.weight            its type, shape, smallest and largest value
   assay info model.gguf --tensor output.weight --dump out.f32   its values as float32, little-endian, row by row)";
 
-void print_line(std::string_view label, const std::string& text) { fmt::print("{:<14} {}\n", label, terminal_safe(text)); }
+void print_line(std::string_view label, const std::string& text) {
+  fmt::print("{:<14} {}\n", label, terminal_safe(text));
+}
 
 void print_types(const ModelFacts& facts) {
   fmt::print("\n{:<10} {:>8} {:>10} {:>7} {:>12}\n", "type", "tensors", "bytes", "share", "bits/weight");
   for (const TypeShare& share : facts.types) {
-    const double part = facts.weight_bytes == 0 ? 0 : 100.0 * static_cast<double>(share.bytes) / static_cast<double>(facts.weight_bytes);
-    fmt::print("{:<10} {:>8} {:>10} {:>6.1f}% {:>12.3f}\n", name_of(share.format), share.tensors, format_bytes(share.bytes), part, share.bits_per_weight());
+    const double part = facts.weight_bytes == 0
+                            ? 0
+                            : 100.0 * static_cast<double>(share.bytes) / static_cast<double>(facts.weight_bytes);
+    fmt::print("{:<10} {:>8} {:>10} {:>6.1f}% {:>12.3f}\n", name_of(share.format), share.tensors,
+               format_bytes(share.bytes), part, share.bits_per_weight());
   }
 }
 
 std::string config_text(const ModelFacts& facts) {
   const Config& config = *facts.config;
-  return fmt::format("{} layers, width {}, FFN {}, {}/{} heads of {}, {}", config.layers, config.embedding, config.feed_forward, config.heads,
-                     config.kv_heads, config.head_dim, facts.is_tied ? "tied embedding" : "separate output");
+  return fmt::format("{} layers, width {}, FFN {}, {}/{} heads of {}, {}", config.layers, config.embedding,
+                     config.feed_forward, config.heads, config.kv_heads, config.head_dim,
+                     facts.is_tied ? "tied embedding" : "separate output");
 }
 
 // "1235814400 (1.24 billion)"
@@ -66,24 +72,31 @@ void print_memory(const ModelFacts& facts) {
     return;
   }
   const MemoryPlan& plan = *facts.plan;
-  fmt::print("\nmemory at context {}, batch {}, KV {}\n", facts.plan_options.context, facts.plan_options.batch, name_of(facts.plan_options.kv));
-  fmt::print("  {:<12} {:>10}\n  {:<12} {:>10}  ({} a position)\n", "weights", format_bytes(plan.weights_bytes), "KV cache", format_bytes(plan.kv_bytes),
-             format_bytes(plan.kv_bytes_per_position));
-  fmt::print("  {:<12} {:>10}\n  {:<12} {:>10}\n", "activations", format_bytes(plan.activation_bytes), "total", format_bytes(plan.total_bytes()));
+  fmt::print("\nmemory at context {}, batch {}, KV {}\n", facts.plan_options.context, facts.plan_options.batch,
+             name_of(facts.plan_options.kv));
+  fmt::print("  {:<12} {:>10}\n  {:<12} {:>10}  ({} a position)\n", "weights", format_bytes(plan.weights_bytes),
+             "KV cache", format_bytes(plan.kv_bytes), format_bytes(plan.kv_bytes_per_position));
+  fmt::print("  {:<12} {:>10}\n  {:<12} {:>10}\n", "activations", format_bytes(plan.activation_bytes), "total",
+             format_bytes(plan.total_bytes()));
   fmt::print("  {:<12} {:>10}  of weights for one generated token\n", "reads", format_bytes(plan.bytes_per_token));
 }
 
 void print_facts(const ModelFile& file, const ModelFacts& facts) {
   print_line("path", file.path.string());
-  print_line("format", fmt::format("{}, {} {}, {}", facts.format, facts.files, facts.files == 1 ? "file" : "files", format_bytes(facts.file_bytes)));
+  print_line("format", fmt::format("{}, {} {}, {}", facts.format, facts.files, facts.files == 1 ? "file" : "files",
+                                   format_bytes(facts.file_bytes)));
   if (!facts.name.empty()) print_line("name", facts.name);
   print_line("architecture", facts.architecture.empty() ? "not stated" : facts.architecture);
-  if (facts.config) print_line("shape", config_text(facts));
-  else print_line("shape", "unknown: " + facts.config_problem);
+  if (facts.config)
+    print_line("shape", config_text(facts));
+  else
+    print_line("shape", "unknown: " + facts.config_problem);
   print_line("parameters", count_text(facts.parameters));
-  print_line("weights", fmt::format("{}, {:.2f} bits per weight{}", format_bytes(facts.weight_bytes), facts.bits_per_weight(), facts.mix.empty() ? "" : ", " + facts.mix));
+  print_line("weights", fmt::format("{}, {:.2f} bits per weight{}", format_bytes(facts.weight_bytes),
+                                    facts.bits_per_weight(), facts.mix.empty() ? "" : ", " + facts.mix));
   print_line("context", facts.context ? fmt::format("{} trained", *facts.context) : "not stated");
-  print_line("tokenizer", facts.tokenizer ? tokenizer_text(*facts.tokenizer) : "none usable: " + facts.tokenizer_problem);
+  print_line("tokenizer",
+             facts.tokenizer ? tokenizer_text(*facts.tokenizer) : "none usable: " + facts.tokenizer_problem);
   print_types(facts);
   print_memory(facts);
 }
@@ -91,8 +104,8 @@ void print_facts(const ModelFile& file, const ModelFacts& facts) {
 void print_tensors(const ModelFile& file) {
   fmt::print("\n{:<44} {:<9} {:<18} {:>10} {:>5} {:>14}\n", "tensor", "type", "shape", "bytes", "file", "offset");
   for (const TensorView& tensor : file.tensors)
-    fmt::print("{:<44} {:<9} {:<18} {:>10} {:>5} {:>14}\n", terminal_safe(tensor.name), name_of(tensor.format), shape_text(tensor),
-               format_bytes(tensor.stored_bytes()), tensor.file, tensor.offset);
+    fmt::print("{:<44} {:<9} {:<18} {:>10} {:>5} {:>14}\n", terminal_safe(tensor.name), name_of(tensor.format),
+               shape_text(tensor), format_bytes(tensor.stored_bytes()), tensor.file, tensor.offset);
 }
 
 void print_metadata(const ModelFile& file) {
@@ -106,12 +119,15 @@ void print_metadata(const ModelFile& file) {
 }
 
 int run_info(const InfoArguments& arguments) {
-  if (!arguments.dump.empty() && arguments.tensor.empty()) return report_error({Code::usage, "--dump", "needs --tensor NAME"});
+  if (!arguments.dump.empty() && arguments.tensor.empty())
+    return report_error({Code::usage, "--dump", "needs --tensor NAME"});
   const auto file = open_model(arguments.path);
   if (!file) return report_error(file.error());
-  if (!arguments.tensor.empty()) return run_tensor(*file, {.name = arguments.tensor, .dump = arguments.dump, .json = arguments.json});
+  if (!arguments.tensor.empty())
+    return run_tensor(*file, {.name = arguments.tensor, .dump = arguments.dump, .json = arguments.json});
 
-  const PlanOptions options{.context = arguments.context, .batch = arguments.batch, .kv = *kv_type_from_name(arguments.kv)};
+  const PlanOptions options{
+      .context = arguments.context, .batch = arguments.batch, .kv = *kv_type_from_name(arguments.kv)};
   const ModelFacts facts = gather_facts(*file, options);
   if (arguments.json) {
     Json out = facts_json(*file, facts);
@@ -135,9 +151,14 @@ void add_info(CLI::App& app, int& exit_code) {
   command->add_option("model,-m,--model", arguments->path, "Model file or folder")->required();
   command->add_flag("--tensors", arguments->tensors, "List every tensor");
   command->add_flag("--metadata", arguments->metadata, "List every key, arrays shortened (config.json for folders)");
-  command->add_option("-c,--context", arguments->context, "Tokens to plan memory for; 0: the model's own, at most 4096")->check(CLI::Range(0u, 1u << 28));
-  command->add_option("-b,--batch", arguments->batch, "Prompt tokens computed together")->check(CLI::Range(1u, 1u << 20))->capture_default_str();
-  command->add_option("--kv", arguments->kv, "KV cache type")->check(CLI::IsMember({"f32", "f16", "q8_0"}))->capture_default_str();
+  command->add_option("-c,--context", arguments->context, "Tokens to plan memory for; 0: the model's own, at most 4096")
+      ->check(CLI::Range(0u, 1u << 28));
+  command->add_option("-b,--batch", arguments->batch, "Prompt tokens computed together")
+      ->check(CLI::Range(1u, 1u << 20))
+      ->capture_default_str();
+  command->add_option("--kv", arguments->kv, "KV cache type")
+      ->check(CLI::IsMember({"f32", "f16", "q8_0"}))
+      ->capture_default_str();
   command->add_option("--tensor", arguments->tensor, "Only this tensor: its facts and the range of its values");
   command->add_option("--dump", arguments->dump, "Write that tensor as float32, little-endian; - writes to stdout");
   command->add_flag("--json", arguments->json, "Print JSON");

@@ -17,11 +17,14 @@ namespace {
 
 std::string format_name(const ModelFile& file) {
   if (file.kind == FileKind::gguf) return fmt::format("GGUF v{}", file.gguf_version);
-  return fmt::format("{}{}", file.kind == FileKind::safetensors ? "safetensors" : "sharded safetensors", file.is_mlx ? ", MLX" : "");
+  return fmt::format("{}{}", file.kind == FileKind::safetensors ? "safetensors" : "sharded safetensors",
+                     file.is_mlx ? ", MLX" : "");
 }
 
 // Divisors of the rope frequencies are stored like weights and are none.
-bool is_parameter(const TensorView& tensor) { return tensor.name != "rope_freqs.weight"; }
+bool is_parameter(const TensorView& tensor) {
+  return tensor.name != "rope_freqs.weight";
+}
 
 void count_tensors(const ModelFile& file, ModelFacts& facts) {
   std::array<TypeShare, static_cast<std::size_t>(FormatId::kCount)> shares{};
@@ -69,8 +72,12 @@ void read_tokenizer(const ModelFile& file, ModelFacts& facts) {
     facts.tokenizer_problem = tokenizer.error().message();
     return;
   }
-  facts.tokenizer = TokenizerFacts{.kind = std::string(tokenizer->kind()), .pre_tokenizer = std::string(tokenizer->pre_tokenizer()),
-                                   .vocabulary = tokenizer->vocabulary_size(), .bos = tokenizer->bos(), .eos = tokenizer->eos(), .adds_bos = tokenizer->adds_bos()};
+  facts.tokenizer = TokenizerFacts{.kind = std::string(tokenizer->kind()),
+                                   .pre_tokenizer = std::string(tokenizer->pre_tokenizer()),
+                                   .vocabulary = tokenizer->vocabulary_size(),
+                                   .bos = tokenizer->bos(),
+                                   .eos = tokenizer->eos(),
+                                   .adds_bos = tokenizer->adds_bos()};
 }
 
 void plan(const ModelFile& file, PlanOptions options, ModelFacts& facts) {
@@ -95,12 +102,17 @@ void plan(const ModelFile& file, PlanOptions options, ModelFacts& facts) {
 // The decimal number that people write for a float: 1e-06, not 9.999999974752427e-07.
 double plain(double value) {
   const auto narrow = static_cast<float>(value);
-  return static_cast<double>(narrow) == value && std::isfinite(value) ? std::strtod(fmt::format("{}", narrow).c_str(), nullptr) : value;
+  return static_cast<double>(narrow) == value && std::isfinite(value)
+             ? std::strtod(fmt::format("{}", narrow).c_str(), nullptr)
+             : value;
 }
 
 Json share_json(const TypeShare& share, std::uint64_t all_bytes) {
   Json out;
-  out.set("type", name_of(share.format)).set("tensors", share.tensors).set("values", share.values).set("bytes", share.bytes);
+  out.set("type", name_of(share.format))
+      .set("tensors", share.tensors)
+      .set("values", share.values)
+      .set("bytes", share.bytes);
   out.set("share", all_bytes == 0 ? 0.0 : static_cast<double>(share.bytes) / static_cast<double>(all_bytes));
   return out.set("bits_per_weight", share.bits_per_weight());
 }
@@ -111,24 +123,34 @@ Json config_json(const Config& config, bool is_tied) {
   out.set("feed_forward", std::uint64_t{config.feed_forward}).set("heads", std::uint64_t{config.heads});
   out.set("kv_heads", std::uint64_t{config.kv_heads}).set("head_dim", std::uint64_t{config.head_dim});
   out.set("vocabulary", std::uint64_t{config.vocabulary}).set("context", std::uint64_t{config.context});
-  out.set("norm_epsilon", plain(static_cast<double>(config.norm_epsilon))).set("rope_base", plain(static_cast<double>(config.rope.base)));
+  out.set("norm_epsilon", plain(static_cast<double>(config.norm_epsilon)))
+      .set("rope_base", plain(static_cast<double>(config.rope.base)));
   return out.set("tied", is_tied);
 }
 
 Json plan_json(const MemoryPlan& plan, const PlanOptions& options) {
   Json out;
-  out.set("context", std::uint64_t{options.context}).set("batch", std::uint64_t{options.batch}).set("kv_type", name_of(options.kv));
-  out.set("weights_bytes", plan.weights_bytes).set("kv_bytes", plan.kv_bytes).set("activation_bytes", plan.activation_bytes);
+  out.set("context", std::uint64_t{options.context})
+      .set("batch", std::uint64_t{options.batch})
+      .set("kv_type", name_of(options.kv));
+  out.set("weights_bytes", plan.weights_bytes)
+      .set("kv_bytes", plan.kv_bytes)
+      .set("activation_bytes", plan.activation_bytes);
   out.set("total_bytes", plan.total_bytes()).set("bytes_per_token", plan.bytes_per_token);
   return out.set("kv_bytes_per_position", plan.kv_bytes_per_position);
 }
 
-Json text_or_null(const std::string& text) { return text.empty() ? Json() : Json(text); }
+Json text_or_null(const std::string& text) {
+  return text.empty() ? Json() : Json(text);
+}
 
 Json tokenizer_json_of(const TokenizerFacts& tokenizer) {
   Json out;
-  out.set("kind", tokenizer.kind).set("pre_tokenizer", text_or_null(tokenizer.pre_tokenizer)).set("vocabulary", tokenizer.vocabulary);
-  out.set("bos", tokenizer.bos ? Json(*tokenizer.bos) : Json()).set("eos", tokenizer.eos ? Json(*tokenizer.eos) : Json());
+  out.set("kind", tokenizer.kind)
+      .set("pre_tokenizer", text_or_null(tokenizer.pre_tokenizer))
+      .set("vocabulary", tokenizer.vocabulary);
+  out.set("bos", tokenizer.bos ? Json(*tokenizer.bos) : Json())
+      .set("eos", tokenizer.eos ? Json(*tokenizer.eos) : Json());
   return out.set("adds_bos", tokenizer.adds_bos);
 }
 
@@ -140,23 +162,36 @@ template <class T>
 std::optional<Json> read_number(ByteReader& reader) {
   const auto value = reader.read<T>();
   if (!value) return std::nullopt;
-  if constexpr (std::is_floating_point_v<T>) return Json(plain(static_cast<double>(*value)));
-  else if constexpr (std::is_signed_v<T>) return Json(std::int64_t{*value});
-  else return Json(std::uint64_t{*value});
+  if constexpr (std::is_floating_point_v<T>)
+    return Json(plain(static_cast<double>(*value)));
+  else if constexpr (std::is_signed_v<T>)
+    return Json(std::int64_t{*value});
+  else
+    return Json(std::uint64_t{*value});
 }
 
 std::optional<Json> read_element(ByteReader& reader, MetaType type) {
   switch (type) {
-    case MetaType::u8: return read_number<std::uint8_t>(reader);
-    case MetaType::i8: return read_number<std::int8_t>(reader);
-    case MetaType::u16: return read_number<std::uint16_t>(reader);
-    case MetaType::i16: return read_number<std::int16_t>(reader);
-    case MetaType::u32: return read_number<std::uint32_t>(reader);
-    case MetaType::i32: return read_number<std::int32_t>(reader);
-    case MetaType::u64: return read_number<std::uint64_t>(reader);
-    case MetaType::i64: return read_number<std::int64_t>(reader);
-    case MetaType::f32: return read_number<float>(reader);
-    case MetaType::f64: return read_number<double>(reader);
+    case MetaType::u8:
+      return read_number<std::uint8_t>(reader);
+    case MetaType::i8:
+      return read_number<std::int8_t>(reader);
+    case MetaType::u16:
+      return read_number<std::uint16_t>(reader);
+    case MetaType::i16:
+      return read_number<std::int16_t>(reader);
+    case MetaType::u32:
+      return read_number<std::uint32_t>(reader);
+    case MetaType::i32:
+      return read_number<std::int32_t>(reader);
+    case MetaType::u64:
+      return read_number<std::uint64_t>(reader);
+    case MetaType::i64:
+      return read_number<std::int64_t>(reader);
+    case MetaType::f32:
+      return read_number<float>(reader);
+    case MetaType::f64:
+      return read_number<double>(reader);
     case MetaType::boolean:
       if (const auto value = reader.read<std::uint8_t>()) return Json(*value != 0);
       return std::nullopt;
@@ -164,7 +199,8 @@ std::optional<Json> read_element(ByteReader& reader, MetaType type) {
       if (const auto length = reader.read<std::uint64_t>())
         if (const auto text = reader.read_text(*length)) return Json(*text);
       return std::nullopt;
-    case MetaType::array: return std::nullopt;
+    case MetaType::array:
+      return std::nullopt;
   }
   return std::nullopt;
 }
@@ -185,9 +221,12 @@ Json value_json(const MetaValue& value) {
   if (const auto* array = std::get_if<MetaArray>(&value)) return first_elements(*array);
   return std::visit(
       []<class T>(const T& held) -> Json {
-        if constexpr (std::is_same_v<T, MetaArray>) return {};
-        else if constexpr (std::is_same_v<T, double>) return Json(plain(held));
-        else return Json(held);
+        if constexpr (std::is_same_v<T, MetaArray>)
+          return {};
+        else if constexpr (std::is_same_v<T, double>)
+          return Json(plain(held));
+        else
+          return Json(held);
       },
       value);
 }
@@ -217,13 +256,20 @@ Json facts_json(const ModelFile& file, const ModelFacts& facts) {
   Json files = Json::Array{}, types = Json::Array{}, out;
   for (const MappedFile& part : file.files) files.push(part.path().string());
   for (const TypeShare& share : facts.types) types.push(share_json(share, facts.weight_bytes));
-  out.set("schema", "assay.info.v1").set("path", file.path.string()).set("files", std::move(files)).set("format", facts.format);
-  out.set("file_bytes", facts.file_bytes).set("architecture", text_or_null(facts.architecture)).set("name", text_or_null(facts.name));
+  out.set("schema", "assay.info.v1")
+      .set("path", file.path.string())
+      .set("files", std::move(files))
+      .set("format", facts.format);
+  out.set("file_bytes", facts.file_bytes)
+      .set("architecture", text_or_null(facts.architecture))
+      .set("name", text_or_null(facts.name));
   out.set("mix", text_or_null(facts.mix)).set("parameters", facts.parameters).set("weight_bytes", facts.weight_bytes);
   out.set("bits_per_weight", facts.bits_per_weight()).set("types", std::move(types));
   out.set("context", facts.context ? Json(*facts.context) : Json());
-  out.set("config", facts.config ? config_json(*facts.config, facts.is_tied) : Json()).set("config_problem", text_or_null(facts.config_problem));
-  out.set("tokenizer", facts.tokenizer ? tokenizer_json_of(*facts.tokenizer) : Json()).set("tokenizer_problem", text_or_null(facts.tokenizer_problem));
+  out.set("config", facts.config ? config_json(*facts.config, facts.is_tied) : Json())
+      .set("config_problem", text_or_null(facts.config_problem));
+  out.set("tokenizer", facts.tokenizer ? tokenizer_json_of(*facts.tokenizer) : Json())
+      .set("tokenizer_problem", text_or_null(facts.tokenizer_problem));
   out.set("memory", facts.plan ? plan_json(*facts.plan, facts.plan_options) : Json());
   return out.set("memory_problem", text_or_null(facts.plan_problem));
 }
@@ -233,7 +279,10 @@ Json tensors_json(const ModelFile& file) {
   for (const TensorView& tensor : file.tensors) {
     Json row, shape = Json::Array{};
     for (std::uint64_t size : tensor.shape) shape.push(size);
-    row.set("name", tensor.name).set("type", name_of(tensor.format)).set("shape", std::move(shape)).set("bytes", tensor.stored_bytes());
+    row.set("name", tensor.name)
+        .set("type", name_of(tensor.format))
+        .set("shape", std::move(shape))
+        .set("bytes", tensor.stored_bytes());
     out.push(row.set("file", std::uint64_t{tensor.file}).set("offset", tensor.offset));
   }
   return out;
@@ -245,7 +294,8 @@ Json metadata_json(const ModelFile& file) {
   for (const MetaEntry& entry : file.metadata.entries()) {
     Json row;
     row.set("key", entry.key).set("type", name_of(entry.type));
-    if (const auto* array = std::get_if<MetaArray>(&entry.value)) row.set("element", name_of(array->element)).set("count", array->count);
+    if (const auto* array = std::get_if<MetaArray>(&entry.value))
+      row.set("element", name_of(array->element)).set("count", array->count);
     out.push(row.set(entry.type == MetaType::array ? "first" : "value", value_json(entry.value)));
   }
   return out;
@@ -256,9 +306,13 @@ std::string metadata_text(const MetaEntry& entry) {
   const auto* array = std::get_if<MetaArray>(&entry.value);
   if (array == nullptr) return value;
   const std::string head = fmt::format("{} {} ", array->count, name_of(array->element));
-  return array->count <= kShownElements || !value.ends_with(']') ? head + value : fmt::format("{}{}, ...]", head, value.substr(0, value.size() - 1));
+  return array->count <= kShownElements || !value.ends_with(']')
+             ? head + value
+             : fmt::format("{}{}, ...]", head, value.substr(0, value.size() - 1));
 }
 
-std::string shape_text(const TensorView& tensor) { return fmt::format("[{}]", fmt::join(tensor.shape, " x ")); }
+std::string shape_text(const TensorView& tensor) {
+  return fmt::format("[{}]", fmt::join(tensor.shape, " x "));
+}
 
 }  // namespace assay

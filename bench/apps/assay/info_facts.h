@@ -17,7 +17,9 @@ namespace assay {
 struct TypeShare {
   FormatId format = FormatId::F32;
   std::uint64_t tensors = 0, values = 0, bytes = 0;
-  double bits_per_weight() const { return values == 0 ? 0 : 8.0 * static_cast<double>(bytes) / static_cast<double>(values); }
+  double bits_per_weight() const {
+    return values == 0 ? 0 : 8.0 * static_cast<double>(bytes) / static_cast<double>(values);
+  }
 };
 
 struct TokenizerFacts {
@@ -32,7 +34,7 @@ struct ModelFacts {
   std::string format;        // "GGUF v3", "safetensors", "sharded safetensors", with ", MLX" where it applies
   std::string architecture;  // as the file says it; empty when it does not
   std::string name;
-  std::string mix;           // "Q4_K_M", where the file says it
+  std::string mix;  // "Q4_K_M", where the file says it
   std::uint64_t file_bytes = 0, files = 0;
   std::uint64_t parameters = 0, weight_bytes = 0;
   std::vector<TypeShare> types;  // largest first
@@ -45,7 +47,9 @@ struct ModelFacts {
   PlanOptions plan_options;
   std::optional<MemoryPlan> plan;
   std::string plan_problem;
-  double bits_per_weight() const { return parameters == 0 ? 0 : 8.0 * static_cast<double>(weight_bytes) / static_cast<double>(parameters); }
+  double bits_per_weight() const {
+    return parameters == 0 ? 0 : 8.0 * static_cast<double>(weight_bytes) / static_cast<double>(parameters);
+  }
 };
 
 // `options.context` 0: the model's own, at most 4096.

@@ -57,18 +57,10 @@ int main(int argc, char** argv) {
   app.get_formatter()->column_width(34);
 
   int exit_code = assay::kExitYes;
-#ifdef ASSAY_HAS_INFO
   assay::add_info(app, exit_code);
-#endif
-#ifdef ASSAY_HAS_TOKENIZE
   assay::add_tokenize(app, exit_code);
-#endif
-#ifdef ASSAY_HAS_SYNTH
   assay::add_synth(app, exit_code);
-#endif
-#ifdef ASSAY_HAS_QUANTIZE
   assay::add_quantize(app, exit_code);
-#endif
   assay::catch_interrupts();
   try {
     app.parse(argc, argv);

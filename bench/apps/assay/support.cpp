@@ -54,7 +54,9 @@ std::string terminal_safe(std::string_view text) {
   return out;
 }
 
-void print_error(std::string_view message) { std::fprintf(stderr, "assay: error: %s\n", terminal_safe(message).c_str()); }
+void print_error(std::string_view message) {
+  std::fprintf(stderr, "assay: error: %s\n", terminal_safe(message).c_str());
+}
 
 int report_error(const Error& error) {
   if (error.code == Code::interrupted) {
@@ -75,10 +77,14 @@ void catch_interrupts() {
   sigaction(SIGTERM, &action, nullptr);
 }
 
-bool stop_requested() { return interrupted.load(std::memory_order_relaxed); }
+bool stop_requested() {
+  return interrupted.load(std::memory_order_relaxed);
+}
 
 void add_progress_options(CLI::App& command, ProgressChoice& choice) {
-  command.add_option("--progress", choice.style, "How progress is shown on stderr: auto (a bar on a terminal, else lines), bar, lines, json, none")
+  command
+      .add_option("--progress", choice.style,
+                  "How progress is shown on stderr: auto (a bar on a terminal, else lines), bar, lines, json, none")
       ->check(CLI::IsMember({"auto", "bar", "lines", "json", "none"}))
       ->capture_default_str();
   command.add_flag("-q,--quiet", choice.quiet, "No progress and no notes");

@@ -23,7 +23,8 @@ struct SynthArguments {
   ProgressChoice progress;
 };
 
-constexpr const char* kFooter = R"(The weights are random: the model runs at its real speed and memory, and writes nonsense.
+constexpr const char* kFooter =
+    R"(The weights are random: the model runs at its real speed and memory, and writes nonsense.
 
 Examples:
   assay synth llama-3.2-1b:Q4_K_M llama.gguf
@@ -40,13 +41,18 @@ int list_shapes(bool as_json) {
   for (const ModelShape& shape : model_shapes()) {
     if (!as_json) {
       fmt::print("{:<16} {:>6.2f} B  {:>2} layers, width {:>4}, {}/{} heads of {}, vocabulary {}\n", shape.name,
-                 static_cast<double>(parameter_count(shape)) / 1e9, shape.layers, shape.embedding, shape.heads, shape.kv_heads, shape.head_dim, shape.vocabulary);
+                 static_cast<double>(parameter_count(shape)) / 1e9, shape.layers, shape.embedding, shape.heads,
+                 shape.kv_heads, shape.head_dim, shape.vocabulary);
       continue;
     }
     Json row;
     row.set("name", shape.name).set("architecture", shape.architecture).set("parameters", parameter_count(shape));
-    row.set("layers", std::uint64_t{shape.layers}).set("embedding", std::uint64_t{shape.embedding}).set("feed_forward", std::uint64_t{shape.feed_forward});
-    row.set("heads", std::uint64_t{shape.heads}).set("kv_heads", std::uint64_t{shape.kv_heads}).set("head_dim", std::uint64_t{shape.head_dim});
+    row.set("layers", std::uint64_t{shape.layers})
+        .set("embedding", std::uint64_t{shape.embedding})
+        .set("feed_forward", std::uint64_t{shape.feed_forward});
+    row.set("heads", std::uint64_t{shape.heads})
+        .set("kv_heads", std::uint64_t{shape.kv_heads})
+        .set("head_dim", std::uint64_t{shape.head_dim});
     shapes.push(row.set("vocabulary", std::uint64_t{shape.vocabulary}).set("context", std::uint64_t{shape.context}));
   }
   Json document;
@@ -58,13 +64,16 @@ int list_shapes(bool as_json) {
 void print_summary(const SynthSummary& summary, const SynthSpec& spec, bool as_json) {
   if (!as_json) {
     for (const auto& file : summary.files) fmt::print("{}\n", terminal_safe(file.string()));
-    fmt::print("{}: {} parameters in {} tensors, {}, {:.2f} bits per weight\n", spec.shape->name, summary.parameters, summary.tensors,
-               format_bytes(summary.weight_bytes), summary.bits_per_weight);
+    fmt::print("{}: {} parameters in {} tensors, {}, {:.2f} bits per weight\n", spec.shape->name, summary.parameters,
+               summary.tensors, format_bytes(summary.weight_bytes), summary.bits_per_weight);
     return;
   }
   Json files = Json::Array{}, out;
   for (const auto& file : summary.files) files.push(file.string());
-  out.set("schema", "assay.synth.v1").set("shape", spec.shape->name).set("quant", spec.quant).set("files", std::move(files));
+  out.set("schema", "assay.synth.v1")
+      .set("shape", spec.shape->name)
+      .set("quant", spec.quant)
+      .set("files", std::move(files));
   out.set("parameters", summary.parameters).set("tensors", summary.tensors).set("weight_bytes", summary.weight_bytes);
   fmt::print("{}\n", to_text(out.set("bits_per_weight", summary.bits_per_weight), 2));
 }
@@ -78,11 +87,15 @@ SynthLayout chosen_layout(const SynthArguments& arguments, const std::string& qu
 
 int run_synth(const SynthArguments& arguments) {
   if (arguments.list) return list_shapes(arguments.json);
-  if (arguments.spec.empty() || arguments.out.empty()) return report_error({Code::usage, "synth", "needs SHAPE:QUANT and OUT; assay synth --list shows the shapes"});
+  if (arguments.spec.empty() || arguments.out.empty())
+    return report_error({Code::usage, "synth", "needs SHAPE:QUANT and OUT; assay synth --list shows the shapes"});
   const auto spec = parse_synth_spec(arguments.spec);
   if (!spec) return report_error(spec.error());
 
-  const SynthOptions options{.layout = chosen_layout(arguments, spec->quant), .shards = arguments.shards, .seed = arguments.seed, .replaces_files = arguments.force,
+  const SynthOptions options{.layout = chosen_layout(arguments, spec->quant),
+                             .shards = arguments.shards,
+                             .seed = arguments.seed,
+                             .replaces_files = arguments.force,
                              .threads = arguments.threads > 0 ? arguments.threads : std::min(available_threads(), 4)};
   ProgressPrinter printer(stderr, progress_options(arguments.progress));
   const auto show = [&](const ProgressEvent& event) {
@@ -99,15 +112,22 @@ int run_synth(const SynthArguments& arguments) {
 }  // namespace
 
 void add_synth(CLI::App& app, int& exit_code) {
-  CLI::App* command = app.add_subcommand("synth", "Write a model of a real shape with random weights, to measure speed with");
+  CLI::App* command =
+      app.add_subcommand("synth", "Write a model of a real shape with random weights, to measure speed with");
   const auto arguments = std::make_shared<SynthArguments>();
   command->footer(kFooter);
   command->add_option("spec", arguments->spec, "SHAPE:QUANT, for instance llama-3.2-1b:Q4_K_M");
   command->add_option("out", arguments->out, "The .gguf file, or the folder for safetensors and mlx");
-  command->add_option("--format", arguments->layout, "gguf, safetensors or mlx; auto goes by QUANT")->check(CLI::IsMember({"auto", "gguf", "safetensors", "mlx"}))->capture_default_str();
-  command->add_option("--shards", arguments->shards, "Split the weights into so many files")->check(CLI::Range(1, 9999))->capture_default_str();
+  command->add_option("--format", arguments->layout, "gguf, safetensors or mlx; auto goes by QUANT")
+      ->check(CLI::IsMember({"auto", "gguf", "safetensors", "mlx"}))
+      ->capture_default_str();
+  command->add_option("--shards", arguments->shards, "Split the weights into so many files")
+      ->check(CLI::Range(1, 9999))
+      ->capture_default_str();
   command->add_option("--seed", arguments->seed, "Equal seeds give equal files")->capture_default_str();
-  command->add_option("-t,--threads", arguments->threads, "Threads that make random blocks; 0 chooses")->check(CLI::Range(0, 1024))->capture_default_str();
+  command->add_option("-t,--threads", arguments->threads, "Threads that make random blocks; 0 chooses")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
   command->add_flag("-f,--force", arguments->force, "Replace existing files");
   command->add_flag("--list", arguments->list, "Show the known shapes");
   command->add_flag("--json", arguments->json, "Print the summary as JSON");
