@@ -1,0 +1,59 @@
+// Mapping whole files, and what is not a file.
+#include "runtime/core/mapped_file.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <utility>
+
+#include "tests/support/data.h"
+
+namespace assay {
+namespace {
+
+TEST(MappedFile, ShowsEveryByte) {
+  const test::TemporaryFolder folder;
+  const auto path = folder.path() / "file";
+  const std::string text = std::string(5000, 'x') + "end";
+  std::ofstream(path) << text;
+  const auto file = MappedFile::open(path);
+  ASSERT_TRUE(file) << file.error().message();
+  ASSERT_EQ(file->bytes().size(), text.size());
+  EXPECT_EQ(std::memcmp(file->bytes().data(), text.data(), text.size()), 0);
+  EXPECT_EQ(file->path(), path);
+}
+
+TEST(MappedFile, EmptyFileMapsToNoBytes) {
+  const test::TemporaryFolder folder;
+  const auto path = folder.path() / "empty";
+  std::ofstream(path).flush();
+  const auto file = MappedFile::open(path);
+  ASSERT_TRUE(file);
+  EXPECT_TRUE(file->bytes().empty());
+}
+
+TEST(MappedFile, MissingFileAndFolderAreToldApart) {
+  const auto missing = MappedFile::open("no/such/file");
+  ASSERT_FALSE(missing);
+  EXPECT_EQ(missing.error().code, Code::not_found);
+  EXPECT_NE(missing.error().message().find("no/such/file"), std::string::npos);
+  const test::TemporaryFolder folder;
+  const auto as_file = MappedFile::open(folder.path());
+  ASSERT_FALSE(as_file);
+  EXPECT_EQ(as_file.error().code, Code::io);
+}
+
+TEST(MappedFile, MovesTakeTheMappingAlong) {
+  const test::TemporaryFolder folder;
+  const auto path = folder.path() / "file";
+  std::ofstream(path) << "abc";
+  MappedFile first = *MappedFile::open(path);
+  const std::byte* data = first.bytes().data();
+  MappedFile second = std::move(first);
+  EXPECT_EQ(second.bytes().data(), data);
+  second = *MappedFile::open(path);
+  EXPECT_EQ(second.bytes().size(), 3u);
+}
+
+}  // namespace
+}  // namespace assay

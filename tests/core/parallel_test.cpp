@@ -1,0 +1,89 @@
+// Threads: every chunk exactly once, at any thread count, again and again.
+#include "runtime/core/parallel.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <numeric>
+#include <vector>
+
+#include "runtime/core/aligned.h"
+#include "runtime/core/function_ref.h"
+
+namespace assay {
+namespace {
+
+TEST(Threads, CountIsWhatWasAskedFor) {
+  EXPECT_GE(available_threads(), 1);
+  EXPECT_EQ(Threads().count(), available_threads());
+  EXPECT_EQ(Threads(1).count(), 1);
+  EXPECT_EQ(Threads(5).count(), 5);  // more than there are cores is allowed
+}
+
+TEST(Threads, EveryChunkRunsOnce) {
+  for (const int count : {1, 2, 3, 8}) {
+    Threads threads(count);
+    for (const std::size_t chunks : {0u, 1u, 2u, 7u, 64u, 1000u}) {
+      std::vector<std::atomic<int>> hits(chunks);
+      threads.for_chunks(chunks, [&](std::size_t chunk) { hits[chunk].fetch_add(1); });
+      for (std::size_t i = 0; i < chunks; ++i) ASSERT_EQ(hits[i].load(), 1) << "chunk " << i << " of " << chunks << ", " << count << " threads";
+    }
+  }
+}
+
+TEST(Threads, ResultsAreVisibleToTheCallerAfterwards) {
+  Threads threads(2);
+  std::vector<int> values(64);
+  for (int round = 1; round <= 2000; ++round) {
+    threads.for_chunks(values.size(), [&](std::size_t chunk) { values[chunk] = round; });
+    ASSERT_EQ(std::accumulate(values.begin(), values.end(), 0), 64 * round);
+  }
+}
+
+TEST(Threads, NoTwoBodiesRunAtOnceAsTheSameWorker) {
+  Threads threads(4);
+  std::vector<std::atomic<int>> busy(static_cast<std::size_t>(threads.count()));
+  std::atomic<int> collisions{0}, runs{0};
+  for (int round = 0; round < 200; ++round) {
+    threads.for_chunks_by_worker(64, [&](std::size_t, std::size_t worker) {
+      ASSERT_LT(worker, busy.size());
+      if (busy[worker].fetch_add(1) != 0) ++collisions;
+      ++runs;
+      busy[worker].fetch_sub(1);
+    });
+  }
+  EXPECT_EQ(collisions.load(), 0);
+  EXPECT_EQ(runs.load(), 200 * 64);
+}
+
+TEST(Threads, TwoPoolsLiveSideBySide) {
+  Threads first(2), second(3);
+  std::atomic<int> sum{0};
+  first.for_chunks(10, [&](std::size_t) { ++sum; });
+  second.for_chunks(10, [&](std::size_t) { ++sum; });
+  Threads moved = std::move(first);
+  moved.for_chunks(10, [&](std::size_t) { ++sum; });
+  EXPECT_EQ(sum.load(), 30);
+}
+
+TEST(FunctionRef, CallsWhatItRefersTo) {
+  int calls = 0;
+  auto count = [&](int by) { return calls += by; };
+  const FunctionRef<int(int)> ref = count;
+  EXPECT_EQ(ref(2), 2);
+  EXPECT_EQ(ref(3), 5);
+  EXPECT_EQ(calls, 5);
+}
+
+TEST(AlignedBuffer, StartsOnACacheLine) {
+  for (const std::size_t size : {1u, 63u, 4096u}) {
+    AlignedBuffer<float> buffer(size);
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(buffer.data()) % 64, 0u);
+    EXPECT_EQ(buffer.size(), size);
+    buffer[size - 1] = 1;
+    EXPECT_EQ(buffer.span().back(), 1);
+  }
+}
+
+}  // namespace
+}  // namespace assay
