@@ -34,6 +34,10 @@ endfunction()
 # assay_test(formats SOURCES gguf_test.cpp DEPS assay_formats LABELS unit) makes bin/test_formats, a gtest binary.
 function(assay_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;LABELS" ${ARGN})
+  # An empty list would vanish from PROPERTIES and take the next word for its value.
+  if(NOT ARG_LABELS)
+    set(ARG_LABELS unit)
+  endif()
   add_executable(test_${name} ${ARG_SOURCES})
   target_link_libraries(test_${name} PRIVATE assay_options assay_test_support ${ARG_DEPS} GTest::gtest_main)
   gtest_discover_tests(test_${name} DISCOVERY_MODE PRE_TEST TEST_PREFIX "${name}." PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 300)
