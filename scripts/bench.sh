@@ -53,7 +53,7 @@ fi
 
 [[ ${ASSAY_SKIP_SETUP:-} == 1 ]] || ./scripts/setup.sh
 started=$SECONDS
-cmake --preset release
+cmake --preset release || exit 3
 cmake --build --preset release --target assay bench_models || exit 3
 echo "bench: release build ready after $((SECONDS - started)) s"
 
