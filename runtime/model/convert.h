@@ -29,7 +29,7 @@ struct FormatOverride {
 struct ConvertOptions {
   ConvertKind kind = ConvertKind::gguf;
   Mix mix;                             // gguf
-  FormatId format = FormatId::BF16;    // safetensors: F32, F16, BF16, F8_E4M3, F8_E5M2; mlx: MLX_*
+  FormatId format = FormatId::BF16;    // safetensors: F32, F16, BF16, F8_*, NF4, FP4; mlx: MLX_*
   std::uint32_t group = 64;            // mlx: values per scale
   std::vector<FormatOverride> overrides;
   int threads = 0;

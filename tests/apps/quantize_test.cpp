@@ -44,7 +44,7 @@ TEST(AssayQuantize, RefusesWrongCommandsWithExitCode2) {
       {{kInput, kInput, "--type", "Q8_0", "--force"}, "where the input lies"},
       {{kInput, folder.path() / "folder", "--type", "Q8_0"}, "does not end in .gguf"},
       {{kInput, folder.path() / "mlx", "--format", "mlx", "--type", "Q4_K_M"}, "known: Q2, Q3, Q4"},
-      {{kInput, folder.path() / "hf", "--format", "safetensors", "--type", "NF4"}, "known: F32, F16, BF16"},
+      {{kInput, folder.path() / "hf", "--format", "safetensors", "--type", "Q4_K"}, "known: F32, F16, BF16"},
       {{kInput, out, "--type", "Q8_0", "--tensor-type", "blk.0"}, "expected NAME=TYPE"},
       {{kInput, out, "--type", "Q8_0", "--tensor-type", "blk.77.*=Q6_K"}, "matches no matrix"},
   };
@@ -81,10 +81,12 @@ TEST(AssayQuantize, KeepsMemoryBoundedAndStopsCleanly) {
   ASSERT_EQ(run.exit_code, 0) << run.err;
   EXPECT_LT(run.peak_kb, 128 * 1024) << "peak of a 270 MB input";
   fs::remove(out);
-  const auto stopped = test::run({"assay", {"quantize", in, out, "--type", "Q2_K", "--quiet", "--threads", "1"}, std::chrono::milliseconds(300)});
+  const auto stopped = test::run(
+      {"assay", {"quantize", in, out, "--type", "Q2_K", "--quiet", "--threads", "1"}, std::chrono::milliseconds(300)});
   EXPECT_EQ(stopped.exit_code, 130) << stopped.err;
   EXPECT_FALSE(fs::exists(out));
-  EXPECT_EQ(std::distance(fs::directory_iterator(folder.path()), fs::directory_iterator()), 1) << "only the input is left";
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder.path()), fs::directory_iterator()), 1)
+      << "only the input is left";
 }
 
 }  // namespace

@@ -227,6 +227,22 @@ TEST(Convert, WritesFp8FoldersThatOpenAgain) {
   EXPECT_EQ(fp8.find("model.embed_tokens.weight")->format, FormatId::BF16);
 }
 
+TEST(Convert, WritesFourBitFoldersThatOpenAgain) {
+  for (const FormatId format : {FormatId::NF4, FormatId::FP4}) {
+    TemporaryFolder folder;
+    converted(kNano / "hf-sharded", folder.path() / "four", folder_options(ConvertKind::safetensors, format));
+    const ModelFile source = opened(kNano / "hf-sharded"), four = opened(folder.path() / "four");
+    ASSERT_TRUE(bind_model(four)) << bind_model(four).error().message();
+    for (const TensorView& tensor : source.tensors) {
+      ASSERT_NE(four.find(tensor.name), nullptr) << tensor.name;
+      const auto truth = values_of(tensor);
+      const double relative = error_between(values_of(*four.find(tensor.name)), truth) / error_between(truth, std::vector<float>(truth.size()));
+      EXPECT_LE(relative, format == FormatId::NF4 ? 0.10 : 0.14) << tensor.name;  // 16 levels over normal-like runs of 64
+    }
+    EXPECT_EQ(four.find("model.layers.0.mlp.up_proj.weight")->format, format);
+  }
+}
+
 TEST(Convert, CarriesTheTokenizerBothWays) {
   const std::string text = "It was on a dreary night of November, that I beheld the accomplishment of my toils: 1818's Ingolstadt!\n\n  \xc3\xa9t\xc3\xa9";
   for (const char* name : {"nano-frankenstein/gguf/nano-frankenstein-F16.gguf", "tiny-frankenstein/gguf/tiny-frankenstein-Q4_K_M.gguf"}) {

@@ -26,7 +26,7 @@ struct Arguments {
 
 constexpr const char* kFooter = R"(Types for GGUF: the mixes and plain formats of llama-quantize (a wrong name lists them). A mix gives sensitive matrices more bits, as
 llama-quantize does; --pure gives every matrix the same. Vectors (norms) stay as they are.
-Types for --format safetensors: F32 F16 BF16 F8_E4M3 F8_E5M2. Types for --format mlx: Q2 Q3 Q4 Q5 Q6 Q8 (or MLX_Q4 ...).
+Types for --format safetensors: F32 F16 BF16 F8_E4M3 F8_E5M2 NF4 FP4. Types for --format mlx: Q2 Q3 Q4 Q5 Q6 Q8 (or MLX_Q4 ...).
 
 Examples:
   assay quantize model-F16.gguf model-Q4_K_M.gguf --type Q4_K_M
@@ -53,7 +53,7 @@ Result<ConvertKind> kind_of(const Arguments& arguments) {
 // The names a kind of file takes, for messages.
 std::string type_names(ConvertKind kind) {
   if (kind == ConvertKind::gguf) return fmt::format("{}", fmt::join(mix_names(), ", "));
-  return kind == ConvertKind::mlx ? "Q2, Q3, Q4, Q5, Q6, Q8, BF16, F16, F32" : "F32, F16, BF16, F8_E4M3, F8_E5M2";
+  return kind == ConvertKind::mlx ? "Q2, Q3, Q4, Q5, Q6, Q8, BF16, F16, F32" : "F32, F16, BF16, F8_E4M3, F8_E5M2, NF4, FP4";
 }
 
 Result<> choose_type(const Arguments& arguments, ConvertOptions& options) {
@@ -73,8 +73,7 @@ Result<> choose_type(const Arguments& arguments, ConvertOptions& options) {
   if (!format) return unknown("no such type");
   const bool is_mlx = name_of(*format).starts_with("MLX_");
   const bool is_element = *format == FormatId::F32 || *format == FormatId::F16 || *format == FormatId::BF16;
-  const bool is_f8 = *format == FormatId::F8_E4M3 || *format == FormatId::F8_E5M2;
-  const bool fits = is_element || (options.kind == ConvertKind::mlx ? is_mlx : is_f8);
+  const bool fits = is_element || (has_side_scales(*format) && is_mlx == (options.kind == ConvertKind::mlx));
   if (!fits) return unknown("not a type for this kind of folder");
   options.format = *format;
   return success();

@@ -9,6 +9,7 @@
 #include "runtime/model/convert/hf_files.h"
 #include "runtime/model/convert/plan.h"
 #include "runtime/model/convert/stream.h"
+#include "runtime/quant/nf4.h"
 
 namespace assay {
 namespace {
@@ -54,6 +55,31 @@ bool is_mlx(FormatId format) { return name_of(format).starts_with("MLX_"); }
 // "model.layers.0.mlp.up_proj" of "model.layers.0.mlp.up_proj.weight"
 std::string module_of(std::string_view weight) { return std::string(weight.substr(0, weight.size() - std::string_view(".weight").size())); }
 
+// The layout of bitsandbytes: packed codes, absmax, the code table, and a JSON text about them.
+bool is_four_bit(FormatId format) { return format == FormatId::NF4 || format == FormatId::FP4; }
+
+std::string four_bit_state(const Step& step, const SideChoice& side) {
+  Json json;
+  json.set("quant_type", step.format == FormatId::NF4 ? "nf4" : "fp4").set("blocksize", std::uint64_t{side.group}).set("dtype", "bfloat16");
+  json.set("shape", Json(Json::Array{Json(step.shape.front()), Json(step.shape.back())}));
+  return to_text(json);
+}
+
+Result<> declare_four_bit(SafetensorsWriter& writer, const Step& step, const SideChoice& side) {
+  const std::uint64_t count = step.shape.front() * step.shape.back();
+  const std::string type = step.format == FormatId::NF4 ? "nf4" : "fp4";
+  ASSAY_TRY_VOID(writer.add_tensor(step.name, FormatId::U8, {count / 2, 1}));
+  ASSAY_TRY_VOID(writer.add_tensor(step.name + ".absmax", FormatId::F32, {(count + side.group - 1) / side.group}));
+  ASSAY_TRY_VOID(writer.add_tensor(step.name + ".quant_map", FormatId::F32, {NF4::kValues.size()}));
+  return writer.add_tensor(step.name + ".quant_state.bitsandbytes__" + type, FormatId::U8, {four_bit_state(step, side).size()});
+}
+
+Result<> write_four_bit_facts(SafetensorsWriter& writer, const Step& step, const SideChoice& side) {
+  const std::string state = four_bit_state(step, side);
+  ASSAY_TRY_VOID(writer.write(std::as_bytes(std::span(step.format == FormatId::NF4 ? NF4::kValues : FP4::kValues))));
+  return writer.write(std::as_bytes(std::span(state)));
+}
+
 // The tensors one step becomes, in the order they are written.
 Result<> declare(SafetensorsWriter& writer, const Step& step, const ConvertOptions& options) {
   if (!has_side_scales(step.format)) return writer.add_tensor(step.name, step.format, step.shape);
@@ -64,6 +90,7 @@ Result<> declare(SafetensorsWriter& writer, const Step& step, const ConvertOptio
     ASSAY_TRY_VOID(writer.add_tensor(module_of(step.name) + ".scales", side.scale_format, {rows, cols / side.group}));
     return writer.add_tensor(module_of(step.name) + ".biases", side.scale_format, {rows, cols / side.group});
   }
+  if (is_four_bit(step.format)) return declare_four_bit(writer, step, side);
   ASSAY_TRY_VOID(writer.add_tensor(step.name, step.format, step.shape));
   const auto blocks = [](std::uint64_t count, std::uint64_t size) { return (count + size - 1) / size; };
   return writer.add_tensor(step.name + "_scale_inv", side.scale_format, {blocks(rows, side.group_rows), blocks(cols, side.group)});
@@ -88,6 +115,7 @@ Result<ConvertReport> write_folder(const ModelFile& in, const std::filesystem::p
     ASSAY_TRY(const SideBytes side, streamer.stream(step, [&](Bytes bytes) { return writer.write(bytes); }, report));
     if (!side.scales.empty()) ASSAY_TRY_VOID(writer.write(side.scales));
     if (!side.biases.empty()) ASSAY_TRY_VOID(writer.write(side.biases));
+    if (is_four_bit(step.format)) ASSAY_TRY_VOID(write_four_bit_facts(writer, step, side_choice(step.format, options)));
   }
   // The small files go first, so that a folder with weights is whole.
   ASSAY_TRY_VOID(write_text_file(out / "config.json", to_text(document, 2) + "\n"));

@@ -159,6 +159,13 @@ Result<Json> make_config_json(const ModelFile& in, const Config& config, const C
     own.set("weight_block_size", Json(Json::Array{Json(128), Json(128)}));
     json.set("quantization_config", std::move(own));
   }
+  if (options.format == FormatId::NF4 || options.format == FormatId::FP4) {
+    Json own;
+    own.set("quant_method", "bitsandbytes").set("load_in_4bit", true).set("load_in_8bit", false);
+    own.set("bnb_4bit_quant_type", options.format == FormatId::NF4 ? "nf4" : "fp4").set("bnb_4bit_use_double_quant", false);
+    own.set("bnb_4bit_compute_dtype", "bfloat16");
+    json.set("quantization_config", std::move(own));
+  }
   return json;
 }
 

@@ -167,11 +167,13 @@ Result<FormatId> folder_format(const ConvertOptions& options, OverrideList& over
   const FormatId format = overrides.find(gguf_name).value_or(options.format);
   const bool is_element = format == FormatId::F32 || format == FormatId::F16 || format == FormatId::BF16;
   if (options.kind == ConvertKind::safetensors) {
-    // Embedding and head stay BF16 in FP8 models, as published ones have it.
+    if (is_element) return format;
     const bool is_f8 = format == FormatId::F8_E4M3 || format == FormatId::F8_E5M2;
-    if (is_f8 && (gguf_name == "token_embd.weight" || gguf_name == "output.weight")) return FormatId::BF16;
-    if (is_element || is_f8) return format;
-    return Error{Code::usage, std::string(name_of(format)), "a safetensors folder takes F32, F16, BF16, F8_E4M3 or F8_E5M2"};
+    const bool is_four_bit = format == FormatId::NF4 || format == FormatId::FP4;
+    if (!is_f8 && !is_four_bit) return Error{Code::usage, std::string(name_of(format)), "a safetensors folder takes F32, F16, BF16, F8_E4M3, F8_E5M2, NF4 or FP4"};
+    // Embedding and head stay BF16, as published models of these formats have it.
+    if (gguf_name == "token_embd.weight" || gguf_name == "output.weight") return FormatId::BF16;
+    return is_four_bit && tensor.cols() % 2 != 0 ? FormatId::BF16 : format;
   }
   if (is_element) return format;
   if (name_of(format).starts_with("MLX_")) {

@@ -96,6 +96,8 @@ void measure_chunk(const Step& step, const SideChoice& side, std::span<const flo
 
 SideChoice side_choice(FormatId format, const ConvertOptions& options) {
   if (format == FormatId::F8_E4M3 || format == FormatId::F8_E5M2) return {FormatId::F32, 128, 128};
+  // Runs of 64 over the flattened matrix: 64 rows hold whole runs whatever their length.
+  if (format == FormatId::NF4 || format == FormatId::FP4) return {FormatId::F32, 64, 64};
   return {options.format == FormatId::F16 ? FormatId::F16 : FormatId::BF16, options.group, 1};
 }
 
