@@ -9,7 +9,7 @@ namespace {
 
 using Word2 = std::uint64_t __attribute__((vector_size(16)));
 using Float4 = float __attribute__((vector_size(16)));
-using Short8 = std::int16_t __attribute__((vector_size(16)));
+using Short8 = std::uint16_t __attribute__((vector_size(16)));
 
 Word2 load2(const std::byte* at) {
   Word2 value;
