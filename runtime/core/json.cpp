@@ -5,6 +5,7 @@
 
 #include <charconv>
 #include <cmath>
+#include <functional>
 #include <limits>
 
 namespace assay {
@@ -58,81 +59,134 @@ namespace {
 
 namespace bj = boost::json;
 
-// Builds the tree from parser events: `open_` holds the containers not yet closed, `keys_` the key each object waits with.
-struct TreeBuilder {
+// Boost's events with texts put together from their parts.
+struct Adapter {
   static constexpr std::size_t max_object_size = std::numeric_limits<std::size_t>::max();
   static constexpr std::size_t max_array_size = std::numeric_limits<std::size_t>::max();
   static constexpr std::size_t max_key_size = std::numeric_limits<std::size_t>::max();
   static constexpr std::size_t max_string_size = std::numeric_limits<std::size_t>::max();
 
-  Json root;
-  std::vector<Json> open;
-  std::vector<std::string> keys;
-  std::string text;
+  using Problem = bj::error_code;
+  using View = bj::string_view;
 
+  JsonEvents& events;
+  std::string_view document;
+  std::string parts{};
+  bool is_stopped = false;
+
+  bool tell(bool goes_on, Problem& problem) {
+    if (goes_on) return true;
+    is_stopped = true;
+    problem = bj::make_error_code(bj::error::exception);  // ends the parser; is_stopped says why
+    return false;
+  }
+  std::string_view whole(View last) {
+    if (parts.empty()) return {last.data(), last.size()};
+    parts.append(last.data(), last.size());
+    return parts;
+  }
+  std::optional<std::size_t> place_of(std::string_view text) const {
+    if (std::less<>()(text.data(), document.data()) || !std::less_equal<>()(text.data() + text.size(), document.data() + document.size()))
+      return std::nullopt;
+    return static_cast<std::size_t>(text.data() - document.data());
+  }
+
+  bool on_document_begin(Problem&) { return true; }
+  bool on_document_end(Problem&) { return true; }
+  bool on_object_begin(Problem& problem) { return tell(events.begin_object(), problem); }
+  bool on_object_end(std::size_t, Problem& problem) { return tell(events.end_object(), problem); }
+  bool on_array_begin(Problem& problem) { return tell(events.begin_array(), problem); }
+  bool on_array_end(std::size_t, Problem& problem) { return tell(events.end_array(), problem); }
+  bool on_key_part(View part, std::size_t, Problem&) { return parts.append(part.data(), part.size()), true; }
+  bool on_key(View part, std::size_t, Problem& problem) {
+    const std::string_view text = whole(part);
+    const bool goes_on = tell(events.key(text, place_of(text)), problem);
+    parts.clear();
+    return goes_on;
+  }
+  bool on_string_part(View part, std::size_t, Problem&) { return parts.append(part.data(), part.size()), true; }
+  bool on_string(View part, std::size_t, Problem& problem) {
+    const bool goes_on = tell(events.string(whole(part)), problem);
+    parts.clear();
+    return goes_on;
+  }
+  bool on_number_part(View, Problem&) { return true; }
+  bool on_int64(std::int64_t value, View, Problem& problem) { return tell(events.scalar(value), problem); }
+  bool on_uint64(std::uint64_t value, View, Problem& problem) { return tell(events.scalar(value), problem); }
+  bool on_double(double value, View, Problem& problem) { return tell(events.scalar(value), problem); }
+  bool on_bool(bool value, Problem& problem) { return tell(events.scalar(value), problem); }
+  bool on_null(Problem& problem) { return tell(events.scalar(nullptr), problem); }
+  bool on_comment_part(View, Problem&) { return true; }
+  bool on_comment(View, Problem&) { return true; }
+};
+
+// Builds the tree: `open_` holds the containers not yet closed, `keys_` the key each object waits with.
+class TreeBuilder final : public JsonEvents {
+ public:
+  explicit TreeBuilder(std::size_t max_bytes) : bytes_left_(max_bytes) {}
+  Json take() { return std::move(root_); }
+
+  bool begin_object() override { return open_.emplace_back(Json::Object{}), true; }
+  bool end_object() override { return close(); }
+  bool begin_array() override { return open_.emplace_back(Json::Array{}), true; }
+  bool end_array() override { return close(); }
+  bool key(std::string_view text, std::optional<std::size_t>) override { return keys_.emplace_back(text), spend(text.size()); }
+  bool string(std::string_view text) override { return spend(text.size()) && place(Json(text)); }
+  bool scalar(const Json& value) override { return place(value); }
+
+ private:
+  bool spend(std::size_t bytes) {
+    if (bytes > bytes_left_) return false;
+    bytes_left_ -= bytes;
+    return true;
+  }
+  // Twice the size of a member: vectors grow by doubling.
   bool place(Json value) {
-    if (open.empty()) {
-      root = std::move(value);
-    } else if (Json::Array* elements = open.back().array()) {
+    if (!spend(2 * sizeof(Json::Object::value_type))) return false;
+    if (open_.empty()) {
+      root_ = std::move(value);
+    } else if (Json::Array* elements = open_.back().array()) {
       elements->push_back(std::move(value));
     } else {
-      open.back().object()->emplace_back(std::move(keys.back()), std::move(value));
-      keys.pop_back();
+      open_.back().object()->emplace_back(std::move(keys_.back()), std::move(value));
+      keys_.pop_back();
     }
     return true;
   }
   bool close() {
-    Json done = std::move(open.back());
-    open.pop_back();
+    Json done = std::move(open_.back());
+    open_.pop_back();
     return place(std::move(done));
   }
 
-  using Error = bj::error_code;
-  using View = bj::string_view;
-  bool on_document_begin(Error&) { return true; }
-  bool on_document_end(Error&) { return true; }
-  bool on_object_begin(Error&) { return open.emplace_back(Json::Object{}), true; }
-  bool on_object_end(std::size_t, Error&) { return close(); }
-  bool on_array_begin(Error&) { return open.emplace_back(Json::Array{}), true; }
-  bool on_array_end(std::size_t, Error&) { return close(); }
-  bool on_key_part(View part, std::size_t, Error&) { return text.append(part.data(), part.size()), true; }
-  bool on_key(View part, std::size_t, Error&) {
-    text.append(part.data(), part.size());
-    keys.push_back(std::move(text));
-    text.clear();
-    return true;
-  }
-  bool on_string_part(View part, std::size_t, Error&) { return text.append(part.data(), part.size()), true; }
-  bool on_string(View part, std::size_t, Error&) {
-    text.append(part.data(), part.size());
-    Json value(std::move(text));
-    text.clear();
-    return place(std::move(value));
-  }
-  bool on_number_part(View, Error&) { return true; }
-  bool on_int64(std::int64_t value, View, Error&) { return place(Json(value)); }
-  bool on_uint64(std::uint64_t value, View, Error&) { return place(Json(value)); }
-  bool on_double(double value, View, Error&) { return place(Json(value)); }
-  bool on_bool(bool value, Error&) { return place(Json(value)); }
-  bool on_null(Error&) { return place(Json()); }
-  bool on_comment_part(View, Error&) { return true; }
-  bool on_comment(View, Error&) { return true; }
+  std::size_t bytes_left_;
+  Json root_;
+  std::vector<Json> open_;
+  std::vector<std::string> keys_;
 };
 
 }  // namespace
 
-Result<Json> parse_json(std::string_view text, JsonLimits limits) {
+Result<> read_json(std::string_view text, JsonEvents& events, JsonLimits limits) {
   bj::parse_options options;
   options.max_depth = limits.max_depth;
-  bj::basic_parser<TreeBuilder> parser(options);
+  bj::basic_parser<Adapter> parser(options, events, text);
   bj::error_code problem;
   const std::size_t used = parser.write_some(false, text.data(), text.size(), problem);
-  if (!problem && used < text.size()) {
-    const std::size_t rest = text.find_first_not_of(" \t\r\n", used);
-    if (rest != std::string_view::npos) return Error{Code::malformed, "JSON", "text after the end of the document", "", rest};
-  }
+  if (parser.handler().is_stopped) return Error{Code::interrupted, "JSON", "reading was stopped", "", used};
   if (problem) return Error{Code::malformed, "JSON", problem.message(), "", used};
-  return std::move(parser.handler().root);
+  const std::size_t rest = text.find_first_not_of(" \t\r\n", used);
+  if (rest != std::string_view::npos) return Error{Code::malformed, "JSON", "text after the end of the document", "", rest};
+  return success();
+}
+
+Result<Json> parse_json(std::string_view text, JsonLimits limits) {
+  TreeBuilder tree(limits.max_tree_bytes);
+  auto read = read_json(text, tree, limits);
+  if (read) return tree.take();
+  Error error = std::move(read).error();
+  if (error.code == Code::interrupted) error.code = Code::range, error.detail = "the document takes more memory than such a file may";
+  return error;
 }
 
 std::string quote_json(std::string_view text) {
@@ -177,7 +231,7 @@ void append_number(std::string& out, double value) {
 
 void append(std::string& out, const Json& value, int indent, int level) {
   const auto new_line = [&](int depth) {
-    if (indent > 0) out += '\n', out.append(static_cast<std::size_t>(indent * depth), ' ');
+    if (indent > 0) out += '\n', out.append(static_cast<std::size_t>(indent) * static_cast<std::size_t>(depth), ' ');
   };
   if (const Json::Array* elements = value.array()) {
     out += '[';

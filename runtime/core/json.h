@@ -63,7 +63,27 @@ class Json {
 
 struct JsonLimits {
   std::size_t max_depth = 64;
+  // What the tree may take in memory, roughly; a few bytes of text can ask for a hundred.
+  std::size_t max_tree_bytes = static_cast<std::size_t>(-1);
 };
+
+// A document as it is read, without a tree: for texts whose size nobody vouches for. Every answer says whether to go on.
+class JsonEvents {
+ public:
+  virtual ~JsonEvents() = default;
+  virtual bool begin_object() = 0;
+  virtual bool end_object() = 0;
+  virtual bool begin_array() = 0;
+  virtual bool end_array() = 0;
+  // `at`: where the key's text stands, when it stands there without escapes.
+  virtual bool key(std::string_view text, std::optional<std::size_t> at) = 0;
+  virtual bool string(std::string_view text) = 0;
+  virtual bool scalar(const Json& value) = 0;  // a number, a bool or null
+};
+
+// Reads strict JSON into `events`. The error's offset is the byte where reading stopped; Code::interrupted when an event
+// answered no.
+Result<> read_json(std::string_view text, JsonEvents& events, JsonLimits limits = {});
 
 // Parses strict JSON (UTF-8 checked, no comments, no trailing commas). The error's offset is the byte where parsing stopped.
 Result<Json> parse_json(std::string_view text, JsonLimits limits = {});

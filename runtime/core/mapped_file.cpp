@@ -1,11 +1,15 @@
-// mmap behind MappedFile.
+// mmap behind MappedFile, and the signal handler that keeps a program alive when a mapped file shrinks.
 #include "runtime/core/mapped_file.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 
@@ -13,9 +17,9 @@ namespace assay {
 
 namespace {
 
-Error io_error(const std::filesystem::path& path, std::string what, int number) {
+Error io_error(const std::filesystem::path& path, std::string_view what, int number) {
   const Code code = number == ENOENT ? Code::not_found : Code::io;
-  return Error{code, "", what + ": " + std::strerror(number), path.string()};
+  return Error{code, "", std::string(what) + ": " + std::strerror(number), path.string()};
 }
 
 struct FileDescriptor {
@@ -25,6 +29,64 @@ struct FileDescriptor {
   }
 };
 
+// The mappings a signal handler may repair. Global because a handler can reach nothing else; lock-free because a
+// handler may use nothing else. Mappings beyond the table are not guarded.
+struct Guard {
+  std::atomic<bool> is_taken{false}, is_damaged{false};
+  std::atomic<std::uintptr_t> begin{0}, end{0};  // end 0: not in use
+};
+constexpr std::size_t kGuards = 4096;
+std::array<Guard, kGuards> guards;
+static_assert(std::atomic<std::uintptr_t>::is_always_lock_free);
+
+std::optional<std::size_t> take_guard(const std::byte* data, std::size_t size) {
+  for (std::size_t i = 0; i < kGuards; ++i) {
+    if (guards[i].is_taken.exchange(true)) continue;
+    guards[i].is_damaged = false;
+    guards[i].begin = reinterpret_cast<std::uintptr_t>(data);
+    guards[i].end = reinterpret_cast<std::uintptr_t>(data) + size;
+    return i;
+  }
+  return std::nullopt;
+}
+
+void release_guard(std::size_t place) {
+  guards[place].end = 0;
+  guards[place].is_taken = false;
+}
+
+// Puts zeros where the file has gone, from the page of the fault to the end of the mapping.
+void repair(int signal, siginfo_t* info, void*) {
+  const auto at = reinterpret_cast<std::uintptr_t>(info->si_addr);
+  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  for (Guard& guard : guards) {
+    const std::uintptr_t end = guard.end;
+    if (end == 0 || at < guard.begin || at >= end) continue;
+    guard.is_damaged = true;
+    const std::uintptr_t from = at / page * page;
+    void* wanted = reinterpret_cast<void*>(from);  // NOLINT(performance-no-int-to-ptr): the address of the fault
+    if (::mmap(wanted, end - from, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED) return;
+  }
+  ::signal(signal, SIG_DFL);  // not ours: returning repeats the fault, now deadly
+}
+
+}  // namespace
+
+void survive_shrinking_files() {
+  struct sigaction action = {};
+  action.sa_sigaction = repair;
+  action.sa_flags = SA_SIGINFO;
+  sigemptyset(&action.sa_mask);
+  ::sigaction(SIGBUS, &action, nullptr);
+}
+
+namespace {
+
+MappedFile::Identity identity_of(const struct stat& info) {
+  return {static_cast<std::uint64_t>(info.st_dev), static_cast<std::uint64_t>(info.st_ino),
+          static_cast<std::uint64_t>(info.st_size), info.st_mtim.tv_sec, info.st_mtim.tv_nsec};
+}
+
 }  // namespace
 
 Result<MappedFile> MappedFile::open(const std::filesystem::path& path) {
@@ -32,10 +94,12 @@ Result<MappedFile> MappedFile::open(const std::filesystem::path& path) {
   if (file.number < 0) return io_error(path, "cannot open", errno);
   struct stat info {};
   if (::fstat(file.number, &info) != 0) return io_error(path, "cannot stat", errno);
-  if (!S_ISREG(info.st_mode)) return Error{Code::io, "", "not a regular file; name a model file or its folder", path.string()};
+  if (!S_ISREG(info.st_mode))
+    return Error{Code::io, "", "not a regular file; name a model file or its folder", path.string()};
 
   MappedFile mapped;
   mapped.path_ = path;
+  mapped.identity_ = identity_of(info);
   mapped.size_ = static_cast<std::size_t>(info.st_size);
   if (mapped.size_ == 0) return mapped;
   void* address = ::mmap(nullptr, mapped.size_, PROT_READ, MAP_SHARED, file.number, 0);
@@ -45,7 +109,28 @@ Result<MappedFile> MappedFile::open(const std::filesystem::path& path) {
     return io_error(path, "cannot map", number);
   }
   mapped.data_ = static_cast<const std::byte*>(address);
+  mapped.guard_ = take_guard(mapped.data_, mapped.size_);
   return mapped;
+}
+
+Result<> MappedFile::check_unchanged() const {
+  struct stat info {};
+  const bool is_there = ::stat(path_.c_str(), &info) == 0;
+  const bool is_damaged = guard_ && guards[*guard_].is_damaged;
+  if (is_there && !is_damaged && identity_of(info) == identity_) return success();
+  std::string what = "the file changed while it was open";
+  if (!is_there) what += " (it is gone)";
+  if (is_there && static_cast<std::uint64_t>(info.st_size) != identity_.size)
+    what += " (" + std::to_string(identity_.size) + " bytes then, " + std::to_string(info.st_size) + " now)";
+  return Error{Code::io, "", what + "; let the download or conversion finish, then try again", path_.string()};
+}
+
+void MappedFile::read_ahead(std::uint64_t offset, std::uint64_t size) const {
+  if (offset >= size_) return;
+  const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  const std::uint64_t from = offset / page * page;
+  const std::uint64_t count = std::min<std::uint64_t>(offset - from + size, size_ - from);
+  ::madvise(const_cast<std::byte*>(data_ + from), count, MADV_WILLNEED);  // advice: failing costs nothing
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept { *this = std::move(other); }
@@ -54,11 +139,15 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);
   std::swap(path_, other.path_);
+  std::swap(identity_, other.identity_);
+  std::swap(guard_, other.guard_);
   return *this;
 }
 
 MappedFile::~MappedFile() {
-  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+  if (data_ == nullptr) return;
+  ::munmap(const_cast<std::byte*>(data_), size_);
+  if (guard_) release_guard(*guard_);
 }
 
 }  // namespace assay

@@ -1,7 +1,9 @@
-// MappedFile: a whole file mapped read-only; owns the mapping.
+// MappedFile: a whole file mapped read-only; owns the mapping, and tells when the file changed under it.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
+#include <optional>
 
 #include "runtime/core/bytes.h"
 #include "runtime/core/error.h"
@@ -10,7 +12,15 @@ namespace assay {
 
 class MappedFile {
  public:
-  // Maps all of a regular file. Errors: not_found, io (a folder, a permission, the map itself). An empty file maps to no bytes.
+  // What tells one state of a file from another.
+  struct Identity {
+    std::uint64_t device = 0, inode = 0, size = 0;
+    std::int64_t seconds = 0, nanoseconds = 0;  // of the last change
+    bool operator==(const Identity&) const = default;
+  };
+
+  // Maps all of a regular file. Errors: not_found, io (a folder, a permission, the map itself). An empty file maps to
+  // no bytes.
   static Result<MappedFile> open(const std::filesystem::path& path);
 
   MappedFile(MappedFile&& other) noexcept;
@@ -20,11 +30,24 @@ class MappedFile {
   Bytes bytes() const { return {data_, size_}; }
   const std::filesystem::path& path() const { return path_; }
 
+  // Whether the path still holds the file that was mapped and every byte of it could be read. Errors: io, when it was
+  // replaced, written to, shortened or removed, or when the disk failed under survive_shrinking_files().
+  Result<> check_unchanged() const;
+
+  // Asks the system to have bytes [offset, offset + size) in memory soon; for work that walks a file once.
+  void read_ahead(std::uint64_t offset, std::uint64_t size) const;
+
  private:
   MappedFile() = default;
   const std::byte* data_ = nullptr;
   std::size_t size_ = 0;
   std::filesystem::path path_;
+  Identity identity_;
+  std::optional<std::size_t> guard_;  // place among the guarded mappings
 };
+
+// From now on a read beyond the end of a mapped file that was shortened gives zeros instead of ending the program with
+// SIGBUS; MappedFile::check_unchanged() then tells. For main(), once; other causes of SIGBUS end the program as before.
+void survive_shrinking_files();
 
 }  // namespace assay

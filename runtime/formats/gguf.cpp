@@ -1,6 +1,7 @@
 // GGUF: magic, version, counts, and the order in which the parts are read.
 #include "runtime/formats/gguf.h"
 
+#include <algorithm>
 #include <cstdio>
 
 #include "runtime/formats/gguf_parts.h"
@@ -67,14 +68,18 @@ std::optional<std::uint64_t> read_count(ByteReader& reader, Reporter& report, st
   const auto count = reader.read<std::uint64_t>();
   if (!count) return gguf::report_cut(reader, report, "the " + std::string(what) + " count", "header"), std::nullopt;
   const std::uint64_t smallest = what == "tensor" ? kSmallestTensor : kSmallestKey;
-  if (*count <= reader.remaining() / smallest) return *count;
+  const std::uint64_t most = what == "tensor" ? kMaxTensors : kGgufMaxKeys;
+  if (*count <= std::min(reader.remaining() / smallest, most)) return *count;
   report.error({.rule = what == "tensor" ? "gguf.count.tensors" : "gguf.count.keys",
                 .code = Code::range,
                 .offset = at,
                 .subject = std::string(what) + " count",
-                .message = "the header declares " + std::to_string(*count) + ", but the " +
-                           std::to_string(reader.remaining()) + " bytes left cannot hold more than " +
-                           std::to_string(reader.remaining() / smallest),
+                .message = *count > reader.remaining() / smallest
+                               ? "the header declares " + std::to_string(*count) + ", but the " +
+                                     std::to_string(reader.remaining()) + " bytes left cannot hold more than " +
+                                     std::to_string(reader.remaining() / smallest)
+                               : "the header declares " + std::to_string(*count) + "; more than " +
+                                     std::to_string(most) + " are in no model and are not read",
                 .advice = std::string(kDownloadAgain)});
   return std::nullopt;
 }
@@ -119,7 +124,7 @@ std::optional<GgufContents> parse_gguf(Bytes bytes, std::string_view file, Findi
   // No overflow: an offset in a file plus at most 16 MiB.
   contents.data_offset = (reader.offset() + contents.alignment - 1) & ~(contents.alignment - 1);
   note_padding(bytes, reader.offset(), contents.data_offset, report);
-  if (!gguf::place_tensors(bytes, infos, report, contents)) return std::nullopt;
+  if (!gguf::place_tensors(bytes, std::move(infos), report, contents)) return std::nullopt;
   return contents;
 }
 

@@ -36,6 +36,6 @@ struct TensorInfo {
 bool read_tensor_table(ByteReader& reader, std::uint64_t count, Reporter& report, std::vector<TensorInfo>& infos);
 
 // Checks where every tensor lies and adds the whole ones to `contents` (whose data_offset and alignment are set).
-bool place_tensors(Bytes file, const std::vector<TensorInfo>& infos, Reporter& report, GgufContents& contents);
+bool place_tensors(Bytes file, std::vector<TensorInfo> infos, Reporter& report, GgufContents& contents);
 
 }  // namespace assay::gguf

@@ -142,15 +142,20 @@ bool check_shared_names(const ModelFile& model, Reporter& report) {
 bool open_set(const ShardName& name, Reporter& report, ModelFile& model) {
   if (!check_missing(model.folder, name, report)) return false;
   std::optional<std::uint64_t> declared;
-  for (std::uint32_t number = 1; number <= name.count; ++number) {
+  bool is_whole = true;
+  for (std::uint32_t number = 1; number <= name.count && !report.stopped(); ++number) {
     const fs::path path = model.folder / name.part(number);
     auto part = read_part(path, report, model);
     ShardName expected = name;
     expected.number = number;
-    if (!part || !check_keys(part->keys, expected, {part->contents.metadata, path.string()}, report)) return false;
+    if (!part || !check_keys(part->keys, expected, {part->contents.metadata, path.string()}, report)) {
+      is_whole = false;  // the other parts may have something to say too
+      continue;
+    }
     if (!declared) declared = part->keys.tensors;
-    take_part(std::move(*part), number - 1, model);
+    take_part(std::move(*part), static_cast<std::uint32_t>(model.files.size() - 1), model);
   }
+  if (!is_whole || report.stopped()) return false;
   if (declared && *declared != model.tensors.size() &&
       !split_error({model.metadata, model.files.front().path().string()}, "tensors", "split.tensors.count",
                    "the set should hold " + std::to_string(*declared) + " tensors, its parts hold " +

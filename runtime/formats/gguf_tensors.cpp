@@ -315,27 +315,29 @@ bool check_trailing(Bytes file, const std::vector<TensorInfo>& infos, Reporter& 
 
 }  // namespace
 
-bool place_tensors(Bytes file, const std::vector<TensorInfo>& infos, Reporter& report, GgufContents& contents) {
+bool place_tensors(Bytes file, std::vector<TensorInfo> infos, Reporter& report, GgufContents& contents) {
   const bool contiguous = is_contiguous(infos, contents.alignment);
   if (contiguous && !report_truncated(file, infos, report, contents.data_offset)) return false;
-
-  std::vector<TensorInfo> whole;
-  for (const TensorInfo& info : infos) {
-    if (!info.bytes) continue;
-    if (!contiguous && !check_bounds(file, info, report, contents)) return false;
-    const auto end = end_of(info, contents.data_offset);
-    if (end && *end <= file.size()) whole.push_back(info);
-  }
-  if (!contiguous &&
-      (!check_neighbours(whole, whole.size() == infos.size(), report, contents) || !check_order(whole, report)))
-    return false;
   if (!check_trailing(file, infos, report, contents)) return false;
 
-  contents.tensors.reserve(whole.size());
-  for (const TensorInfo& info : whole) {
+  // From here on only what is whole inside the file.
+  const std::size_t all = infos.size();
+  std::erase_if(infos, [&](const TensorInfo& info) {
+    if (!info.bytes || report.stopped()) return true;
+    if (!contiguous) check_bounds(file, info, report, contents);
+    const auto end = end_of(info, contents.data_offset);
+    return !end || *end > file.size();
+  });
+  if (report.stopped()) return false;
+  if (!contiguous &&
+      (!check_neighbours(infos, infos.size() == all, report, contents) || !check_order(infos, report)))
+    return false;
+
+  contents.tensors.reserve(infos.size());
+  for (TensorInfo& info : infos) {
     const std::uint64_t offset = contents.data_offset + info.offset;
     contents.tensors.push_back(
-        {std::string(info.name), info.format, info.shape, file.subspan(offset, *info.bytes), {}, 0, offset});
+        {std::string(info.name), info.format, std::move(info.shape), file.subspan(offset, *info.bytes), {}, 0, offset});
   }
   return true;
 }

@@ -52,6 +52,11 @@ bool map_file(const fs::path& path, Reporter& report, ModelFile& model) {
   return true;
 }
 
+namespace {
+// Enough for every real config.json and index; text that asks for more than that and a few times its size is hostile.
+constexpr std::size_t kUsualTreeBytes = std::size_t{64} << 20;
+}  // namespace
+
 std::optional<Json> read_json_file(const fs::path& path, std::string_view rule, Reporter& report) {
   const auto file = MappedFile::open(path);
   if (!file) return report_error(file.error(), "file.open", report), std::nullopt;
@@ -60,7 +65,8 @@ std::optional<Json> read_json_file(const fs::path& path, std::string_view rule, 
       bytes.size() > kSafetensorsMaxHeader
           ? Result<Json>(Error{Code::range, "",
                                "the file has " + std::to_string(bytes.size()) + " bytes, far more than any such file"})
-          : parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+          : parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()},
+                       {.max_tree_bytes = kUsualTreeBytes + 4 * bytes.size()});
   if (json && json->is_object()) return std::move(*json);
   report.error(
       {.rule = std::string(rule),

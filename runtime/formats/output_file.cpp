@@ -122,6 +122,8 @@ Result<> OutputFile::write_zeros(std::uint64_t count) {
 Result<> OutputFile::commit() {
   if (descriptor_ < 0) return Error{Code::usage, "", "the file is already complete", target_.string()};
   ASSAY_TRY_VOID(flush());
+  // On the disk before it gets its name: after a power cut the name stands for all of the file or for the old one.
+  if (::fsync(descriptor_) != 0 && errno != EINVAL && errno != ENOTSUP) return failure("cannot complete", errno);
   const int descriptor = std::exchange(descriptor_, -1);
   if (::close(descriptor) == 0 && ::rename(temporary_.c_str(), target_.c_str()) == 0) return success();
   const int number = errno;

@@ -8,11 +8,11 @@ namespace assay::safetensors {
 
 namespace {
 
-bool report_neighbour(const Entry& entry, std::uint64_t expected, NameFinder& places, Reporter& report) {
+bool report_neighbour(const Entry& entry, std::uint64_t expected, Reporter& report) {
   const bool overlaps = entry.begin < expected;
   return report.error({.rule = overlaps ? "safetensors.overlap" : "safetensors.hole",
                        .code = Code::malformed,
-                       .offset = places.find(entry.name),
+                       .offset = entry.at,
                        .subject = printable(entry.name),
                        .message = overlaps ? "the tensor begins at data offset " + std::to_string(entry.begin) +
                                                  ", inside its predecessor, which ends at " + std::to_string(expected)
@@ -35,9 +35,28 @@ bool report_truncated(const Entry& cut, std::uint64_t end, std::uint64_t availab
                        .advice = std::string(kDownloadAgain)});
 }
 
+// Readers that use elements in place want them at multiples of their size. Told once: it is the header's length or the
+// order of the tensors, so rarely one tensor's fault.
+bool note_misaligned(const std::vector<Entry>& entries, const SafetensorsContents& contents, Reporter& report) {
+  const auto is_misaligned = [&](const Entry& entry) {
+    const DtypeRow& type = dtype_of(entry.format);
+    return type.block_values == 1 && entry.end > entry.begin && (contents.data_offset + entry.begin) % type.block_bytes != 0;
+  };
+  const auto first = std::find_if(entries.begin(), entries.end(), is_misaligned);
+  if (first == entries.end()) return true;
+  const auto count = std::count_if(first, entries.end(), is_misaligned);
+  return report.note({.rule = "safetensors.misaligned",
+                      .code = Code::malformed,
+                      .offset = contents.data_offset + first->begin,
+                      .subject = printable(first->name),
+                      .message = std::to_string(count) + " of " + std::to_string(entries.size()) +
+                                 " tensors, this one first, do not begin at a multiple of their element's size",
+                      .advice = "readers that use the file in place copy them: save it again for full speed"});
+}
+
 }  // namespace
 
-bool place_entries(Bytes file, std::vector<Entry> entries, bool complete, NameFinder& places, Reporter& report,
+bool place_entries(Bytes file, std::vector<Entry> entries, bool complete, Reporter& report,
                    SafetensorsContents& contents) {
   std::stable_sort(entries.begin(), entries.end(),
                    [](const Entry& a, const Entry& b) { return std::tie(a.begin, a.end) < std::tie(b.begin, b.end); });
@@ -46,7 +65,7 @@ bool place_entries(Bytes file, std::vector<Entry> entries, bool complete, NameFi
   const Entry* cut = nullptr;
   for (const Entry& entry : entries) {
     const bool is_wrong = entry.begin < end || (complete && entry.begin > end);
-    if (is_wrong && !report_neighbour(entry, end, places, report)) return false;
+    if (is_wrong && !report_neighbour(entry, end, report)) return false;
     end = std::max(end, entry.end);
     if (entry.end > available && cut == nullptr) cut = &entry;
   }
@@ -60,6 +79,9 @@ bool place_entries(Bytes file, std::vector<Entry> entries, bool complete, NameFi
                      .advice = "the file is damaged or was appended to: download it again"}))
     return false;
 
+  if (!note_misaligned(entries, contents, report)) return false;
+
+  contents.tensors.reserve(entries.size());
   for (Entry& entry : entries) {
     if (entry.end > available) continue;
     const std::uint64_t offset = contents.data_offset + entry.begin;

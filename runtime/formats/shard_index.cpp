@@ -131,7 +131,9 @@ bool check_duplicates(const Places& places, const ModelFile& model, Reporter& re
 }
 
 bool check_map(const ShardIndex& index, const Places& places, const ModelFile& model, AtIndex& at) {
-  for (const auto& [tensor, shard] : index.file_of) {
+  for (const auto& entry : index.file_of) {
+    const std::string& tensor = entry.first;
+    const std::string& shard = entry.second;
     const auto found = places.find(tensor);
     const bool is_absent = found == places.end();
     const auto is_here = [&](std::uint32_t file) { return file_name(model, file) == shard; };
@@ -170,8 +172,12 @@ bool open_shard_index(const fs::path& path, Reporter& report, ModelFile& model) 
              NameFinder({reinterpret_cast<const char*>(text->bytes().data()), text->bytes().size()}, 0)};
   const auto index = read_index(*json, at);
   if (!index || !check_files(model.folder, *index, at)) return false;
-  for (const std::string& file : index->files)
-    if (!add_safetensors(model.folder / file, report, model)) return false;
+  bool is_whole = true;
+  for (const std::string& file : index->files) {
+    if (report.stopped()) return false;
+    is_whole = add_safetensors(model.folder / file, report, model) && is_whole;  // the others may have something to say too
+  }
+  if (!is_whole) return false;
   const Places places = places_of(model);
   return check_duplicates(places, model, at.report) && check_map(*index, places, model, at) &&
          check_total(*index, model, at);
@@ -185,9 +191,9 @@ bool open_shard_set(const std::vector<fs::path>& paths, Reporter& report, ModelF
                        .message = "the folder has the shards of a model, but not their index; all shards are opened",
                        .advice = "download the index as well, so that a wrong shard is noticed"}))
     return false;
-  for (const fs::path& path : paths)
-    if (!add_safetensors(path, report, model)) return false;
-  return check_duplicates(places_of(model), model, report);
+  bool is_whole = true;
+  for (const fs::path& path : paths) is_whole = !report.stopped() && add_safetensors(path, report, model) && is_whole;
+  return is_whole && check_duplicates(places_of(model), model, report);
 }
 
 bool open_safetensors(const fs::path& path, Reporter& report, ModelFile& model) {

@@ -10,6 +10,10 @@
 
 namespace assay {
 
+// Tensors one file may hold: above any model (the largest have under 100,000), and low enough that what is kept of each
+// stays within a few times the bytes its description takes in the file.
+inline constexpr std::uint64_t kMaxTensors = 1u << 17;
+
 // Scales (and biases) that a file keeps in tensors of their own: MLX affine, FP8 with scales, NF4/FP4.
 // `format` is the element type of both streams.
 //   MLX_*:     scales, biases [rows][cols / group]; value = level * scale + bias

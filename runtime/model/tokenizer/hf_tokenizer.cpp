@@ -17,7 +17,9 @@ Result<Json> read_json_file(const std::filesystem::path& path) {
   if (!std::filesystem::exists(path, ignored)) return Json();
   ASSAY_TRY(const MappedFile file, MappedFile::open(path));
   const Bytes bytes = file.bytes();
-  auto json = parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  // A vocabulary's tree is some ten times its text.
+  auto json = parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()},
+                         {.max_tree_bytes = (std::size_t{64} << 20) + 16 * bytes.size()});
   if (!json) {
     Error error = json.error();
     error.file = path.string();
