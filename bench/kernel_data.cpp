@@ -20,7 +20,7 @@ constexpr std::size_t kValues = std::size_t{KernelMatrix::kRows} * KernelMatrix:
 
 AlignedBuffer<std::byte> repeat(std::span<const std::byte> tile, std::size_t times) {
   AlignedBuffer<std::byte> out(tile.size() * times);
-  for (std::size_t i = 0; i < times; ++i) std::memcpy(out.data() + i * tile.size(), tile.data(), tile.size());
+  for (std::size_t i = 0; i < times && !tile.empty(); ++i) std::memcpy(out.data() + i * tile.size(), tile.data(), tile.size());
   return out;
 }
 

@@ -53,8 +53,9 @@ cmake --preset "$preset"
 cmake --build --preset "$preset"
 echo "test: $preset build ready after $((SECONDS - started)) s"
 
-# The first finding of a sanitizer ends the test that made it.
-export ASAN_OPTIONS=${ASAN_OPTIONS:-strict_string_checks=1:detect_stack_use_after_return=1}
+# The first finding of a sanitizer ends the test that made it. Use after return is not looked for: gcc before 14 places 64-byte
+# vectors at unaligned addresses of the stack it fakes for that (gcc bug 110027).
+export ASAN_OPTIONS=${ASAN_OPTIONS:-strict_string_checks=1:detect_stack_use_after_return=0}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:suppressions=$PWD/scripts/sanitizers/tsan.supp}
 

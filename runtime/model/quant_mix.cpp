@@ -169,6 +169,7 @@ std::optional<Mix> mix_from_name(std::string_view name, bool pure) {
 
 std::vector<std::string_view> mix_names() {
   std::vector<std::string_view> names;
+  names.reserve(std::size(kRows));
   for (const Row& row : kRows) names.push_back(row.name);
   return names;
 }

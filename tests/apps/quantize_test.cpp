@@ -79,7 +79,9 @@ TEST(AssayQuantize, KeepsMemoryBoundedAndStopsCleanly) {
   ASSERT_EQ(made.exit_code, 0) << made.err;
   const auto run = quantize({in, out, "--type", "Q8_0", "--quiet"});
   ASSERT_EQ(run.exit_code, 0) << run.err;
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // their shadow memory counts, too
   EXPECT_LT(run.peak_kb, 128 * 1024) << "peak of a 270 MB input";
+#endif
   fs::remove(out);
   const auto stopped = test::run(
       {"assay", {"quantize", in, out, "--type", "Q2_K", "--quiet", "--threads", "1"}, std::chrono::milliseconds(300)});

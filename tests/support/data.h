@@ -27,11 +27,11 @@ inline std::optional<std::filesystem::path> shared_data(std::string_view name) {
   if (!std::filesystem::exists(path)) return std::nullopt;
   return path;
 }
-// Use: ASSAY_SHARED_OR_SKIP(path, "tokenizers/x.gguf"): declares `path` or skips the test by name.
-#define ASSAY_SHARED_OR_SKIP(path, name)                                                    \
-  const auto path##_found = ::assay::test::shared_data(name);                               \
-  if (!path##_found) GTEST_SKIP() << "needs shared data: " << (name) << " (set ASSAY_SHARED_DATA)"; \
-  const std::filesystem::path path = *path##_found
+// Use: ASSAY_SHARED_OR_SKIP(vocabulary, "tokenizers/x.gguf"): declares the path `vocabulary` or skips the test by name.
+#define ASSAY_SHARED_OR_SKIP(variable, name)                                                            \
+  const auto variable##_found = ::assay::test::shared_data(name);                                       \
+  if (!variable##_found) GTEST_SKIP() << "needs shared data: " << (name) << " (set ASSAY_SHARED_DATA)"; \
+  const std::filesystem::path variable = *variable##_found
 
 inline std::string read_text(const std::filesystem::path& path) {
   std::ifstream in(path, std::ios::binary);

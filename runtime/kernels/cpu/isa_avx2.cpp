@@ -15,6 +15,7 @@ namespace {
 template <class F>
 void read_chunk(const WeightRows& weights, std::uint32_t row, std::uint32_t chunk, struct ChunkData& out);
 #include "runtime/kernels/cpu/chunk.inl.h"
+#include "runtime/kernels/cpu/readers_avx2.inl.h"
 #include "runtime/kernels/cpu/matvec_avx2.inl.h"
 #include "runtime/kernels/cpu/vector.inl.h"
 }  // namespace
