@@ -43,8 +43,8 @@ class Products : public ::testing::TestWithParam<std::tuple<const Kernels*, Form
     }
   }
 
-  void run_matvec(const Shape& shape, std::size_t shift, bool add) {
-    const Matrix matrix = random_matrix(format(), shape.rows, shape.cols, 1, shift);
+  void run_matvec(const Shape& shape, std::size_t shift, bool add, SideChoice side = {}) {
+    const Matrix matrix = random_matrix(format(), shape.rows, shape.cols, 1, shift, side);
     const RandomInputs inputs(kernels(), shape.inputs, shape.cols, 2);
     const std::vector<float> start(std::size_t{shape.inputs} * shape.rows, add ? 0.25f : 0.0f);
     std::vector<float> out = start;
@@ -80,6 +80,7 @@ class Products : public ::testing::TestWithParam<std::tuple<const Kernels*, Form
 };
 
 class UnalignedProducts : public Products {};
+class MlxProducts : public Products {};
 class MatmulProducts : public Products {};
 
 TEST_P(Products, MatvecEqualsTheScalarTruth) {
@@ -92,6 +93,16 @@ TEST_P(Products, MatvecEqualsTheScalarTruth) {
 TEST_P(UnalignedProducts, MatvecReadsOddAddresses) {
   run_matvec({5, column_counts().back(), 2}, 1, false);
   run_matvec({5, column_counts().back(), 1}, 3, false);
+}
+
+// Whole chunks and ragged ends of every number of scales.
+TEST_P(MlxProducts, EveryGroupAndScaleFormatEqualsTheScalarTruth) {
+  for (const std::uint32_t group : {32u, 64u, 128u})
+    for (const FormatId scales : {FormatId::BF16, FormatId::F16, FormatId::F32})
+      for (std::uint32_t cols = group; cols <= 512; cols += group) {
+        SCOPED_TRACE(std::to_string(cols) + " columns in groups of " + std::to_string(group) + ", scales " + std::string(name_of(scales)));
+        run_matvec({3, cols, 1}, cols % 3, false, {group, scales});
+      }
 }
 
 TEST_P(MatmulProducts, MatmulEqualsTheScalarTruth) {
@@ -121,6 +132,11 @@ std::vector<FormatId> formats_with_kernels() {
   return formats;
 }
 
+std::vector<FormatId> mlx_formats() {
+  std::vector<FormatId> formats;
+  for_each_format(MlxFormats{}, [&](auto format) { formats.push_back(decltype(format)::type::kId); });
+  return formats;
+}
 std::vector<FormatId> safetensors_formats() {
   std::vector<FormatId> formats = formats_with_kernels();
   std::erase_if(formats, [](FormatId id) { return dtype_of(id).ggml_id != kNoGgmlId && dtype_of(id).block_values > 1; });
@@ -137,6 +153,7 @@ constexpr auto kCaseName = [](const auto& param) {
 
 INSTANTIATE_TEST_SUITE_P(Isa, Products, ::testing::Combine(::testing::ValuesIn(runnable_kernels()), ::testing::ValuesIn(formats_with_kernels())), kCaseName);
 INSTANTIATE_TEST_SUITE_P(Isa, UnalignedProducts, ::testing::Combine(::testing::ValuesIn(runnable_kernels()), ::testing::ValuesIn(safetensors_formats())), kCaseName);
+INSTANTIATE_TEST_SUITE_P(Isa, MlxProducts, ::testing::Combine(::testing::ValuesIn(runnable_kernels()), ::testing::ValuesIn(mlx_formats())), kCaseName);
 INSTANTIATE_TEST_SUITE_P(Isa, MatmulProducts, ::testing::Combine(::testing::ValuesIn(kernels_with_matmul()), ::testing::ValuesIn(formats_with_kernels())), kCaseName);
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(MatmulProducts);  // a processor without a table that has mat-mul
 

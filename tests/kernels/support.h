@@ -18,8 +18,14 @@ struct Matrix {
   TensorView view;
 };
 
+// How MLX matrices are scaled; group 0: 64 where that divides the rows, else 32.
+struct SideChoice {
+  std::uint32_t group = 0;
+  FormatId format = FormatId::BF16;
+};
+
 // Bytes of random codes: encoded where there is an encoder, else random bits whose decoded values are finite and small.
-inline Matrix random_matrix(FormatId format, std::uint32_t rows, std::uint32_t cols, std::uint32_t seed, std::size_t shift = 0) {
+inline Matrix random_matrix(FormatId format, std::uint32_t rows, std::uint32_t cols, std::uint32_t seed, std::size_t shift = 0, SideChoice side = {}) {
   std::mt19937 random(seed);
   std::normal_distribution<float> normal(0.0f, 0.05f);
   Matrix m;
@@ -30,12 +36,13 @@ inline Matrix random_matrix(FormatId format, std::uint32_t rows, std::uint32_t c
   for (float& value : values) value = normal(random);
   const bool is_side = format >= FormatId::MLX_Q2 && format <= FormatId::MLX_Q8;
   if (is_side) {
-    const std::uint32_t group = cols % 64 == 0 ? 64 : 32;
-    auto encoded = encode_matrix({.format = format, .scale_format = FormatId::BF16, .group = group}, values, rows, cols);
+    const std::uint32_t group = side.group != 0 ? side.group : cols % 64 == 0 ? 64 : 32;
+    auto encoded = encode_matrix({.format = format, .scale_format = side.format, .group = group}, values, rows, cols);
     m.data = std::move(encoded->data);
     m.scales = std::move(encoded->scales);
     m.biases = std::move(encoded->biases);
-    m.view.side = {FormatId::BF16, m.scales, m.biases, group, 1};
+    for (std::vector<std::byte>* stream : {&m.scales, &m.biases}) stream->insert(stream->begin(), shift, std::byte{0});
+    m.view.side = {side.format, Bytes(m.scales).subspan(shift), Bytes(m.biases).subspan(shift), group, 1};
   } else if (has_encoder(format)) {
     m.data.resize(rows * m.view.row_bytes());
     for (std::uint32_t row = 0; row < rows; ++row) {

@@ -22,6 +22,9 @@ template <class F>
 void read_chunk(const WeightRows& weights, std::uint32_t row, std::uint32_t chunk, struct ChunkData& out);
 #include "runtime/kernels/cpu/chunk.inl.h"
 #include "runtime/kernels/cpu/readers_avx512.inl.h"
+#include "runtime/kernels/cpu/readers_avx512_grids.inl.h"
+#include "runtime/kernels/cpu/readers_avx512_streams.inl.h"
+#include "runtime/kernels/cpu/readers_avx512_tables.inl.h"
 #include "runtime/kernels/cpu/matvec_avx512.inl.h"
 #include "runtime/kernels/cpu/vector.inl.h"
 #include "runtime/kernels/cpu/matmul_avx512.inl.h"
