@@ -9,6 +9,7 @@
 
 #include "bench/check_process.h"
 #include "bench/collect.h"
+#include "bench/harness/tasks.h"
 #include "bench/model_suite.h"
 #include "runtime/core/build_info.h"
 
@@ -38,8 +39,9 @@ Exit codes: 0 all measured, 1 a wrong answer, 2 the command line is wrong, 3 som
 
 struct Options {
   SuiteOptions suite;
-  std::string backend = "cpu", kv = "f16";
+  std::string backend = "cpu", kv = "f16", isa;
   std::string records;
+  std::string task;    // hidden: this process carries out one task of assay bench
   CheckRequest check;  // hidden: this process only checks one model
 };
 
@@ -57,12 +59,14 @@ void add_options(CLI::App& app, Options& options) {
   app.add_option("-c,--context", suite.session.context, "Positions the KV cache holds (0: what the cases need)")->check(CLI::Range(0u, 1u << 24))->capture_default_str();
   app.add_option("-b,--batch", suite.session.batch, "Tokens of a prompt computed together")->check(CLI::Range(1u, 1u << 20))->capture_default_str();
   app.add_option("--kv", options.kv, "Type of the KV cache: f32, f16, q8_0")->check(CLI::IsMember({"f32", "f16", "q8_0"}))->capture_default_str();
+  app.add_option("--isa", options.isa, "Force kernels: avx512, avx2, scalar")->check(CLI::IsMember({"", "avx512", "avx2", "scalar"}))->envname("ASSAY_ISA");
   app.add_option("--records", options.records, "Append one record a case to this file, as JSON lines")->type_name("FILE");
   app.add_option("--check-against", suite.golden,
                  "Golden float32 logits to check with instead of the reference backend; logits.json beside the file lists the prompts")
       ->type_name("FILE");
   app.add_option("--check-one", options.check.path)->group("");
   app.add_option("--check-tokens", options.check.tokens)->group("");
+  app.add_option("--task", options.task)->group("");
 }
 
 // CLI11 is handed its own part of the command line only.
@@ -78,6 +82,7 @@ std::optional<int> parse(CLI::App& app, Options& options, std::vector<std::strin
   }
   options.suite.session.backend = *backend_from_name(options.backend);
   options.suite.session.kv = *kv_type_from_name(options.kv);
+  options.suite.session.isa = options.isa;
   return std::nullopt;
 }
 
@@ -89,6 +94,12 @@ int run_check(Options& options) {
   std::fwrite(text.data(), 1, text.size(), stdout);
   if (!reply.error.empty()) return kExitCouldNot;
   return reply.agreement && !reply.agreement->passed ? kExitWrong : kExitYes;
+}
+
+int run_task_here(const std::string& task) {
+  const std::string reply = run_task_text(task);
+  std::fwrite(reply.data(), 1, reply.size(), stdout);
+  return kExitYes;
 }
 
 void set_counters(benchmark::State& state, const Case& which, const ModelRun& run) {
@@ -174,6 +185,7 @@ int main(int argc, char** argv) {
   add_options(app, options);
   try {
     if (const auto exit_code = parse(app, options, arguments.own)) return *exit_code;
+    if (!options.task.empty()) return run_task_here(options.task);
     if (!options.check.path.empty()) return run_check(options);
     return measure(options, arguments.library);
   } catch (const std::bad_alloc&) {

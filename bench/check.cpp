@@ -150,12 +150,12 @@ Agreement compare_logits(std::span<const float> truth, std::span<const float> an
   return out;
 }
 
-std::vector<std::int32_t> sample_tokens(const Model& model, std::size_t count) {
+std::vector<std::int32_t> sample_tokens(const Model& model, std::size_t count, std::string_view text) {
   std::vector<std::int32_t> out;
   out.reserve(count);
   if (auto tokenizer = Tokenizer::open(*model.file)) {
-    const auto text = tokenizer->encode(kSampleText);
-    for (std::size_t i = 0; !text.empty() && out.size() < count; ++i) out.push_back(text[i % text.size()]);
+    const auto ids = tokenizer->encode(text);
+    for (std::size_t i = 0; !ids.empty() && out.size() < count; ++i) out.push_back(ids[i % ids.size()]);
   }
   // Knuth's MMIX generator; the low bits are the weak ones.
   for (std::uint64_t state = 1; out.size() < count;) {

@@ -33,8 +33,8 @@ Agreement compare_logits(std::span<const float> truth, std::span<const float> an
 
 // A prompt of `count` ids: a fixed English text in the model's own tokens, repeated as needed, or, where the model has no
 // tokenizer, ids from a fixed pseudo-random sequence.
-std::vector<std::int32_t> sample_tokens(const Model& model, std::size_t count);
 std::string_view sample_text();
+std::vector<std::int32_t> sample_tokens(const Model& model, std::size_t count, std::string_view text = sample_text());
 
 // Prompt positions that a check of this model computes: many for small ones, 20 from a gigabyte on, because the
 // reference dequantises every matrix.

@@ -51,15 +51,6 @@ namespace {
 
 double macs_of(const TensorView* weight) { return weight ? static_cast<double>(weight->count()) : 0; }
 
-// The format most bytes are in decides which instruction bounds the multiplications.
-PeakProbe bounding_peak(const ModelFacts& facts) {
-  const std::string& format = facts.formats.front().format;
-  const bool is_half = format == name_of(FormatId::F16) || format == name_of(FormatId::BF16);
-  if (is_half && !peak_isa(PeakProbe::bf16_dot).empty()) return PeakProbe::bf16_dot;
-  const bool is_float = is_half || format == name_of(FormatId::F32) || format == name_of(FormatId::F64);
-  return is_float ? PeakProbe::f32_fma : PeakProbe::int8_dot;
-}
-
 Status status_of(const Error& error) {
   switch (error.code) {
     case Code::mismatch: return Status::wrong_answer;
@@ -76,6 +67,14 @@ std::string_view kind_name(CaseKind kind) {
 }
 
 }  // namespace
+
+PeakProbe bounding_peak(const ModelFacts& facts) {
+  const std::string& format = facts.formats.front().format;
+  const bool is_half = format == name_of(FormatId::F16) || format == name_of(FormatId::BF16);
+  if (is_half && !peak_isa(PeakProbe::bf16_dot).empty()) return PeakProbe::bf16_dot;
+  const bool is_float = is_half || format == name_of(FormatId::F32) || format == name_of(FormatId::F64);
+  return is_float ? PeakProbe::f32_fma : PeakProbe::int8_dot;
+}
 
 std::vector<std::string> name_models(const std::vector<std::string>& paths) {
   std::vector<std::vector<std::string>> parts;  // last first

@@ -36,6 +36,9 @@ struct Case {
 // Names by which models can be told apart: the file's stem or the folder's name, with as many parents as that takes.
 std::vector<std::string> name_models(const std::vector<std::string>& paths);
 
+// Which multiplications bound the prefill of a model: those of the format most bytes are in.
+PeakProbe bounding_peak(const ModelFacts& facts);
+
 class ModelSuite {
  public:
   // Opens every model once to learn its context; one that cannot be opened keeps its cases, which all fail with the reason.

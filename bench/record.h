@@ -94,8 +94,9 @@ struct Settings {
   }
 };
 
-enum class Status : std::uint8_t { ok, wrong_answer, invalid_file, unsupported, skipped, failed };
-inline constexpr std::array<std::string_view, 6> kStatusNames = {"ok", "wrong-answer", "invalid-file", "unsupported", "skipped", "failed"};
+enum class Status : std::uint8_t { ok, wrong_answer, invalid_file, unsupported, skipped, failed, oom, crash, timeout };
+inline constexpr std::array<std::string_view, 9> kStatusNames = {"ok",      "wrong-answer", "invalid-file", "unsupported", "skipped",
+                                                                 "failed",  "oom",          "crash",        "timeout"};
 constexpr std::span<const std::string_view> enum_names(Status) { return kStatusNames; }
 
 // How the answer compares with the truth, over all logits of the positions checked.

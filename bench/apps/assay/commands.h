@@ -3,7 +3,9 @@
 
 #include <CLI/CLI.hpp>
 
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "runtime/core/error.h"
 #include "runtime/core/progress.h"
@@ -22,6 +24,12 @@ void add_info(CLI::App& app, int& exit_code);
 void add_tokenize(CLI::App& app, int& exit_code);
 void add_synth(CLI::App& app, int& exit_code);
 void add_quantize(CLI::App& app, int& exit_code);
+void add_bench(CLI::App& app, int& exit_code);
+void add_results(CLI::App& app, int& exit_code);
+void add_compare(CLI::App& app, int& exit_code);
+
+// The command line with llama-bench's short options of several letters (-ngl, -ctk) written out, which `assay bench` knows.
+std::vector<std::string> expand_short_options(int argc, char** argv);
 
 // Prints "assay: error: MESSAGE" on stderr, control characters escaped.
 void print_error(std::string_view message);

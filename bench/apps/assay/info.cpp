@@ -30,7 +30,7 @@ void print_line(std::string_view label, const std::string& text) {
   fmt::print("{:<14} {}\n", label, terminal_safe(text));
 }
 
-void print_types(const ModelFacts& facts) {
+void print_types(const FileFacts& facts) {
   fmt::print("\n{:<10} {:>8} {:>10} {:>7} {:>12}\n", "type", "tensors", "bytes", "share", "bits/weight");
   for (const TypeShare& share : facts.types) {
     const double part = facts.weight_bytes == 0
@@ -41,7 +41,7 @@ void print_types(const ModelFacts& facts) {
   }
 }
 
-std::string config_text(const ModelFacts& facts) {
+std::string config_text(const FileFacts& facts) {
   const Config& config = *facts.config;
   return fmt::format("{} layers, width {}, FFN {}, {}/{} heads of {}, {}", config.layers, config.embedding,
                      config.feed_forward, config.heads, config.kv_heads, config.head_dim,
@@ -65,7 +65,7 @@ std::string tokenizer_text(const TokenizerFacts& tokenizer) {
   return text;
 }
 
-void print_memory(const ModelFacts& facts) {
+void print_memory(const FileFacts& facts) {
   if (!facts.plan) {
     fmt::print("\n");
     print_line("memory", "unknown: " + facts.plan_problem);
@@ -81,7 +81,7 @@ void print_memory(const ModelFacts& facts) {
   fmt::print("  {:<12} {:>10}  of weights for one generated token\n", "reads", format_bytes(plan.bytes_per_token));
 }
 
-void print_facts(const ModelFile& file, const ModelFacts& facts) {
+void print_facts(const ModelFile& file, const FileFacts& facts) {
   print_line("path", file.path.string());
   print_line("format", fmt::format("{}, {} {}, {}", facts.format, facts.files, facts.files == 1 ? "file" : "files",
                                    format_bytes(facts.file_bytes)));
@@ -128,7 +128,7 @@ int run_info(const InfoArguments& arguments) {
 
   const PlanOptions options{
       .context = arguments.context, .batch = arguments.batch, .kv = *kv_type_from_name(arguments.kv)};
-  const ModelFacts facts = gather_facts(*file, options);
+  const FileFacts facts = gather_facts(*file, options);
   if (arguments.json) {
     Json out = facts_json(*file, facts);
     if (arguments.tensors) out.set("tensors", tensors_json(*file));

@@ -1,4 +1,4 @@
-// Gathers ModelFacts and turns them into JSON.
+// Gathers FileFacts and turns them into JSON.
 #include "bench/apps/assay/info_facts.h"
 
 #include <fmt/format.h>
@@ -26,7 +26,7 @@ bool is_parameter(const TensorView& tensor) {
   return tensor.name != "rope_freqs.weight";
 }
 
-void count_tensors(const ModelFile& file, ModelFacts& facts) {
+void count_tensors(const ModelFile& file, FileFacts& facts) {
   std::array<TypeShare, static_cast<std::size_t>(FormatId::kCount)> shares{};
   for (const TensorView& tensor : file.tensors) {
     TypeShare& share = shares[static_cast<std::size_t>(tensor.format)];
@@ -52,7 +52,7 @@ std::string text_of(const Json& config, std::string_view key) {
   return value != nullptr && value->string() != nullptr ? *value->string() : std::string();
 }
 
-void read_names(const ModelFile& file, ModelFacts& facts) {
+void read_names(const ModelFile& file, FileFacts& facts) {
   if (file.kind != FileKind::gguf) {
     facts.architecture = text_of(file.config, "model_type");
     facts.name = text_of(file.config, "_name_or_path");
@@ -66,7 +66,7 @@ void read_names(const ModelFile& file, ModelFacts& facts) {
     facts.mix = mix_name_of(static_cast<std::uint32_t>(*type));
 }
 
-void read_tokenizer(const ModelFile& file, ModelFacts& facts) {
+void read_tokenizer(const ModelFile& file, FileFacts& facts) {
   const auto tokenizer = Tokenizer::open(file);
   if (!tokenizer) {
     facts.tokenizer_problem = tokenizer.error().message();
@@ -80,7 +80,7 @@ void read_tokenizer(const ModelFile& file, ModelFacts& facts) {
                                    .adds_bos = tokenizer->adds_bos()};
 }
 
-void plan(const ModelFile& file, PlanOptions options, ModelFacts& facts) {
+void plan(const ModelFile& file, PlanOptions options, FileFacts& facts) {
   auto config = read_config(file);
   if (!config) {
     facts.config_problem = facts.plan_problem = config.error().message();
@@ -240,8 +240,8 @@ std::string shortened(const std::string& text) {
 
 }  // namespace
 
-ModelFacts gather_facts(const ModelFile& file, PlanOptions options) {
-  ModelFacts facts;
+FileFacts gather_facts(const ModelFile& file, PlanOptions options) {
+  FileFacts facts;
   facts.format = format_name(file);
   facts.file_bytes = file.file_bytes();
   facts.files = file.files.size();
@@ -252,7 +252,7 @@ ModelFacts gather_facts(const ModelFile& file, PlanOptions options) {
   return facts;
 }
 
-Json facts_json(const ModelFile& file, const ModelFacts& facts) {
+Json facts_json(const ModelFile& file, const FileFacts& facts) {
   Json files = Json::Array{}, types = Json::Array{}, out;
   for (const MappedFile& part : file.files) files.push(part.path().string());
   for (const TypeShare& share : facts.types) types.push(share_json(share, facts.weight_bytes));

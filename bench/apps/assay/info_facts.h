@@ -30,7 +30,7 @@ struct TokenizerFacts {
 };
 
 // Where something cannot be told, `..._problem` says why.
-struct ModelFacts {
+struct FileFacts {
   std::string format;        // "GGUF v3", "safetensors", "sharded safetensors", with ", MLX" where it applies
   std::string architecture;  // as the file says it; empty when it does not
   std::string name;
@@ -53,9 +53,9 @@ struct ModelFacts {
 };
 
 // `options.context` 0: the model's own, at most 4096.
-ModelFacts gather_facts(const ModelFile& file, PlanOptions options);
+FileFacts gather_facts(const ModelFile& file, PlanOptions options);
 
-Json facts_json(const ModelFile& file, const ModelFacts& facts);
+Json facts_json(const ModelFile& file, const FileFacts& facts);
 Json tensors_json(const ModelFile& file);
 Json metadata_json(const ModelFile& file);
 

@@ -1,8 +1,10 @@
 // assay: looks into, makes and converts local language-model files. Parses arguments, calls, prints.
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <new>
 #include <string>
+#include <vector>
 
 #include "bench/apps/assay/commands.h"
 #include "runtime/core/build_info.h"
@@ -16,6 +18,8 @@ constexpr const char* kFooter = R"(Examples:
   assay tokenize model.gguf "Once upon a time" ids of a text
   assay synth llama-3.2-1b:Q4_K_M test.gguf    a model of that shape with random weights, to measure speed with
   assay quantize model.gguf small.gguf --type Q4_K_M
+  assay bench model.gguf -p 512 -n 128 -t 1,2  speed, latency, memory and start, checked and recorded
+  assay compare main HEAD                      is it slower? exit 1 says yes
   assay COMMAND --help                         all options of a command, with examples
 
 A model is a .gguf file (any part of a split one), a .safetensors file, a model.safetensors.index.json, or a folder with one of these.
@@ -61,9 +65,15 @@ int main(int argc, char** argv) {
   assay::add_tokenize(app, exit_code);
   assay::add_synth(app, exit_code);
   assay::add_quantize(app, exit_code);
+  assay::add_bench(app, exit_code);
+  assay::add_results(app, exit_code);
+  assay::add_compare(app, exit_code);
   assay::catch_interrupts();
   try {
-    app.parse(argc, argv);
+    std::vector<std::string> arguments = assay::expand_short_options(argc, argv);
+    arguments.erase(arguments.begin());
+    std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants them
+    app.parse(std::move(arguments));
   } catch (const CLI::ParseError& error) {
     return report_parse_error(app, error);
   } catch (const std::bad_alloc&) {

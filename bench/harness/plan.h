@@ -1,0 +1,123 @@
+// BenchPlan: everything one run of `assay bench` will do, made from options, a preset and a plan file.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "bench/harness/round.h"
+#include "runtime/core/error.h"
+
+namespace assay {
+
+struct QualityPlan {
+  bool is_wanted = false;
+  std::string text_file;           // empty: the built-in sample
+  std::uint32_t context = 512;     // tokens of a window
+  std::uint32_t windows = 0;       // at most; 0: all of the text
+  std::string reference;           // file of higher precision; empty: perplexity only
+
+  static constexpr auto fields() {
+    using Q = QualityPlan;
+    constexpr Better none = Better::none;
+    return std::tuple(Field{"is_wanted", "", none, &Q::is_wanted}, Field{"text_file", "", none, &Q::text_file},
+                      Field{"context", "tok", none, &Q::context}, Field{"windows", "", none, &Q::windows},
+                      Field{"reference", "", none, &Q::reference});
+  }
+};
+
+struct PlannedModel {
+  std::string path;  // as given: a path, or synth:SHAPE:QUANT until it is made
+  std::string name;
+
+  static constexpr auto fields() {
+    return std::tuple(Field{"path", "", Better::none, &PlannedModel::path}, Field{"name", "", Better::none, &PlannedModel::name});
+  }
+};
+
+struct PlannedCase {
+  std::uint32_t model = 0;       // index into models
+  std::string engine = "assay";  // or the peer's name
+  std::string arm;               // "a" and "b" of an A/A run, else empty
+  CaseSettings settings;
+
+  static constexpr auto fields() {
+    using P = PlannedCase;
+    return std::tuple(Field{"model", "", Better::none, &P::model}, Field{"engine", "", Better::none, &P::engine},
+                      Field{"arm", "", Better::none, &P::arm}, Field{"settings", "", Better::none, &P::settings});
+  }
+};
+
+struct PlannedPeer {
+  std::string name, path;  // "llama-bench", its program
+
+  static constexpr auto fields() {
+    return std::tuple(Field{"name", "", Better::none, &PlannedPeer::name}, Field{"path", "", Better::none, &PlannedPeer::path});
+  }
+};
+
+struct BenchPlan {
+  std::string run_id, tag, preset;
+  std::vector<PlannedModel> models;
+  std::vector<PlannedCase> cases;
+  std::vector<PlannedPeer> peers;
+  std::uint32_t min_rounds = 5, max_rounds = 30;
+  double target_percent = 2;     // rounds go on until half the 95 % interval of every speed is below
+  double budget_s = 600;         // or until so many seconds of measuring are spent
+  std::uint32_t samples = 0;     // of a round; 0: as many as fit into a quarter of a second, at least 3
+  double delay_s = 0;            // before every round
+  double timeout_s = 600;        // of one process
+  std::uint64_t memory_limit_bytes = 0;
+  bool with_check = true, with_cold = true;
+  QualityPlan quality;
+
+  static constexpr auto fields() {
+    using B = BenchPlan;
+    constexpr Better none = Better::none;
+    return std::tuple(
+        Field{"run_id", "", none, &B::run_id}, Field{"tag", "", none, &B::tag}, Field{"preset", "", none, &B::preset},
+        Field{"models", "", none, &B::models}, Field{"cases", "", none, &B::cases}, Field{"peers", "", none, &B::peers},
+        Field{"min_rounds", "", none, &B::min_rounds}, Field{"max_rounds", "", none, &B::max_rounds},
+        Field{"target_percent", "%", none, &B::target_percent}, Field{"budget_s", "s", none, &B::budget_s},
+        Field{"samples", "", none, &B::samples}, Field{"delay_s", "s", none, &B::delay_s}, Field{"timeout_s", "s", none, &B::timeout_s},
+        Field{"memory_limit_bytes", "B", none, &B::memory_limit_bytes}, Field{"with_check", "", none, &B::with_check},
+        Field{"with_cold", "", none, &B::with_cold}, Field{"quality", "", none, &B::quality});
+  }
+};
+
+// One option as the command line and plan files know it.
+struct PlanOption {
+  std::string_view name;        // "prompt": --prompt, and the key of a plan file
+  std::string_view short_name;  // as llama-bench spells it: "-p", "-ngl"; may be empty
+  std::string_view value;       // "N,..."; empty for a flag
+  std::string_view help;
+};
+extern const std::vector<PlanOption> kPlanOptions;
+
+// Values as text, each with where it stands, so that every mistake can be told with its place.
+struct PlanValue {
+  std::string text;
+  std::string where;  // "--threads" or "plan.yaml:4:10"
+};
+struct PlanText {
+  std::map<std::string, std::vector<PlanValue>, std::less<>> options;
+  bool has(std::string_view name) const { return options.find(name) != options.end(); }
+};
+
+// Reads a YAML file of option names and values (scalars or lists). Errors: not_found, malformed and usage with line and column.
+Result<PlanText> read_plan_file(const std::filesystem::path& path);
+
+// Values of `more` go where `text` has none.
+void add_missing(PlanText& text, const PlanText& more);
+
+// Presets: localscore, llama-bench, quick, ci. Errors: usage for an unknown name.
+Result<PlanText> preset_text(std::string_view name);
+
+// Errors: usage.
+Result<BenchPlan> make_plan(const PlanText& text);
+
+}  // namespace assay
