@@ -24,7 +24,8 @@ std::optional<double> Json::number() const {
 
 std::optional<std::int64_t> Json::integer() const {
   if (const auto* v = std::get_if<std::int64_t>(&value_)) return *v;
-  if (const auto* v = std::get_if<std::uint64_t>(&value_); v && *v <= static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
+  if (const auto* v = std::get_if<std::uint64_t>(&value_);
+      v && *v <= static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
     return static_cast<std::int64_t>(*v);
   return std::nullopt;
 }
@@ -86,7 +87,8 @@ struct Adapter {
     return parts;
   }
   std::optional<std::size_t> place_of(std::string_view text) const {
-    if (std::less<>()(text.data(), document.data()) || !std::less_equal<>()(text.data() + text.size(), document.data() + document.size()))
+    if (std::less<>()(text.data(), document.data()) ||
+        !std::less_equal<>()(text.data() + text.size(), document.data() + document.size()))
       return std::nullopt;
     return static_cast<std::size_t>(text.data() - document.data());
   }
@@ -130,7 +132,9 @@ class TreeBuilder final : public JsonEvents {
   bool end_object() override { return close(); }
   bool begin_array() override { return open_.emplace_back(Json::Array{}), true; }
   bool end_array() override { return close(); }
-  bool key(std::string_view text, std::optional<std::size_t>) override { return keys_.emplace_back(text), spend(text.size()); }
+  bool key(std::string_view text, std::optional<std::size_t>) override {
+    return keys_.emplace_back(text), spend(text.size());
+  }
   bool string(std::string_view text) override { return spend(text.size()) && place(Json(text)); }
   bool scalar(const Json& value) override { return place(value); }
 
@@ -176,7 +180,8 @@ Result<> read_json(std::string_view text, JsonEvents& events, JsonLimits limits)
   if (parser.handler().is_stopped) return Error{Code::interrupted, "JSON", "reading was stopped", "", used};
   if (problem) return Error{Code::malformed, "JSON", problem.message(), "", used};
   const std::size_t rest = text.find_first_not_of(" \t\r\n", used);
-  if (rest != std::string_view::npos) return Error{Code::malformed, "JSON", "text after the end of the document", "", rest};
+  if (rest != std::string_view::npos)
+    return Error{Code::malformed, "JSON", "text after the end of the document", "", rest};
   return success();
 }
 
@@ -185,7 +190,8 @@ Result<Json> parse_json(std::string_view text, JsonLimits limits) {
   auto read = read_json(text, tree, limits);
   if (read) return tree.take();
   Error error = std::move(read).error();
-  if (error.code == Code::interrupted) error.code = Code::range, error.detail = "the document takes more memory than such a file may";
+  if (error.code == Code::interrupted)
+    error.code = Code::range, error.detail = "the document takes more memory than such a file may";
   return error;
 }
 
@@ -195,12 +201,23 @@ std::string quote_json(std::string_view text) {
   for (std::size_t i = 0; i < text.size(); ++i) {
     const unsigned char c = static_cast<unsigned char>(text[i]);
     switch (c) {
-      case '"': out += "\\\""; continue;
-      case '\\': out += "\\\\"; continue;
-      case '\n': out += "\\n"; continue;
-      case '\r': out += "\\r"; continue;
-      case '\t': out += "\\t"; continue;
-      default: break;
+      case '"':
+        out += "\\\"";
+        continue;
+      case '\\':
+        out += "\\\\";
+        continue;
+      case '\n':
+        out += "\\n";
+        continue;
+      case '\r':
+        out += "\\r";
+        continue;
+      case '\t':
+        out += "\\t";
+        continue;
+      default:
+        break;
     }
     if (c < 0x20 || c == '<' || c == 0x7f) {
       out += "\\u00";

@@ -36,7 +36,9 @@ class Json {
   bool is_string() const { return std::holds_alternative<std::string>(value_); }
   bool is_array() const { return std::holds_alternative<Array>(value_); }
   bool is_object() const { return std::holds_alternative<Object>(value_); }
-  bool is_integer() const { return std::holds_alternative<std::int64_t>(value_) || std::holds_alternative<std::uint64_t>(value_); }
+  bool is_integer() const {
+    return std::holds_alternative<std::int64_t>(value_) || std::holds_alternative<std::uint64_t>(value_);
+  }
   bool is_number() const { return is_integer() || std::holds_alternative<double>(value_); }
 
   // The value when it has that kind (and, for integers, that range), else nothing / nullptr.
@@ -67,7 +69,8 @@ struct JsonLimits {
   std::size_t max_tree_bytes = static_cast<std::size_t>(-1);
 };
 
-// A document as it is read, without a tree: for texts whose size nobody vouches for. Every answer says whether to go on.
+// A document as it is read, without a tree: for texts whose size nobody vouches for. Every answer says whether to go
+// on.
 class JsonEvents {
  public:
   virtual ~JsonEvents() = default;
@@ -81,15 +84,16 @@ class JsonEvents {
   virtual bool scalar(const Json& value) = 0;  // a number, a bool or null
 };
 
-// Reads strict JSON into `events`. The error's offset is the byte where reading stopped; Code::interrupted when an event
-// answered no.
+// Reads strict JSON into `events`. The error's offset is the byte where reading stopped; Code::interrupted when an
+// event answered no.
 Result<> read_json(std::string_view text, JsonEvents& events, JsonLimits limits = {});
 
-// Parses strict JSON (UTF-8 checked, no comments, no trailing commas). The error's offset is the byte where parsing stopped.
+// Parses strict JSON (UTF-8 checked, no comments, no trailing commas). The error's offset is the byte where parsing
+// stopped.
 Result<Json> parse_json(std::string_view text, JsonLimits limits = {});
 
-// Compact text, or indented by `indent` spaces. NaN and infinity are written as null. Strings are escaped so that the text
-// is safe inside an HTML script element too ('<' and U+2028/2029 are escaped).
+// Compact text, or indented by `indent` spaces. NaN and infinity are written as null. Strings are escaped so that the
+// text is safe inside an HTML script element too ('<' and U+2028/2029 are escaped).
 std::string to_text(const Json& value, int indent = 0);
 
 // Quoted and escaped JSON string.

@@ -133,7 +133,9 @@ void MappedFile::read_ahead(std::uint64_t offset, std::uint64_t size) const {
   ::madvise(const_cast<std::byte*>(data_ + from), count, MADV_WILLNEED);  // advice: failing costs nothing
 }
 
-MappedFile::MappedFile(MappedFile&& other) noexcept { *this = std::move(other); }
+MappedFile::MappedFile(MappedFile&& other) noexcept {
+  *this = std::move(other);
+}
 
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(data_, other.data_);

@@ -10,14 +10,62 @@ namespace assay {
 
 // Names are the world's names. MLX_* and NF4/FP4 are not self-contained: their scales lie in tensors of their own.
 enum class FormatId : std::uint8_t {
-  F32, F16, BF16, F64, I8, I16, I32, I64, U8, U16, U32, U64, BOOL, C64,
-  F8_E4M3, F8_E5M2, F8_E8M0, F8_E4M3FNUZ, F8_E5M2FNUZ, F6_E2M3, F6_E3M2, F4,
-  Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q8_1, Q1_0,
-  Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, Q8_K,
-  IQ1_S, IQ1_M, IQ2_XXS, IQ2_XS, IQ2_S, IQ3_XXS, IQ3_S, IQ4_NL, IQ4_XS,
-  TQ1_0, TQ2_0, MXFP4, NVFP4,
-  MLX_Q2, MLX_Q3, MLX_Q4, MLX_Q5, MLX_Q6, MLX_Q8,
-  NF4, FP4,
+  F32,
+  F16,
+  BF16,
+  F64,
+  I8,
+  I16,
+  I32,
+  I64,
+  U8,
+  U16,
+  U32,
+  U64,
+  BOOL,
+  C64,
+  F8_E4M3,
+  F8_E5M2,
+  F8_E8M0,
+  F8_E4M3FNUZ,
+  F8_E5M2FNUZ,
+  F6_E2M3,
+  F6_E3M2,
+  F4,
+  Q4_0,
+  Q4_1,
+  Q5_0,
+  Q5_1,
+  Q8_0,
+  Q8_1,
+  Q1_0,
+  Q2_K,
+  Q3_K,
+  Q4_K,
+  Q5_K,
+  Q6_K,
+  Q8_K,
+  IQ1_S,
+  IQ1_M,
+  IQ2_XXS,
+  IQ2_XS,
+  IQ2_S,
+  IQ3_XXS,
+  IQ3_S,
+  IQ4_NL,
+  IQ4_XS,
+  TQ1_0,
+  TQ2_0,
+  MXFP4,
+  NVFP4,
+  MLX_Q2,
+  MLX_Q3,
+  MLX_Q4,
+  MLX_Q5,
+  MLX_Q6,
+  MLX_Q8,
+  NF4,
+  FP4,
   kCount
 };
 
@@ -103,8 +151,12 @@ constexpr bool dtypes_in_enum_order() {
 }
 static_assert(dtypes_in_enum_order());
 
-constexpr const DtypeRow& dtype_of(FormatId id) { return kDtypes[static_cast<std::size_t>(id)]; }
-constexpr std::string_view name_of(FormatId id) { return dtype_of(id).name; }
+constexpr const DtypeRow& dtype_of(FormatId id) {
+  return kDtypes[static_cast<std::size_t>(id)];
+}
+constexpr std::string_view name_of(FormatId id) {
+  return dtype_of(id).name;
+}
 
 constexpr std::optional<FormatId> format_from_ggml(std::uint32_t ggml_id) {
   for (const DtypeRow& row : kDtypes)
@@ -125,15 +177,24 @@ constexpr std::optional<FormatId> format_from_name(std::string_view name) {
 // Type numbers that ggml once used and removed: known by name so that the message can say so.
 constexpr std::optional<std::string_view> removed_ggml_type(std::uint32_t ggml_id) {
   switch (ggml_id) {
-    case 4: return "Q4_2";
-    case 5: return "Q4_3";
-    case 31: return "Q4_0_4_4";
-    case 32: return "Q4_0_4_8";
-    case 33: return "Q4_0_8_8";
-    case 36: return "IQ4_NL_4_4";
-    case 37: return "IQ4_NL_4_8";
-    case 38: return "IQ4_NL_8_8";
-    default: return std::nullopt;
+    case 4:
+      return "Q4_2";
+    case 5:
+      return "Q4_3";
+    case 31:
+      return "Q4_0_4_4";
+    case 32:
+      return "Q4_0_4_8";
+    case 33:
+      return "Q4_0_8_8";
+    case 36:
+      return "IQ4_NL_4_4";
+    case 37:
+      return "IQ4_NL_4_8";
+    case 38:
+      return "IQ4_NL_8_8";
+    default:
+      return std::nullopt;
   }
 }
 

@@ -12,7 +12,8 @@ namespace assay {
 
 enum class Severity : std::uint8_t { error, warning, note };
 
-// `rule` is a stable id such as "gguf.string.past-end"; `subject` the key or tensor; `message` one sentence; `advice` what to do.
+// `rule` is a stable id such as "gguf.string.past-end"; `subject` the key or tensor; `message` one sentence; `advice`
+// what to do.
 struct Finding {
   Severity severity = Severity::error;
   std::string rule{};

@@ -13,7 +13,7 @@
 namespace assay {
 
 inline constexpr std::uint32_t kGgufMaxDims = 4;
-inline constexpr std::size_t kGgufMaxName = 64;  // of a tensor, in bytes
+inline constexpr std::size_t kGgufMaxName = 64;          // of a tensor, in bytes
 inline constexpr std::uint64_t kGgufMaxKeys = 1u << 17;  // like kMaxTensors: files have some dozens
 inline constexpr std::uint64_t kGgufDefaultAlignment = 32;
 inline constexpr std::uint64_t kGgufMaxAlignment = 1u << 24;  // far above any page; more only wastes the file

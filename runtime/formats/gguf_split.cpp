@@ -180,7 +180,7 @@ bool open_gguf(const fs::path& path, Reporter& report, ModelFile& model) {
         "part number " + std::to_string(*part->keys.number) + " (counted from 0) of " + std::to_string(count), report);
   if (count <= 1) {
     if (name && name->count > 1 &&
-        !report.warning({.rule = "gguf.split.name",
+        !report.warning({.rule = "gguf.split.alone",
                          .code = Code::malformed,
                          .subject = "split.count",
                          .message = "the file is named as one of " + std::to_string(name->count) +

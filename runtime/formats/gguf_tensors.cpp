@@ -329,8 +329,7 @@ bool place_tensors(Bytes file, std::vector<TensorInfo> infos, Reporter& report, 
     return !end || *end > file.size();
   });
   if (report.stopped()) return false;
-  if (!contiguous &&
-      (!check_neighbours(infos, infos.size() == all, report, contents) || !check_order(infos, report)))
+  if (!contiguous && (!check_neighbours(infos, infos.size() == all, report, contents) || !check_order(infos, report)))
     return false;
 
   contents.tensors.reserve(infos.size());

@@ -13,9 +13,9 @@
 
 namespace assay {
 
-// Use: add keys and tensors, begin(path), then write() exactly the declared bytes of every tensor in order (in pieces of any
-// size; padding is added), finish(). Memory does not grow with the data. The file is written under a temporary name beside the
-// target and renamed by finish(), so that a broken run leaves no half file under the right name.
+// Use: add keys and tensors, begin(path), then write() exactly the declared bytes of every tensor in order (in pieces
+// of any size; padding is added), finish(). Memory does not grow with the data. The file is written under a temporary
+// name beside the target and renamed by finish(), so that a broken run leaves no half file under the right name.
 class GgufWriter {
  public:
   GgufWriter();
@@ -34,7 +34,8 @@ class GgufWriter {
   void set_f32s(std::string_view key, const std::vector<float>& values);
   void copy(const MetaEntry& entry);  // any entry of an open file, as it is
 
-  // `shape` as in TensorView (slowest first). The format must have a ggml id and shape.back() be a multiple of its block.
+  // `shape` as in TensorView (slowest first). The format must have a ggml id and shape.back() be a multiple of its
+  // block.
   Result<> add_tensor(std::string_view name, FormatId format, std::vector<std::uint64_t> shape);
 
   Result<> begin(const std::filesystem::path& path);

@@ -13,7 +13,21 @@
 
 namespace assay {
 
-enum class MetaType : std::uint8_t { u8, i8, u16, i16, u32, i32, f32, boolean, string, array, u64, i64, f64 };  // GGUF's numbers
+enum class MetaType : std::uint8_t {
+  u8,
+  i8,
+  u16,
+  i16,
+  u32,
+  i32,
+  f32,
+  boolean,
+  string,
+  array,
+  u64,
+  i64,
+  f64
+};  // GGUF's numbers
 std::string_view name_of(MetaType type);
 // Bytes of one value, 0 for strings and arrays.
 std::uint64_t size_of(MetaType type);
@@ -42,7 +56,8 @@ class Metadata {
   const MetaEntry* find(std::string_view key) const;
   bool has(std::string_view key) const { return find(key) != nullptr; }
 
-  // Typed look-ups. Absent key: Code::missing; another type or out of range: Code::type / Code::range; all name the key.
+  // Typed look-ups. Absent key: Code::missing; another type or out of range: Code::type / Code::range; all name the
+  // key.
   Result<std::uint64_t> unsigned_integer(std::string_view key) const;  // any integer type, not negative
   Result<double> number(std::string_view key) const;                   // float or integer
   Result<bool> boolean(std::string_view key) const;

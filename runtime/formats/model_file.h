@@ -29,10 +29,10 @@ struct ModelFile {
   std::filesystem::path folder;  // where config.json and tokenizer files are looked for (safetensors kinds)
   std::vector<MappedFile> files;
   std::uint32_t gguf_version = 0;
-  Metadata metadata;             // GGUF kinds (of the first part)
-  Json config;                   // config.json, null where there is none
-  Json annotations;              // __metadata__ of the (first) safetensors file, null where there is none
-  bool is_mlx = false;           // config has MLX `quantization`
+  Metadata metadata;    // GGUF kinds (of the first part)
+  Json config;          // config.json, null where there is none
+  Json annotations;     // __metadata__ of the (first) safetensors file, null where there is none
+  bool is_mlx = false;  // config has MLX `quantization`
   std::vector<TensorView> tensors;
   // Tensors expanded on open (nested NF4 absmax): views above may point in here.
   std::vector<AlignedBuffer<std::byte>> owned;
@@ -44,9 +44,10 @@ struct ModelFile {
   std::unordered_map<std::string_view, std::size_t> index;
 };
 
-// Opens a GGUF file (or the first or any part of a split one), a .safetensors file, a model.safetensors.index.json, or a
-// folder that holds one of these. What a file is is decided by its content first, then its name. Maps, checks every header
-// and every tensor's bounds, touches no weight byte. Stops at the first error; its message names file, field and offset.
+// Opens a GGUF file (or the first or any part of a split one), a .safetensors file, a model.safetensors.index.json, or
+// a folder that holds one of these. What a file is is decided by its content first, then its name. Maps, checks every
+// header and every tensor's bounds, touches no weight byte. Stops at the first error; its message names file, field and
+// offset.
 Result<ModelFile> open_model(const std::filesystem::path& path);
 
 // The same parsers, going on after errors where they can: everything they have to say goes into `sink`. Nothing when no

@@ -75,22 +75,22 @@ void report_json(std::string_view header, const Error& error, Reporter& report) 
 bool warn_bloat(std::uint64_t header, std::uint64_t data, Reporter& report) {
   constexpr std::uint64_t kUsual = 64 * 1024;
   if (header <= kUsual || header <= data) return true;
-  return report.warning({.rule = "safetensors.header.bloat",
-                         .code = Code::range,
-                         .offset = 0,
-                         .subject = "header length",
-                         .message = "the header takes " + std::to_string(header) + " bytes, more than the " +
-                                    std::to_string(data) + " bytes of tensors it describes",
-                         .advice = "look at what fills it before passing the file on; saving it again removes padding"});
+  return report.warning(
+      {.rule = "safetensors.header.bloat",
+       .code = Code::range,
+       .offset = 0,
+       .subject = "header length",
+       .message = "the header takes " + std::to_string(header) + " bytes, more than the " + std::to_string(data) +
+                  " bytes of tensors it describes",
+       .advice = "look at what fills it before passing the file on; saving it again removes padding"});
 }
 
 bool check_duplicates(const std::vector<Entry>& entries, Reporter& report) {
   std::vector<const Entry*> sorted;
   sorted.reserve(entries.size());
   for (const Entry& entry : entries) sorted.push_back(&entry);
-  std::sort(sorted.begin(), sorted.end(), [](const Entry* a, const Entry* b) {
-    return a->name != b->name ? a->name < b->name : a->at < b->at;
-  });
+  std::sort(sorted.begin(), sorted.end(),
+            [](const Entry* a, const Entry* b) { return a->name != b->name ? a->name < b->name : a->at < b->at; });
   for (std::size_t i = 1; i < sorted.size(); ++i) {
     if (sorted[i]->name != sorted[i - 1]->name) continue;
     if (!report.error({.rule = "safetensors.duplicate",

@@ -38,7 +38,8 @@ class HeaderReader final : public JsonEvents {
   bool begin_array() override {
     ++depth_;
     if (depth_ == 2) return not_an_object();
-    if (depth_ == 3 && is_open_ && !is_metadata_ && (field_ == Field::shape || field_ == Field::offsets)) return take_array();
+    if (depth_ == 3 && is_open_ && !is_metadata_ && (field_ == Field::shape || field_ == Field::offsets))
+      return take_array();
     return value(nullptr, depth_ - 1);
   }
   bool end_array() override {
@@ -54,7 +55,8 @@ class HeaderReader final : public JsonEvents {
     if (field_ == Field::none) return note_unknown(text);
     const bool is_first = !has_[static_cast<std::size_t>(field_)];
     has_[static_cast<std::size_t>(field_)] = true;
-    return is_first || wrong("field-duplicate", Code::duplicate, "the entry has " + std::string(text) + " more than once");
+    return is_first ||
+           wrong("field-duplicate", Code::duplicate, "the entry has " + std::string(text) + " more than once");
   }
   bool string(std::string_view text) override {
     if (depth_ == 2 && is_open_ && is_metadata_) return annotate(text);
@@ -191,9 +193,9 @@ class HeaderReader final : public JsonEvents {
     entry_.begin = offsets_[0];
     entry_.end = offsets_[1];
     if (entry_.begin <= entry_.end) return true;
-    return wrong("offset-order", Code::malformed,
-                 "data_offsets end at " + std::to_string(entry_.end) + " before they begin at " +
-                     std::to_string(entry_.begin));
+    return wrong(
+        "offset-order", Code::malformed,
+        "data_offsets end at " + std::to_string(entry_.end) + " before they begin at " + std::to_string(entry_.begin));
   }
   // The reference multiplies the sizes in order and refuses an overflow even where a later size is 0.
   bool check_size() {

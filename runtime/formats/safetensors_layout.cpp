@@ -40,7 +40,8 @@ bool report_truncated(const Entry& cut, std::uint64_t end, std::uint64_t availab
 bool note_misaligned(const std::vector<Entry>& entries, const SafetensorsContents& contents, Reporter& report) {
   const auto is_misaligned = [&](const Entry& entry) {
     const DtypeRow& type = dtype_of(entry.format);
-    return type.block_values == 1 && entry.end > entry.begin && (contents.data_offset + entry.begin) % type.block_bytes != 0;
+    return type.block_values == 1 && entry.end > entry.begin &&
+           (contents.data_offset + entry.begin) % type.block_bytes != 0;
   };
   const auto first = std::find_if(entries.begin(), entries.end(), is_misaligned);
   if (first == entries.end()) return true;

@@ -14,8 +14,8 @@
 
 namespace assay {
 
-// Use like GgufWriter. The header is padded with spaces to 8 bytes. Tensors are written in the order added; add them with
-// larger element types first and every tensor is aligned to its type.
+// Use like GgufWriter. The header is padded with spaces to 8 bytes. Tensors are written in the order added; add them
+// with larger element types first and every tensor is aligned to its type.
 class SafetensorsWriter {
  public:
   SafetensorsWriter();
@@ -40,6 +40,7 @@ struct ShardEntry {
   std::string file;
 };
 // Writes model.safetensors.index.json: metadata.total_size and weight_map.
-Result<> write_shard_index(const std::filesystem::path& path, const std::vector<ShardEntry>& entries, std::uint64_t total_size);
+Result<> write_shard_index(const std::filesystem::path& path, const std::vector<ShardEntry>& entries,
+                           std::uint64_t total_size);
 
 }  // namespace assay

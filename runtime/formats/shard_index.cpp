@@ -175,7 +175,8 @@ bool open_shard_index(const fs::path& path, Reporter& report, ModelFile& model) 
   bool is_whole = true;
   for (const std::string& file : index->files) {
     if (report.stopped()) return false;
-    is_whole = add_safetensors(model.folder / file, report, model) && is_whole;  // the others may have something to say too
+    is_whole =
+        add_safetensors(model.folder / file, report, model) && is_whole;  // the others may have something to say too
   }
   if (!is_whole) return false;
   const Places places = places_of(model);

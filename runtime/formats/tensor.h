@@ -1,4 +1,5 @@
-// TensorView: one tensor of an open file; a name, a type, a shape and bytes inside the mapping. Owns nothing but its name.
+// TensorView: one tensor of an open file; a name, a type, a shape and bytes inside the mapping. Owns nothing but its
+// name.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +18,9 @@ inline constexpr std::uint64_t kMaxTensors = 1u << 17;
 // Scales (and biases) that a file keeps in tensors of their own: MLX affine, FP8 with scales, NF4/FP4.
 // `format` is the element type of both streams.
 //   MLX_*:     scales, biases [rows][cols / group]; value = level * scale + bias
-//   F8_*:      scales: one value, or [ceil(rows / group_rows)][ceil(cols / group)]; value = code * scale. Empty: scale 1.
-//   NF4, FP4:  scales: absmax per `group` values of the flattened matrix (F32; nested absmax is expanded on open, see `owned`)
+//   F8_*:      scales: one value, or [ceil(rows / group_rows)][ceil(cols / group)]; value = code * scale. Empty:
+//   scale 1. NF4, FP4:  scales: absmax per `group` values of the flattened matrix (F32; nested absmax is expanded on
+//   open, see `owned`)
 struct SideScales {
   FormatId format = FormatId::F32;
   Bytes scales;
@@ -33,8 +35,8 @@ struct TensorView {
   std::vector<std::uint64_t> shape;  // row-major, slowest dimension first; GGUF's order is reversed on reading
   Bytes data;
   SideScales side;
-  std::uint32_t file = 0;     // index into ModelFile::files
-  std::uint64_t offset = 0;   // of data, from the start of that file
+  std::uint32_t file = 0;    // index into ModelFile::files
+  std::uint64_t offset = 0;  // of data, from the start of that file
 
   // Values along the contiguous dimension, and how many such rows there are (1 for a vector).
   std::uint64_t cols() const { return shape.empty() ? 1 : shape.back(); }

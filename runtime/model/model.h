@@ -2,6 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "runtime/core/error.h"
@@ -36,6 +39,15 @@ struct Model {
 
   bool is_tied() const { return output == embedding; }
 };
+
+// Weights in a layout Assay does not compute: GPTQ and AWQ (qweight, qzeros), or what else config.json names.
+struct ForeignQuantization {
+  std::string method;  // "GPTQ", "AWQ", or the name in config.json
+  std::string tensor;  // the first one packed so
+  static constexpr std::string_view kAdvice = "download the model as GGUF, as safetensors in full precision, or with MLX's affine quantisation";
+  std::string message() const;
+};
+std::optional<ForeignQuantization> foreign_quantization(const ModelFile& file);
 
 // Finds every weight by the table in weights.cpp; all mismatches are told in one error.
 Result<Model> bind_model(const ModelFile& file);

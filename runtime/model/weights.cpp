@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 
 #include "runtime/quant/dequantize.h"
 
@@ -114,7 +115,33 @@ class Binder {
 
 }  // namespace
 
+std::string ForeignQuantization::message() const {
+  return "the weights are quantised by " + method + ", whose packed integers Assay does not compute";
+}
+
+std::optional<ForeignQuantization> foreign_quantization(const ModelFile& file) {
+  if (file.kind == FileKind::gguf) return std::nullopt;
+  std::string_view suffix;
+  const auto is_packed = [&](const TensorView& tensor) {
+    for (const std::string_view each : {".qweight", ".weight_packed"})
+      if (std::string_view(tensor.name).ends_with(each)) return suffix = each, true;
+    return false;
+  };
+  const auto packed = std::find_if(file.tensors.begin(), file.tensors.end(), is_packed);
+  if (packed == file.tensors.end()) return std::nullopt;
+  const std::string module = packed->name.substr(0, packed->name.size() - suffix.size());
+  const Json* config = file.config.find("quantization_config");
+  const Json* method = config != nullptr ? config->find("quant_method") : nullptr;
+  std::string name = method != nullptr && method->string() != nullptr ? *method->string() : "";
+  if (name == "gptq" || name == "awq") std::transform(name.begin(), name.end(), name.begin(), [](char c) { return static_cast<char>(c - 'a' + 'A'); });
+  // Without a config: GPTQ packs along the inputs and keeps the order of groups, AWQ packs along the outputs.
+  if (name.empty()) name = suffix == ".weight_packed" ? "compressed-tensors" : file.find(module + ".g_idx") != nullptr ? "GPTQ" : "GPTQ or AWQ";
+  return ForeignQuantization{std::move(name), packed->name};
+}
+
 Result<Model> bind_model(const ModelFile& file) {
+  if (const auto foreign = foreign_quantization(file))
+    return Error{Code::unsupported, foreign->tensor, foreign->message() + "; " + std::string(foreign->kAdvice), file.path.string()};
   ASSAY_TRY(const Config config, read_config(file));
   return Binder(file).bind(config);
 }
