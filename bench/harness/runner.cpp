@@ -10,6 +10,7 @@
 
 #include "bench/harness/peer.h"
 #include "bench/harness/process.h"
+#include "bench/harness/sweep.h"
 #include "runtime/core/progress.h"
 
 namespace assay {
@@ -75,13 +76,18 @@ struct Runner::ModelState {
 
 Runner::Runner(BenchPlan plan, RunnerOptions options) : plan_(std::move(plan)), options_(std::move(options)), cases_(plan_.cases.size()), models_(plan_.models.size()) {
   time_ = utc_time();
+  std::vector<CaseSettings> settings;
+  for (const PlannedCase& which : plan_.cases) settings.push_back(which.settings);
+  variants_ = name_variants(settings);
 }
 Runner::~Runner() = default;
 
 Error Runner::interrupted() const { return Error{Code::interrupted, "", "stopped"}; }
 
-std::string Runner::label(const PlannedCase& which) const {
+std::string Runner::label(std::size_t index) const {
+  const PlannedCase& which = plan_.cases[index];
   std::string out = plan_.models[which.model].name + " " + test_name(which.settings);
+  if (!variants_[index].empty()) out += ", " + variants_[index];
   if (which.engine != "assay") out += " (" + which.engine + ")";
   return out;
 }
@@ -261,7 +267,7 @@ Result<> Runner::pass(const std::vector<std::size_t>& cases) {
     std::uint64_t certain = 0;
     for (const CaseState& state : cases_)
       if (!state.is_finished) certain += plan_.min_rounds - std::min<std::uint64_t>(plan_.min_rounds, state.rounds.size());
-    show(fmt::format("round {}: {}", cases_[which].rounds.size() + 1, label(plan_.cases[which])), std::max<std::uint64_t>(certain, order.size() - done));
+    show(fmt::format("round {}: {}", cases_[which].rounds.size() + 1, label(which)), std::max<std::uint64_t>(certain, order.size() - done));
     for (const Stopwatch pause; pause.seconds() < plan_.delay_s && !options_.stop_requested();) std::this_thread::sleep_for(std::chrono::milliseconds(20));
     const Stopwatch watch;
     ASSAY_TRY(TaskReply reply, run_round(plan_.cases[which]));
@@ -330,7 +336,7 @@ std::vector<CaseRun> Runner::records() const {
     run.run_id = plan_.run_id;
     run.tag = plan_.tag;
     run.test = test_name(which.settings);
-    run.case_name = label(which);
+    run.case_name = label(c);
     run.status = state.status;
     run.reason = state.reason;
     run.settings = which.settings;

@@ -70,13 +70,14 @@ class Runner {
   Result<> pass(const std::vector<std::size_t>& cases);
   bool wants_more(const CaseState& state) const;
   void show(const std::string& doing, std::uint64_t certain_rounds);
-  std::string label(const PlannedCase& which) const;
+  std::string label(std::size_t which) const;
   Error interrupted() const;
 
   BenchPlan plan_;
   RunnerOptions options_;
   std::vector<CaseState> cases_;
   std::vector<ModelState> models_;
+  std::vector<std::string> variants_;    // by case
   std::map<int, MachineLimits> limits_;  // by threads asked for
   std::optional<LinesFile> journal_;
   HostFacts host_;

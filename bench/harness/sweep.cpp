@@ -102,6 +102,25 @@ Result<std::uint64_t> parse_memory(std::string_view text) {
   return value << shift;
 }
 
+std::vector<std::string> name_variants(const std::vector<CaseSettings>& cases) {
+  std::vector<std::string> out(cases.size());
+  for_each_field<CaseSettings>([&](const auto& field) {
+    constexpr std::string_view kTest[] = {"prompt_tokens", "generated_tokens", "is_joined", "depth", "sequences"};
+    if (std::find(std::begin(kTest), std::end(kTest), field.name) != std::end(kTest)) return;
+    const auto text = [&](const CaseSettings& settings) {
+      const Json value = to_json(settings.*field.member);
+      return value.string() ? *value.string() : value.is_null() ? std::string() : to_text(value);
+    };
+    const auto differs = [&](const CaseSettings& settings) { return text(settings) != text(cases.front()); };
+    if (std::none_of(cases.begin(), cases.end(), differs)) return;
+    std::string name(field.name);
+    std::replace(name.begin(), name.end(), '_', ' ');
+    for (std::size_t i = 0; i < cases.size(); ++i)
+      if (const std::string value = text(cases[i]); !value.empty()) out[i] += (out[i].empty() ? "" : ", ") + name + " " + value;
+  });
+  return out;
+}
+
 std::vector<CaseSettings> expand(const Sweep& sweep) {
   std::vector<CaseSettings> tests;
   for (std::size_t i = 0; i < std::max(sweep.prompt.size(), sweep.generate.size()); ++i) {

@@ -21,6 +21,7 @@ constexpr const char* kFooter = R"(Examples:
   assay validate model.gguf                    every defect of a file, named; the answer is yes when there is none
   assay bench model.gguf -p 512 -n 128 -t 1,2  speed, latency, memory and start, checked and recorded
   assay compare main HEAD                      is it slower? exit 1 says yes
+  assay report latest -o report.html           a page of results
   assay COMMAND --help                         all options of a command, with examples
 
 A model is a .gguf file (any part of a split one), a .safetensors file, a model.safetensors.index.json, or a folder with one of these.
@@ -70,6 +71,7 @@ int main(int argc, char** argv) {
   assay::add_bench(app, exit_code);
   assay::add_results(app, exit_code);
   assay::add_compare(app, exit_code);
+  assay::add_report(app, exit_code);
   assay::catch_interrupts();
   try {
     std::vector<std::string> arguments = assay::expand_short_options(argc, argv);
