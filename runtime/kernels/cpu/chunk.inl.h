@@ -68,19 +68,3 @@ void gather_chunk(const WeightRows& weights, std::uint32_t row, std::uint32_t ch
   std::memset(out.levels + present, 0, kChunk - present);
   gather_side(weights, row, chunk, out.scales, out.offsets);
 }
-
-// Level minus bias is exact; one rounding for the product, one for the sum: the definition's own arithmetic.
-template <class F>
-void dequantize_levels(const WeightRows& weights, std::uint32_t row, float* out) {
-  ChunkData data;
-  const Vec bias = splat(static_cast<float>(kBiasOf<F>));
-  for (std::uint32_t chunk = 0; chunk < chunks_of(weights.cols); ++chunk) {
-    read_chunk<F>(weights, row, chunk, data);
-    const std::uint32_t present = std::min(kChunk, weights.cols - chunk * kChunk);
-    for (std::uint32_t at = 0; at < present; at += 16) {
-      Vec value = mul(splat(data.scales[at / 16]), sub(load_levels(data.levels + at), bias));
-      if constexpr (kOffsetOf<F>) value = add(value, splat(data.offsets[at / 16]));
-      store(out + chunk * kChunk + at, value);
-    }
-  }
-}

@@ -5,7 +5,8 @@ void fill_levels(Kernels& kernels) {
   FormatKernels& row = kernels.formats[static_cast<std::size_t>(F::kId)];
   row.matvec = matvec_levels<F>;
   row.takes_levels = true;
-  row.dequantize = dequantize_levels<F>;
+  row.dequantize = dequantize_levels<F, false>;
+  row.dequantize_streaming = dequantize_levels<F, true>;
   ASSAY_FILL_MATMUL(LevelTraits<F>, Packing::levels)
 }
 template <class... F>
@@ -17,7 +18,8 @@ template <class F>
 void fill_floats(Kernels& kernels) {
   FormatKernels& row = kernels.formats[static_cast<std::size_t>(F::kId)];
   row.matvec = matvec_floats<F>;
-  row.dequantize = dequantize_floats<F>;
+  row.dequantize = dequantize_floats<F, false>;
+  row.dequantize_streaming = dequantize_floats<F, true>;
   ASSAY_FILL_MATMUL(FloatTraits<F>, Packing::floats)
 }
 

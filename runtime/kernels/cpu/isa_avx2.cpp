@@ -18,6 +18,7 @@ void read_chunk(const WeightRows& weights, std::uint32_t row, std::uint32_t chun
 #include "runtime/kernels/cpu/readers_avx2.inl.h"
 #include "runtime/kernels/cpu/matvec_avx2.inl.h"
 #include "runtime/kernels/cpu/vector.inl.h"
+#include "runtime/kernels/cpu/dequantize.inl.h"
 }  // namespace
 #include "runtime/kernels/cpu/fill_table.inl.h"
 }  // namespace assay::avx2

@@ -27,6 +27,7 @@ void read_chunk(const WeightRows& weights, std::uint32_t row, std::uint32_t chun
 #include "runtime/kernels/cpu/readers_avx512_tables.inl.h"
 #include "runtime/kernels/cpu/matvec_avx512.inl.h"
 #include "runtime/kernels/cpu/vector.inl.h"
+#include "runtime/kernels/cpu/dequantize_avx512.inl.h"
 #include "runtime/kernels/cpu/matmul_avx512.inl.h"
 }  // namespace
 #include "runtime/kernels/cpu/fill_table.inl.h"

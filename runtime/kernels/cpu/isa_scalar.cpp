@@ -13,6 +13,7 @@ void read_chunk(const WeightRows& weights, std::uint32_t row, std::uint32_t chun
 #include "runtime/kernels/cpu/chunk.inl.h"
 #include "runtime/kernels/cpu/matvec_scalar.inl.h"
 #include "runtime/kernels/cpu/vector.inl.h"
+#include "runtime/kernels/cpu/dequantize.inl.h"
 }  // namespace
 #include "runtime/kernels/cpu/fill_table.inl.h"
 }  // namespace assay::scalar

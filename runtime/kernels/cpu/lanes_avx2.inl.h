@@ -11,6 +11,10 @@ inline void store(float* p, Vec v) {
   _mm256_storeu_ps(p, v.low);
   _mm256_storeu_ps(p + 8, v.high);
 }
+inline void stream(float* p, Vec v) {
+  _mm256_stream_ps(p, v.low);
+  _mm256_stream_ps(p + 8, v.high);
+}
 inline Vec load_half(const std::uint16_t* p) {
   return {_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))),
           _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p + 8)))};

@@ -16,6 +16,7 @@ inline Vec load(const float* p) {
   return v;
 }
 inline void store(float* p, Vec v) { std::memcpy(p, v.lane, sizeof v.lane); }
+inline void stream(float* p, Vec v) { store(p, v); }
 // Weights may lie at odd addresses: halves are copied out before they are read.
 inline Vec load_half(const std::uint16_t* p) {
   std::uint16_t halves[16];

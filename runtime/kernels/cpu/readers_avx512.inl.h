@@ -60,6 +60,7 @@ inline __m512i bits_of(__m512i v, int low_shift, int high_shift, int mask) {
 }
 
 inline Vec wide(Half d) { return _mm512_cvtph_ps(_mm256_set1_epi16(static_cast<short>(d.bits))); }
+inline Vec negate(Vec v) { return _mm512_xor_ps(v, splat(-0.0f)); }  // 0 - v would lose the sign of a zero
 // Each of 8 floats twice.
 inline Vec each_twice(__m256 values) {
   return _mm512_permutexvar_ps(_mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7), _mm512_castps256_ps512(values));
@@ -85,7 +86,7 @@ inline __m128i nibbles(std::uint64_t eight) {
   const std::uint32_t scales_high = (word[2] & 0x0f0f0f0fu) | ((word[0] >> 2) & 0x30303030u);
   const std::uint32_t mins_high = ((word[2] >> 4) & 0x0f0f0f0fu) | ((word[1] >> 2) & 0x30303030u);
   out.scales = mul(wide(d), unsigned_bytes(bytes_each_twice(scales_low | (std::uint64_t{scales_high} << 32))));
-  out.offsets = sub(zero(), mul(wide(dmin), unsigned_bytes(bytes_each_twice(mins_low | (std::uint64_t{mins_high} << 32)))));
+  out.offsets = negate(mul(wide(dmin), unsigned_bytes(bytes_each_twice(mins_low | (std::uint64_t{mins_high} << 32)))));
 }
 
 [[gnu::always_inline]] inline void decode(const Q4_K::Block* block, Chunk& out) {
@@ -125,7 +126,7 @@ inline __m128i nibbles(std::uint64_t eight) {
   decode_two_bits(block->levels, out);
   const __m128i pairs = load16(block->scales), mask = _mm_set1_epi8(15);
   out.scales = mul(wide(block->d), unsigned_bytes(_mm_and_si128(pairs, mask)));
-  out.offsets = sub(zero(), mul(wide(block->dmin), unsigned_bytes(_mm_and_si128(_mm_srli_epi16(pairs, 4), mask))));
+  out.offsets = negate(mul(wide(block->dmin), unsigned_bytes(_mm_and_si128(_mm_srli_epi16(pairs, 4), mask))));
 }
 
 [[gnu::always_inline]] inline void decode(const Q3_K::Block* block, Chunk& out) {

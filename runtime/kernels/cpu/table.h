@@ -85,7 +85,7 @@ using MatmulKernel = void (*)(const WeightRows&, const PackedInputs&, std::uint3
 inline constexpr std::uint32_t kMatmulRows = 64;  // rows a mat-mul works on at once: give it multiples
 constexpr std::size_t matmul_scratch_floats(std::uint32_t inputs) { return std::size_t{panels_of(inputs)} * kPanel * kMatmulRows; }
 
-// `count` rows to float32, equal to dequantize_row() bit for bit.
+// One row to float32, equal to dequantize_row() bit for bit. Many rows: dequantize_rows.h.
 using DequantizeKernel = void (*)(const WeightRows&, std::uint32_t row, float* out);
 
 struct FormatKernels {
@@ -94,6 +94,8 @@ struct FormatKernels {
   MatmulKernel matmul = nullptr;        // nullptr: use matvec
   Packing packing = Packing::none;
   DequantizeKernel dequantize = nullptr;
+  // Stores past the caches: `out` 64-byte aligned, a multiple of 16 columns, a store fence before others read it.
+  DequantizeKernel dequantize_streaming = nullptr;
 };
 
 // One query row against the cache of its key-value head.

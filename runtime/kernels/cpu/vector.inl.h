@@ -287,12 +287,3 @@ void matvec_floats(const WeightRows& weights, const Inputs& inputs, std::uint32_
     default: return matvec_floats_n<F, 4>(weights, inputs, begin, end, out);
   }
 }
-
-template <class F>
-void dequantize_floats(const WeightRows& weights, std::uint32_t row, float* out) {
-  constexpr std::type_identity<F> kFormat;
-  const std::byte* at = weights.data + row * weights.row_bytes;
-  std::uint32_t i = 0;
-  for (; i + 16 <= weights.cols; i += 16) store(out + i, load_weights(kFormat, at, i));
-  if (i < weights.cols) store_part(out + i, weights.cols - i, load_weights_part(kFormat, at, i, weights.cols - i));
-}
