@@ -7,6 +7,7 @@ packages=(
   g++ cmake ninja-build pkg-config git ca-certificates python3
   libboost1.81-dev libboost-json1.81-dev libtbb-dev libeigen3-dev libssl-dev libfmt-dev libcli11-dev
   libpcre2-dev libutf8proc-dev libbenchmark-dev libgtest-dev
+  clang-14 libclang-rt-14-dev
   libsqlite3-dev libyaml-cpp-dev libjs-chart.js chromium
 )
 

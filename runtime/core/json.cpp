@@ -70,9 +70,12 @@ struct Adapter {
   using Problem = bj::error_code;
   using View = bj::string_view;
 
+  // Written out for clang 14, which cannot make an aggregate from arguments in parentheses.
+  Adapter(JsonEvents& to, std::string_view text) : events(to), document(text) {}
+
   JsonEvents& events;
   std::string_view document;
-  std::string parts{};
+  std::string parts;
   bool is_stopped = false;
 
   bool tell(bool goes_on, Problem& problem) {

@@ -55,9 +55,8 @@ inline constexpr bool kCanSaturate = F::kMaxLevel >= 7 && requires(const typenam
 
 template <BlockFormat F>
 bool is_extreme(std::uint8_t level) {
-  // Symmetric codes have one level more below zero; quantisers use it or not.
-  constexpr bool kIsCentred = !F::kHasOffset && 2 * F::kBias > F::kMaxLevel;
-  return level == 0 || level == F::kMaxLevel || (kIsCentred && level == 1);
+  // Eight-bit quantisers use -127 to 127 of -128 to 127.
+  return level == 0 || level == F::kMaxLevel || (F::kMaxLevel == 255 && level == 1);
 }
 
 // Ends at the first level inside the range: the second or third of an ordinary block.

@@ -18,6 +18,7 @@ bool Subject::remark(Remark remark) {
                   .advice = std::string(remark.advice)};
   switch (rule->severity) {
     case Severity::error:
+      ++errors_;
       return report_.error(std::move(finding));
     case Severity::warning:
       return report_.warning(std::move(finding));

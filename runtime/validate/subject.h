@@ -30,7 +30,7 @@ class Subject {
   // Whether somebody still listens. The rule must stand in the table.
   bool remark(Remark remark);
   bool stopped() const { return report_.stopped(); }
-  bool failed() const { return report_.failed(); }  // an error was reported through this object
+  std::size_t errors() const { return errors_; }  // reported through this object
 
   bool is_gguf() const { return model_.kind == FileKind::gguf; }
   std::string config_path() const { return (model_.folder / "config.json").string(); }
@@ -41,6 +41,7 @@ class Subject {
   }
   const ModelFile& model_;
   Reporter report_;
+  std::size_t errors_ = 0;
 };
 
 inline constexpr std::string_view kConvertAgain =

@@ -209,8 +209,9 @@ void check_tensors(Subject& subject) {
   const auto config = read_config(model);
   if (config) return TensorCheck(subject, *config).run();
   // Single keys have been told; what is left are families Assay does not run and keys that contradict each other.
-  if (subject.failed() || config.error().code == Code::unsupported) {
-    if (!subject.failed() && config.error().subject != "model_type" && config.error().subject != "general.architecture")
+  if (subject.errors() > 0 || config.error().code == Code::unsupported) {
+    if (subject.errors() == 0 && config.error().subject != "model_type" &&
+        config.error().subject != "general.architecture")
       subject.remark({"model.not-run", Code::unsupported, config.error().subject, config.error().detail,
                       "use another runtime for this model", config.error().offset});
     return;

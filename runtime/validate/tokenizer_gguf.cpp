@@ -24,7 +24,8 @@ constexpr std::array<std::string_view, 8> kModels = {"llama", "gpt2",   "bert", 
 
 class GgufTokenizerCheck {
  public:
-  explicit GgufTokenizerCheck(Subject& subject) : subject_(subject), metadata_(subject.model().metadata) {}
+  explicit GgufTokenizerCheck(Subject& subject)
+      : subject_(subject), metadata_(subject.model().metadata), errors_before_(subject.errors()) {}
 
   TokenizerSummary run() {
     TokenizerSummary summary;
@@ -166,7 +167,6 @@ class GgufTokenizerCheck {
 
   // The tokenizer itself is the judge; parts are looked at when it refuses.
   void check_whole(std::string_view model) {
-    const bool before = subject_.failed();
     const auto tokenizer = Tokenizer::open(subject_.model());
     if (tokenizer) {
       check_long_and_broken();
@@ -182,7 +182,7 @@ class GgufTokenizerCheck {
         check_merge(subject_, i, split_merge((*merges)[i]), tokens, origin);
     }
     const Error& error = tokenizer.error();
-    if (subject_.failed() || before) return;
+    if (subject_.errors() > errors_before_) return;
     subject_.remark({error.code == Code::unsupported ? "tokenizer.not-run" : "tokenizer.load", error.code,
                      error.subject, error.detail, kConvertAgain, error.offset});
   }
@@ -195,6 +195,7 @@ class GgufTokenizerCheck {
 
   Subject& subject_;
   const Metadata& metadata_;
+  std::size_t errors_before_;
   std::vector<std::string_view> texts_;
 };
 

@@ -23,7 +23,10 @@ bool is_there(const fs::path& path) {
 class HfTokenizerCheck {
  public:
   explicit HfTokenizerCheck(Subject& subject)
-      : subject_(subject), folder_(subject.model().folder), path_((folder_ / "tokenizer.json").string()) {}
+      : subject_(subject),
+        errors_before_(subject.errors()),
+        folder_(subject.model().folder),
+        path_((folder_ / "tokenizer.json").string()) {}
 
   TokenizerSummary run() {
     TokenizerSummary summary;
@@ -48,7 +51,7 @@ class HfTokenizerCheck {
     check_parts(*json);
     summary.tokens = tokens_.empty() ? std::nullopt : std::optional<std::uint64_t>(tokens_.rbegin()->first + 1);
     if (summary.tokens) check_specials(*summary.tokens);
-    if (subject_.failed()) return summary;
+    if (subject_.errors() > errors_before_) return summary;
     const Error& error = tokenizer.error();
     subject_.remark({error.code == Code::unsupported ? "tokenizer.not-run" : "tokenizer.load", error.code,
                      error.subject, error.detail, kOneRevision, error.offset, error.file.empty() ? path_ : error.file});
@@ -192,6 +195,7 @@ class HfTokenizerCheck {
   }
 
   Subject& subject_;
+  std::size_t errors_before_;
   fs::path folder_;
   std::string path_;
   std::map<std::uint64_t, std::string> tokens_;

@@ -17,6 +17,10 @@ if(ASSAY_SANITIZE)
   target_link_options(assay_options INTERFACE -fsanitize=${ASSAY_SANITIZE})
 endif()
 
+if(ASSAY_FUZZ)
+  target_compile_options(assay_options INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+
 # assay_library(core SOURCES a.cpp DEPS assay_x PRIVATE_DEPS TBB::tbb) makes the static library assay_core.
 function(assay_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
