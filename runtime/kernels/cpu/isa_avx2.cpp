@@ -12,10 +12,13 @@
 namespace assay::avx2 {
 namespace {
 #include "runtime/kernels/cpu/lanes_avx2.inl.h"
-template <class F>
-void read_chunk(const WeightRows& weights, std::uint32_t row, std::uint32_t chunk, struct ChunkData& out);
 #include "runtime/kernels/cpu/chunk.inl.h"
+#include "runtime/kernels/cpu/chunk_avx2.inl.h"
+#include "runtime/kernels/cpu/affines.inl.h"
+#include "runtime/kernels/cpu/points.inl.h"
+#include "runtime/kernels/cpu/reader.inl.h"
 #include "runtime/kernels/cpu/readers_avx2.inl.h"
+#include "runtime/kernels/cpu/readers_avx2_codes.inl.h"
 #include "runtime/kernels/cpu/matvec_avx2.inl.h"
 #include "runtime/kernels/cpu/vector.inl.h"
 #include "runtime/kernels/cpu/dequantize.inl.h"

@@ -18,9 +18,11 @@
 namespace assay::avx512 {
 namespace {
 #include "runtime/kernels/cpu/lanes_avx512.inl.h"
-template <class F>
-void read_chunk(const WeightRows& weights, std::uint32_t row, std::uint32_t chunk, struct ChunkData& out);
 #include "runtime/kernels/cpu/chunk.inl.h"
+#include "runtime/kernels/cpu/chunk_avx512.inl.h"
+#include "runtime/kernels/cpu/affines.inl.h"
+#include "runtime/kernels/cpu/points.inl.h"
+#include "runtime/kernels/cpu/reader.inl.h"
 #include "runtime/kernels/cpu/readers_avx512.inl.h"
 #include "runtime/kernels/cpu/readers_avx512_grids.inl.h"
 #include "runtime/kernels/cpu/readers_avx512_streams.inl.h"

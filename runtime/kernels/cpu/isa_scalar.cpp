@@ -8,9 +8,8 @@
 namespace assay::scalar {
 namespace {
 #include "runtime/kernels/cpu/lanes_scalar.inl.h"
-template <class F>
-void read_chunk(const WeightRows& weights, std::uint32_t row, std::uint32_t chunk, struct ChunkData& out);
 #include "runtime/kernels/cpu/chunk.inl.h"
+#include "runtime/kernels/cpu/reader_scalar.inl.h"
 #include "runtime/kernels/cpu/matvec_scalar.inl.h"
 #include "runtime/kernels/cpu/vector.inl.h"
 #include "runtime/kernels/cpu/dequantize.inl.h"

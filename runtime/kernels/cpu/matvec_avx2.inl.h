@@ -12,39 +12,42 @@ inline __m256i dot32(__m256i levels, __m256i inputs) {
   }
 }
 
+// Values that share a weight scale and an input scale: 16 or 32.
+template <class F>
+inline constexpr bool kScalesSpan32 = true;
+template <BlockFormat F>
+inline constexpr bool kScalesSpan32<F> = F::kGroup >= 32;
+
 template <class F, int N>
 void matvec_levels_n(const WeightRows& weights, const Inputs& inputs, std::uint32_t begin, std::uint32_t end, const Outputs& out) {
   constexpr int kShift = F::kMaxLevel <= 128 ? 0 : 128;
   const std::uint32_t chunks = chunks_of(weights.cols);
   const Vec to_offset = splat(static_cast<float>(kShift - kBiasOf<F>));
-  const __m256i spread_low = _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1), step = _mm256_set1_epi32(2);
-  ChunkData data;
   for (std::uint32_t row = begin; row < end; ++row) {
-    Vec sums[N];
-    for (int n = 0; n < N; ++n) sums[n] = zero();
+    __m256 sums[N][2], offset_sums[N];
+    for (int n = 0; n < N; ++n) sums[n][0] = sums[n][1] = offset_sums[n] = _mm256_setzero_ps();
     for (std::uint32_t chunk = 0; chunk < chunks; ++chunk) {
-      read_chunk<F>(weights, row, chunk, data);
-      const Vec scales = load(data.scales);
-      const Vec offsets = fma(to_offset, scales, load(data.offsets));
+      Chunk q;
+      Reader<F>::read(weights, row, chunk, q);
+      const Vec offsets = kShift != kBiasOf<F> ? fma(to_offset, q.scales, q.offsets) : q.offsets;
       for (int n = 0; n < N; ++n) {
         const std::size_t at = static_cast<std::size_t>(n) * chunks + chunk;
-        sums[n] = fma(offsets, load(inputs.sums + at * kGroupsPerChunk), sums[n]);
-        const Vec scale = mul(scales, load(inputs.scales + at * kGroupsPerChunk));
-        const __m256i* x = reinterpret_cast<const __m256i*>(inputs.levels + at * kChunk);
-        const __m256i* q = reinterpret_cast<const __m256i*>(data.levels);
-        __m256i spread = spread_low;
-        for (int i = 0; i < 4; ++i) {
-          const __m256i low = dot32<F::kMaxLevel>(_mm256_load_si256(q + i), _mm256_loadu_si256(x + i));
-          const __m256i high = dot32<F::kMaxLevel>(_mm256_load_si256(q + 4 + i), _mm256_loadu_si256(x + 4 + i));
-          sums[n].low = _mm256_fmadd_ps(_mm256_cvtepi32_ps(low), _mm256_permutevar8x32_ps(scale.low, spread), sums[n].low);
-          sums[n].high = _mm256_fmadd_ps(_mm256_cvtepi32_ps(high), _mm256_permutevar8x32_ps(scale.high, spread), sums[n].high);
-          spread = _mm256_add_epi32(spread, step);
+        const Vec input_sums = load(inputs.sums + at * kGroupsPerChunk);
+        offset_sums[n] = _mm256_fmadd_ps(offsets.low, input_sums.low, _mm256_fmadd_ps(offsets.high, input_sums.high, offset_sums[n]));
+        alignas(32) float scales[kGroupsPerChunk];
+        const Vec scale = mul(q.scales, load(inputs.scales + at * kGroupsPerChunk));
+        store(scales, scale);
+        for (int i = 0; i < 8; ++i) {
+          const __m256i dot = dot32<F::kMaxLevel>(q.levels[i], load32(inputs.levels + at * kChunk + 32 * i));
+          const __m256 own = kScalesSpan32<F> ? _mm256_broadcast_ss(scales + 2 * i)
+                                              : _mm256_permutevar8x32_ps(i < 4 ? scale.low : scale.high, _mm256_add_epi32(_mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1), _mm256_set1_epi32(i % 4 * 2)));
+          sums[n][i % 2] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), own, sums[n][i % 2]);
         }
       }
     }
     for (int n = 0; n < N; ++n) {
       float& to = out.data[static_cast<std::size_t>(n) * out.stride + row];
-      const float product = reduce_add(sums[n]);
+      const float product = reduce_add({_mm256_add_ps(sums[n][0], offset_sums[n]), sums[n][1]});
       to = out.add ? to + product : product;
     }
   }

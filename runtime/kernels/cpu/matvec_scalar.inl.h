@@ -1,11 +1,6 @@
 // Integer mat-vec in plain C++: the truth that the SIMD kernels are held against.
 
 template <class F>
-void read_chunk(const WeightRows& weights, std::uint32_t row, std::uint32_t chunk, ChunkData& out) {
-  gather_chunk<F>(weights, row, chunk, out);
-}
-
-template <class F>
 void matvec_levels(const WeightRows& weights, const Inputs& inputs, std::uint32_t begin, std::uint32_t end, const Outputs& out) {
   const std::uint32_t chunks = chunks_of(weights.cols);
   ChunkData data;

@@ -1,24 +1,4 @@
-// AVX-512 readers of MLX formats: a row is one stream of bits, scales and biases lie in streams of their own.
-
-// `count` <= 8 numbers of a side stream from number `first` on, in the low lanes. Masked loads of 32-bit lanes are fast, of
-// smaller ones many times slower.
-inline __m256 load_side(FormatId format, const std::byte* at, std::size_t first, std::uint32_t count) {
-  if (format == FormatId::F32) return _mm256_maskz_loadu_ps(static_cast<__mmask8>((1u << count) - 1), at + 4 * first);
-  const __m128i halves16 = count % 2 == 0 ? _mm_maskz_loadu_epi32(static_cast<__mmask8>((1u << count / 2) - 1), at + 2 * first)
-                                          : _mm_maskz_loadu_epi16(static_cast<__mmask8>((1u << count) - 1), at + 2 * first);
-  if (format == FormatId::F16) return _mm256_cvtph_ps(halves16);
-  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves16), 16));
-}
-// Scales and biases of `present` values: one of each per group, spread to the lanes of their groups of 16.
-inline void read_side(const WeightRows& weights, std::uint32_t row, std::uint32_t chunk, std::uint32_t present, Chunk& out) {
-  const unsigned shift = static_cast<unsigned>(__builtin_ctz(weights.group));
-  const std::size_t first = std::size_t{row} * (weights.cols >> shift) + ((chunk * kChunk) >> shift);
-  const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-  const __m512i spread = _mm512_srl_epi32(lanes, _mm_cvtsi32_si128(static_cast<int>(shift) - 4));
-  const std::uint32_t count = present >> shift;
-  out.scales = _mm512_permutexvar_ps(spread, _mm512_castps256_ps512(load_side(weights.scale_format, weights.scales, first, count)));
-  out.offsets = _mm512_permutexvar_ps(spread, _mm512_castps256_ps512(load_side(weights.scale_format, weights.biases, first, count)));
-}
+// AVX-512 readers of MLX formats: a row is one stream of bits.
 
 // How 16 levels of kBits bits lie in the 2 * kBits bytes of a 128-bit lane: level 2j ends up in the low byte of word j, from two
 // bytes shifted right; level 2j + 1 in its high byte, from two bytes shifted left.
@@ -47,7 +27,7 @@ inline constexpr StreamOrder<Bits> kStreamOrder;
 // 8 * Count bytes.
 template <int Count>
 inline __m512i load_octets(const std::byte* at) {
-  const auto octet = [&](int i) { return _mm_loadl_epi64(reinterpret_cast<const __m128i*>(at + 8 * i)); };
+  const auto octet = [&](int i) { return load8(at + 8 * i); };
   if constexpr (Count == 3) return _mm512_castsi256_si512(_mm256_set_m128i(octet(2), load16(at)));
   if constexpr (Count == 5) return _mm512_inserti64x4(_mm512_castsi256_si512(load32(at)), _mm256_castsi128_si256(octet(4)), 1);
   if constexpr (Count == 6) return _mm512_inserti64x4(_mm512_castsi256_si512(load32(at)), _mm256_castsi128_si256(load16(at + 32)), 1);
@@ -76,18 +56,7 @@ template <int Bits>
   }
 }
 
-template <MlxFormat F>
-struct Reader<F> {
-  [[gnu::always_inline]] static void read(const WeightRows& weights, std::uint32_t row, std::uint32_t chunk, Chunk& out) {
-    const std::uint32_t present = std::min(kChunk, weights.cols - chunk * kChunk);
-    const std::byte* at = weights.data + row * weights.row_bytes + std::size_t{chunk} * (kChunk / 8 * F::kBits);
-    alignas(64) std::byte padded[kChunk / 8 * F::kBits];
-    if (present < kChunk) [[unlikely]] {
-      std::memset(padded, 0, sizeof padded);
-      std::memcpy(padded, at, std::size_t{present} / 8 * F::kBits);
-      at = padded;
-    }
-    for (int i = 0; i < 4; ++i) out.levels[i] = stream_levels<F::kBits>(at + 8 * F::kBits * i);
-    read_side(weights, row, chunk, present, out);
-  }
-};
+template <int Bits>
+[[gnu::always_inline]] inline void decode_stream(const std::byte* at, Chunk& out) {
+  for (int i = 0; i < 4; ++i) out.levels[i] = stream_levels<Bits>(at + 8 * Bits * i);
+}
