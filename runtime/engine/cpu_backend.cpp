@@ -198,7 +198,7 @@ void CpuBackend::multiply(Slot from, std::span<const Product> products, bool add
     if (kernel.matvec == nullptr)
       work.chunk_rows = kDequantisedRows;
     else
-      work.chunk_rows = many && kernel.matmul != nullptr ? kMatmulRows : matvec_chunk_rows(work.weights.rows);
+      work.chunk_rows = many && kernel.matmul != nullptr ? kTileRows : matvec_chunk_rows(work.weights.rows);
     chunks += (work.weights.rows + work.chunk_rows - 1) / work.chunk_rows;
     works_.push_back(work);
   }
@@ -226,13 +226,12 @@ void CpuBackend::quantize(const float* from, std::uint32_t cols) {
 }
 
 PackedInputs CpuBackend::pack(Packing packing, const float* from, std::uint32_t cols) {
-  const std::uint32_t chunks = chunks_of(cols), panels = panels_of(tokens_);
-  const std::size_t bytes = panel_bytes(packing) * chunks;
-  AlignedBuffer<std::byte>& packed = packed_[static_cast<std::size_t>(packing)];
-  reserve(packed, bytes * panels);
-  const Inputs all = inputs(from, cols, 0, tokens_);
-  threads_.for_chunks(panels, [&](std::size_t panel) { kernels_.pack(all, packing, static_cast<std::uint32_t>(panel), packed.data() + panel * bytes); });
-  return {packing, tokens_, chunks, packed.data()};
+  PackedInputs packed{packing, tokens_, cols, nullptr};
+  AlignedBuffer<std::byte>& memory = packed_[static_cast<std::size_t>(packing)];
+  reserve(memory, packed.bytes());
+  packed.panels = memory.data();
+  threads_.for_chunks(panels_of(tokens_), [&](std::size_t panel) { kernels_.pack(from, packed, static_cast<std::uint32_t>(panel)); });
+  return packed;
 }
 
 void CpuBackend::multiply_dequantised(const Work& work, std::uint32_t begin, std::uint32_t end, const float* from) {
@@ -265,8 +264,8 @@ void CpuBackend::multiply_few(const std::vector<Work>& works, std::size_t chunks
 }
 
 void CpuBackend::multiply_many(const std::vector<Work>& works, std::size_t chunks, std::uint32_t cols, const float* from) {
-  if (std::any_of(works.begin(), works.end(), [](const Work& work) { return work.kernel->takes_levels; })) quantize(from, cols);
-  std::array<PackedInputs, 3> packed;
+  if (std::any_of(works.begin(), works.end(), [](const Work& work) { return work.kernel->matmul == nullptr && work.kernel->takes_levels; })) quantize(from, cols);
+  std::array<PackedInputs, static_cast<std::size_t>(Packing::kCount)> packed;
   for (const Work& work : works) {
     PackedInputs& form = packed[static_cast<std::size_t>(work.kernel->packing)];
     if (work.kernel->matmul != nullptr && form.packing == Packing::none) form = pack(work.kernel->packing, from, cols);

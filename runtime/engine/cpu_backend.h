@@ -77,7 +77,7 @@ class CpuBackend {
   std::vector<std::pair<const TensorView*, std::vector<float>>> norms_;  // norm weights as floats
   AlignedBuffer<std::int8_t> levels_;                   // inputs of a projection, see Inputs
   AlignedBuffer<float> scales_, sums_;
-  std::array<AlignedBuffer<std::byte>, 3> packed_;      // by Packing
+  std::array<AlignedBuffer<std::byte>, static_cast<std::size_t>(Packing::kCount)> packed_;    // by Packing
   std::vector<AlignedBuffer<float>> scratch_;           // by worker
   std::vector<Work> works_;
 };

@@ -101,6 +101,16 @@ struct RandomInputs {
   }
 };
 
+// The value that a packed form holds for input n, value i.
+inline double given(const PackedInputs& packed, std::size_t n, std::size_t i) {
+  const std::uint32_t chunk = static_cast<std::uint32_t>(i / kChunk), panel = static_cast<std::uint32_t>(n / kPanel);
+  const std::size_t k = i % kChunk, c = n % kPanel;
+  if (packed.packing == Packing::floats) return packed.panel<FloatPanel>(chunk, panel)->values[k][c];
+  if (packed.packing == Packing::bfloats) return to_float(BFloat16{packed.panel<BfloatPanel>(chunk, panel)->values[k / 2][c][k % 2]});
+  const LevelPanel& levels = *packed.panel<LevelPanel>(chunk, panel);
+  return (levels.levels[k / 4][c][k % 4] - 128) * static_cast<double>(levels.scales[k / 32][c]);
+}
+
 inline std::vector<const Kernels*> runnable_kernels() {
   std::vector<const Kernels*> tables;
   for (const Kernels* kernels : all_kernels())

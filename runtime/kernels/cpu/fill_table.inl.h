@@ -7,7 +7,7 @@ void fill_levels(Kernels& kernels) {
   row.takes_levels = true;
   row.dequantize = dequantize_levels<F, false>;
   row.dequantize_streaming = dequantize_levels<F, true>;
-  ASSAY_FILL_MATMUL(LevelTraits<F>, Packing::levels)
+  ASSAY_FILL_MATMUL(LevelTraits<F>)
 }
 template <class... F>
 void fill_all_levels(Kernels& kernels, FormatList<F...>) {
@@ -20,7 +20,7 @@ void fill_floats(Kernels& kernels) {
   row.matvec = matvec_floats<F>;
   row.dequantize = dequantize_floats<F, false>;
   row.dequantize_streaming = dequantize_floats<F, true>;
-  ASSAY_FILL_MATMUL(FloatTraits<F>, Packing::floats)
+  ASSAY_FILL_MATMUL(FloatTraits<F>)
 }
 
 Kernels make_table(std::string_view name, IsaSet needs) {

@@ -5,7 +5,7 @@
 
 #define ASSAY_ISA_NAME "avx2"
 #define ASSAY_ISA_NEEDS kIsaAvx2
-#define ASSAY_FILL_MATMUL(traits, kind) (void)row;
+#define ASSAY_FILL_MATMUL(traits) (void)row;
 
 #pragma GCC push_options
 #pragma GCC target("avx2,fma,f16c,bmi2")
@@ -21,6 +21,7 @@ namespace {
 #include "runtime/kernels/cpu/readers_avx2_codes.inl.h"
 #include "runtime/kernels/cpu/matvec_avx2.inl.h"
 #include "runtime/kernels/cpu/vector.inl.h"
+#include "runtime/kernels/cpu/pack.inl.h"
 #include "runtime/kernels/cpu/dequantize.inl.h"
 }  // namespace
 #include "runtime/kernels/cpu/fill_table.inl.h"

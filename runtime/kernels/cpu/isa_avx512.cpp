@@ -9,9 +9,9 @@
 
 #define ASSAY_ISA_NAME "avx512"
 #define ASSAY_ISA_NEEDS (kIsaAvx2 | kIsaAvx512 | kIsaAvx512Vnni)
-#define ASSAY_FILL_MATMUL(traits, kind) \
+#define ASSAY_FILL_MATMUL(traits) \
   row.matmul = matmul<traits>;          \
-  row.packing = kind;
+  row.packing = traits::kPacking;
 
 #pragma GCC push_options
 #pragma GCC target("avx2,fma,f16c,bmi2,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")
@@ -29,6 +29,7 @@ namespace {
 #include "runtime/kernels/cpu/readers_avx512_tables.inl.h"
 #include "runtime/kernels/cpu/matvec_avx512.inl.h"
 #include "runtime/kernels/cpu/vector.inl.h"
+#include "runtime/kernels/cpu/pack.inl.h"
 #include "runtime/kernels/cpu/dequantize_avx512.inl.h"
 #include "runtime/kernels/cpu/matmul_avx512.inl.h"
 }  // namespace

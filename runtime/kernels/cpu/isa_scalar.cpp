@@ -3,7 +3,7 @@
 
 #define ASSAY_ISA_NAME "scalar"
 #define ASSAY_ISA_NEEDS 0
-#define ASSAY_FILL_MATMUL(traits, kind) (void)row;
+#define ASSAY_FILL_MATMUL(traits) (void)row;
 
 namespace assay::scalar {
 namespace {
@@ -12,6 +12,7 @@ namespace {
 #include "runtime/kernels/cpu/reader_scalar.inl.h"
 #include "runtime/kernels/cpu/matvec_scalar.inl.h"
 #include "runtime/kernels/cpu/vector.inl.h"
+#include "runtime/kernels/cpu/pack.inl.h"
 #include "runtime/kernels/cpu/dequantize.inl.h"
 }  // namespace
 #include "runtime/kernels/cpu/fill_table.inl.h"

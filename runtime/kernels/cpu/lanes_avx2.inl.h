@@ -42,6 +42,7 @@ inline Vec mul(Vec a, Vec b) { return {_mm256_mul_ps(a.low, b.low), _mm256_mul_p
 inline Vec divide(Vec a, Vec b) { return {_mm256_div_ps(a.low, b.low), _mm256_div_ps(a.high, b.high)}; }
 inline Vec maximum(Vec a, Vec b) { return {_mm256_max_ps(a.low, b.low), _mm256_max_ps(a.high, b.high)}; }
 inline Vec fma(Vec a, Vec b, Vec c) { return {_mm256_fmadd_ps(a.low, b.low, c.low), _mm256_fmadd_ps(a.high, b.high, c.high)}; }
+inline Vec rounded(Vec a) { return {_mm256_round_ps(a.low, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC), _mm256_round_ps(a.high, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
 inline __m256 magnitude8(__m256 a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
 inline Vec magnitude(Vec a) { return {magnitude8(a.low), magnitude8(a.high)}; }
 
@@ -64,6 +65,19 @@ inline float reduce_add(Vec v) {
   __m128 sum = _mm_add_ps(_mm256_castps256_ps128(sum8), _mm256_extractf128_ps(sum8, 1));
   sum = _mm_add_ps(sum, _mm_movehl_ps(sum, sum));
   return _mm_cvtss_f32(_mm_add_ss(sum, _mm_movehdup_ps(sum)));
+}
+// The largest of magnitudes as integers order them: a NaN is above all and is not lost.
+inline float reduce_top(Vec v) {
+  __m256i top8 = _mm256_max_epu32(_mm256_castps_si256(magnitude8(v.low)), _mm256_castps_si256(magnitude8(v.high)));
+  __m128i top = _mm_max_epu32(_mm256_castsi256_si128(top8), _mm256_extracti128_si256(top8, 1));
+  top = _mm_max_epu32(top, _mm_shuffle_epi32(top, 0x4e));
+  top = _mm_max_epu32(top, _mm_shuffle_epi32(top, 0xb1));
+  return std::bit_cast<float>(_mm_cvtsi128_si32(top));
+}
+inline float reduce_top(Vec a, Vec b) {
+  const __m256i low = _mm256_max_epu32(_mm256_castps_si256(magnitude8(a.low)), _mm256_castps_si256(magnitude8(b.low)));
+  const __m256i high = _mm256_max_epu32(_mm256_castps_si256(magnitude8(a.high)), _mm256_castps_si256(magnitude8(b.high)));
+  return reduce_top(Vec{_mm256_castsi256_ps(low), _mm256_castsi256_ps(high)});
 }
 inline float reduce_max(Vec v) {
   const __m256 top8 = _mm256_max_ps(v.low, v.high);

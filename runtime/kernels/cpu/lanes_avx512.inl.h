@@ -25,6 +25,7 @@ inline Vec mul(Vec a, Vec b) { return _mm512_mul_ps(a, b); }
 inline Vec divide(Vec a, Vec b) { return _mm512_div_ps(a, b); }
 inline Vec maximum(Vec a, Vec b) { return _mm512_max_ps(a, b); }
 inline Vec fma(Vec a, Vec b, Vec c) { return _mm512_fmadd_ps(a, b, c); }
+inline Vec rounded(Vec a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 inline Vec magnitude(Vec a) { return _mm512_abs_ps(a); }
 
 // exp by two-part reduction to [-ln2/2, ln2/2] and a degree-6 polynomial; relative error below 3e-7, 0 below about -103.
@@ -38,4 +39,9 @@ inline Vec exponential(Vec x) {
   return _mm512_scalef_ps(p, n);
 }
 inline float reduce_add(Vec v) { return _mm512_reduce_add_ps(v); }
+// The largest of magnitudes as integers order them: a NaN is above all and is not lost.
+inline float reduce_top(Vec v) { return std::bit_cast<float>(_mm512_reduce_max_epu32(_mm512_castps_si512(magnitude(v)))); }
+inline float reduce_top(Vec a, Vec b) {
+  return std::bit_cast<float>(_mm512_reduce_max_epu32(_mm512_max_epu32(_mm512_castps_si512(magnitude(a)), _mm512_castps_si512(magnitude(b)))));
+}
 inline float reduce_max(Vec v) { return _mm512_reduce_max_ps(v); }

@@ -58,6 +58,10 @@ ASSAY_LANEWISE(divide, x / y)
 ASSAY_LANEWISE(maximum, x > y ? x : y)
 #undef ASSAY_LANEWISE
 inline Vec fma(Vec a, Vec b, Vec c) { return add(mul(a, b), c); }
+inline Vec rounded(Vec a) {
+  for (float& lane : a.lane) lane = std::nearbyint(lane);
+  return a;
+}
 inline Vec magnitude(Vec a) {
   for (float& lane : a.lane) lane = std::fabs(lane);
   return a;
@@ -70,6 +74,16 @@ inline float reduce_add(Vec v) {
   float sum = 0;
   for (float lane : v.lane) sum += lane;
   return sum;
+}
+// The largest of magnitudes as integers order them: a NaN is above all and is not lost.
+inline float reduce_top(Vec v) {
+  std::uint32_t top = 0;
+  for (float lane : v.lane) top = std::max(top, std::bit_cast<std::uint32_t>(lane) & 0x7fffffffu);
+  return std::bit_cast<float>(top);
+}
+inline float reduce_top(Vec a, Vec b) {
+  const float x = reduce_top(a), y = reduce_top(b);
+  return std::bit_cast<float>(std::max(std::bit_cast<std::uint32_t>(x), std::bit_cast<std::uint32_t>(y)));
 }
 inline float reduce_max(Vec v) {
   float top = v.lane[0];

@@ -1,10 +1,14 @@
-// Mat-mul for AVX-512 VNNI: 16 rows x 256 values unpacked once into a register-ordered tile, then used for every input.
+// Mat-mul for AVX-512: 32 rows x 256 values are unpacked once into a register-ordered tile, then used for every input. A tile of
+// two registers of rows times six inputs needs 8 loads for 12 multiply-adds, so that the two load ports do not bound it.
 
-// Weights of 16 rows and one chunk: vpdpbusd wants four values of a row in each 32-bit lane.
+// Signed weights of one chunk; vpdpbusd wants four values of a row in each 32-bit lane.
 struct LevelTile {
-  alignas(64) std::uint8_t levels[kChunk / 4][kTileRows][4];
+  alignas(64) std::int8_t levels[kChunk / 4][kTileRows][4];
   alignas(64) float scales[kGroupsPerChunk][kTileRows];
   alignas(64) float offsets[kGroupsPerChunk][kTileRows];
+  alignas(64) std::int32_t starts[kGroupsPerChunk][kTileRows];  // -128 * (sum of a group's levels): inputs are levels + 128
+  alignas(64) std::int16_t minimums[kGroupsPerChunk / 2][kTileRows][2];  // K-quants: of two neighbouring groups
+  alignas(64) float minimum_scales[kTileRows];
 };
 struct FloatTile {
   alignas(64) float values[kChunk][kTileRows];
@@ -31,160 +35,274 @@ inline void transpose16(__m512i* r) {
   }
 }
 
-inline void transpose_floats(const float* rows, float* out) {
+// 16 rows of 16 words to 16 rows of a tile's column half.
+template <class T>
+inline void transpose_words(const T* rows, std::size_t row_words, T* out, std::size_t out_words) {
+  static_assert(sizeof(T) == 4);
   __m512i r[16];
-  for (int i = 0; i < 16; ++i) r[i] = _mm512_load_si512(rows + 16 * i);
+  for (int i = 0; i < 16; ++i) r[i] = _mm512_load_si512(rows + row_words * static_cast<std::size_t>(i));
   transpose16(r);
-  for (int i = 0; i < 16; ++i) _mm512_store_si512(out + 16 * i, r[i]);
+  for (int i = 0; i < 16; ++i) _mm512_store_si512(out + out_words * static_cast<std::size_t>(i), r[i]);
 }
 
-// `rows` <= 16 are there; the others become zero.
+// gcc moves the sums around a loop when these are intrinsics: every move costs as much as a multiply-add.
+inline void dot_levels(__m512i& sum, __m512i inputs, __m512i weights) { asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(inputs), "v"(weights)); }
+inline __m512i splat_word(const void* at) {
+  __m512i word;
+  asm("vpbroadcastd %1, %0" : "=v"(word) : "m"(*static_cast<const std::int32_t*>(at)));
+  return word;
+}
+
+template <class F>
+inline constexpr int kGroupOf = 32;  // values per weight scale; MLX groups are 32, 64 or 128
+template <BlockFormat F>
+inline constexpr int kGroupOf<F> = F::kGroup < 32 ? 16 : 32;
+template <class F>
+inline constexpr bool kHasSuperBlock = false;
+template <BlockFormat F>
+inline constexpr bool kHasSuperBlock<F> = F::kBlock == 256;
+// What is taken from levels to make them signed: their bias, or 128 where they would not fit otherwise (MLX 8-bit, whose
+// offsets then make up for it).
+template <class F>
+inline constexpr int kShiftOf = F::kMaxLevel - kBiasOf<F> > 127 ? 128 : kBiasOf<F>;
+
+// How a format's offsets enter the sums: K-quants have whole numbers with one scale a block, which two groups at a time multiply
+// with the sums of inputs; others have floats.
+enum class OffsetKind : std::uint8_t { none, whole, floats };
+template <class F>
+inline constexpr OffsetKind kOffsetKindOf = kOffsetOf<F> || kShiftOf<F> != kBiasOf<F> ? OffsetKind::floats : OffsetKind::none;
+template <>
+inline constexpr OffsetKind kOffsetKindOf<Q4_K> = OffsetKind::whole;
+template <>
+inline constexpr OffsetKind kOffsetKindOf<Q5_K> = OffsetKind::whole;
+template <>
+inline constexpr OffsetKind kOffsetKindOf<Q2_K> = OffsetKind::whole;
+
+// The minimums of one block as 16-bit numbers in group order.
+inline void read_minimums(const Q2_K::Block& block, std::int16_t (&out)[kGroupsPerChunk]) {
+  for (std::uint32_t g = 0; g < kGroupsPerChunk; ++g) out[g] = static_cast<std::int16_t>(block.scales[g] >> 4);
+}
+template <class Block>
+inline void read_minimums(const Block& block, std::int16_t (&out)[kGroupsPerChunk]) {
+  std::uint32_t word[3];
+  std::memcpy(word, block.scales, sizeof word);
+  const std::uint64_t high = ((word[2] >> 4) & 0x0f0f0f0fu) | ((word[1] >> 2) & 0x30303030u);
+  const __m128i bytes8 = _mm_cvtsi64_si128(static_cast<long long>((word[1] & 0x3f3f3f3fu) | high << 32));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm_cvtepu8_epi16(bytes8));
+}
+template <class F>
+inline void unpack_minimums(const WeightRows& weights, std::uint32_t first_row, std::uint32_t rows, std::uint32_t chunk, LevelTile& tile) {
+  for (std::uint32_t r = 0; r < kTileRows; ++r) {
+    std::int16_t minimums[kGroupsPerChunk] = {};
+    float scale = 0;
+    if (r < rows) {
+      const auto& block = *reinterpret_cast<const typename F::Block*>(weights.data + (first_row + r) * weights.row_bytes + std::size_t{chunk} * sizeof(typename F::Block));
+      read_minimums(block, minimums);
+      scale = -to_float(block.dmin);
+    }
+    for (std::uint32_t pair = 0; pair < kChunk / kGroupOf<F> / 2; ++pair) std::memcpy(tile.minimums[pair][r], minimums + 2 * pair, 4);
+    tile.minimum_scales[r] = scale;
+  }
+}
+
+// `rows` <= 32 are there; the others become zero.
 template <class F>
 void unpack_tile(const WeightRows& weights, std::uint32_t first_row, std::uint32_t rows, std::uint32_t chunk, LevelTile& tile) {
-  alignas(64) std::uint8_t levels[kTileRows][kChunk];
-  alignas(64) float scales[kTileRows][kGroupsPerChunk], offsets[kTileRows][kGroupsPerChunk];
-  const Vec bias = splat(static_cast<float>(kBiasOf<F>));
-  for (std::uint32_t r = 0; r < kTileRows; ++r) {
-    Chunk q;
-    if (r < rows) {
-      Reader<F>::read(weights, first_row + r, chunk, q);
-    } else {
-      for (__m512i& part : q.levels) part = _mm512_setzero_si512();
-      q.scales = q.offsets = zero();
+  alignas(64) std::int32_t levels[16][kChunk / 4];
+  alignas(64) float scales[16][kGroupsPerChunk], offsets[16][kGroupsPerChunk];
+  const __m512i shift = bytes(kShiftOf<F>);
+  const Vec offset_per_scale = splat(static_cast<float>(kShiftOf<F> - kBiasOf<F>));
+  for (std::uint32_t half = 0; half < kTileRows; half += 16) {
+    for (std::uint32_t r = 0; r < 16; ++r) {
+      Chunk q;
+      if (half + r < rows) {
+        Reader<F>::read(weights, first_row + half + r, chunk, q);
+        for (__m512i& part : q.levels) part = _mm512_sub_epi8(part, shift);
+      } else {
+        for (__m512i& part : q.levels) part = _mm512_setzero_si512();
+        q.scales = q.offsets = zero();
+      }
+      for (int i = 0; i < 4; ++i) _mm512_store_si512(levels[r] + 16 * i, q.levels[i]);
+      store(scales[r], q.scales);
+      store(offsets[r], kShiftOf<F> != kBiasOf<F> ? fma(offset_per_scale, q.scales, q.offsets) : q.offsets);
     }
-    for (int i = 0; i < 4; ++i) _mm512_store_si512(levels[r] + 64 * i, q.levels[i]);
-    store(scales[r], q.scales);
-    // Formats with both fold the bias into the offset; formats with a bias only start their integer sums at it.
-    store(offsets[r], kOffsetOf<F> && kBiasOf<F> != 0 ? _mm512_fnmadd_ps(bias, q.scales, q.offsets) : q.offsets);
+    std::int32_t* out = reinterpret_cast<std::int32_t*>(tile.levels[0][half]);
+    for (int i = 0; i < 4; ++i) transpose_words(levels[0] + 16 * i, kChunk / 4, out + std::size_t{16} * kTileRows * static_cast<std::size_t>(i), kTileRows);
+    transpose_words(scales[0], kGroupsPerChunk, tile.scales[0] + half, kTileRows);
+    if (kOffsetKindOf<F> == OffsetKind::floats) transpose_words(offsets[0], kGroupsPerChunk, tile.offsets[0] + half, kTileRows);
   }
-  for (int i = 0; i < 4; ++i) {
-    __m512i r[16];
-    for (int row = 0; row < 16; ++row) r[row] = _mm512_load_si512(levels[row] + 64 * i);
-    transpose16(r);
-    for (int k = 0; k < 16; ++k) _mm512_store_si512(tile.levels[16 * i + k], r[k]);
+  if constexpr (kOffsetKindOf<F> == OffsetKind::whole) unpack_minimums<F>(weights, first_row, rows, chunk, tile);
+  constexpr int kSteps = kGroupOf<F> / 4;
+  for (int g = 0; g < static_cast<int>(kChunk) / kGroupOf<F>; ++g) {
+    for (int half = 0; half < 2; ++half) {
+      __m512i sum = _mm512_setzero_si512();
+      for (int k = 0; k < kSteps; ++k) dot_levels(sum, bytes(-128), _mm512_load_si512(tile.levels[g * kSteps + k][16 * half]));
+      _mm512_store_si512(tile.starts[g] + 16 * half, _mm512_sub_epi32(_mm512_setzero_si512(), sum));
+    }
   }
-  transpose_floats(scales[0], tile.scales[0]);
-  if (kOffsetOf<F>) transpose_floats(offsets[0], tile.offsets[0]);
 }
 
-inline void dot_broadcast(__m512i& sum, __m512i weights, const std::int32_t& input) {
-  // An embedded broadcast; compilers emit a separate one.
-  asm("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(weights), "m"(input));
-}
+inline void dot_pairs(__m512i& sum, __m512i a, __m512i b) { asm("vpdpwssd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b)); }
 
-// One tile times C inputs of one panel chunk, added to sums[input][row]. Group: values per weight scale (16 or 32).
-template <int Group, bool Offset, int C>
-inline void multiply_levels(const LevelTile& tile, const LevelPanel& panel, int bias, float* sums) {
-  Vec chunk_sum[C];
-  for (int c = 0; c < C; ++c) chunk_sum[c] = load(sums + 16 * c);
-  for (int g = 0; g < static_cast<int>(kChunk) / Group; ++g) {
-    const int first16 = g * Group / 16;
-    __m512i dot[C];
-    if constexpr (Offset) {
-      for (int c = 0; c < C; ++c) dot[c] = _mm512_setzero_si512();
-    } else {
-      alignas(64) std::int32_t start[16];
-      const __mmask16 present = (1u << kPanel) - 1;
-      __m512i total = _mm512_maskz_loadu_epi32(present, panel.sums[first16]);
-      if constexpr (Group == 32) total = _mm512_add_epi32(total, _mm512_maskz_loadu_epi32(present, panel.sums[first16 + 1]));
-      _mm512_store_si512(start, _mm512_mullo_epi32(total, _mm512_set1_epi32(-bias)));
-      for (int c = 0; c < C; ++c) dot[c] = _mm512_set1_epi32(start[c]);
-    }
+// The dots of one group (Group values from step `first` on) of 32 rows and C inputs.
+template <int Group, int C>
+inline void dot_group(const LevelTile& tile, const LevelPanel& panel, int g, __m512i (&low)[C], __m512i (&high)[C]) {
+  constexpr int kSteps = Group / 4;
+  const __m512i start_low = _mm512_load_si512(tile.starts[g]), start_high = _mm512_load_si512(tile.starts[g] + 16);
+#pragma GCC unroll 6
+  for (int c = 0; c < C; ++c) low[c] = start_low, high[c] = start_high;
 #pragma GCC unroll 8
-    for (int k = 0; k < Group / 4; ++k) {
-      const __m512i w = _mm512_load_si512(tile.levels[g * Group / 4 + k]);
-#pragma GCC unroll 12
-      for (int c = 0; c < C; ++c) dot_broadcast(dot[c], w, panel.levels[g * Group / 4 + k][c]);
-    }
-    const Vec scale = load(tile.scales[first16]);
+  for (int k = 0; k < kSteps; ++k) {
+    const __m512i w_low = _mm512_load_si512(tile.levels[g * kSteps + k]), w_high = _mm512_load_si512(tile.levels[g * kSteps + k][16]);
+#pragma GCC unroll 6
     for (int c = 0; c < C; ++c) {
-      chunk_sum[c] = fma(mul(_mm512_cvtepi32_ps(dot[c]), scale), splat(panel.scales[first16 / 2][c]), chunk_sum[c]);
+      const __m512i x = splat_word(panel.levels[g * kSteps + k][c]);
+      dot_levels(low[c], x, w_low);
+      dot_levels(high[c], x, w_high);
     }
-    if constexpr (Offset) {
-      const Vec offset = load(tile.offsets[first16]);
+  }
+}
+
+// What whole minimums take off: sums += minimum_scales[row] * pair_scales[input] * (minimums . pairs).
+template <int Group, int C>
+inline void add_minimums(const LevelTile& tile, const LevelPanel& panel, float* sums) {
+  __m512i low[C], high[C];
+#pragma GCC unroll 6
+  for (int c = 0; c < C; ++c) low[c] = high[c] = _mm512_setzero_si512();
+#pragma GCC unroll 8
+  for (int pair = 0; pair < static_cast<int>(kChunk) / Group / 2; ++pair) {
+    const __m512i m_low = _mm512_load_si512(tile.minimums[pair]), m_high = _mm512_load_si512(tile.minimums[pair][16]);
+#pragma GCC unroll 6
+    for (int c = 0; c < C; ++c) {
+      const __m512i sums2 = splat_word(Group == 32 ? panel.pairs32[pair][c] : panel.pairs16[pair][c]);
+      dot_pairs(low[c], sums2, m_low);
+      dot_pairs(high[c], sums2, m_high);
+    }
+  }
+  const Vec scale_low = load(tile.minimum_scales), scale_high = load(tile.minimum_scales + 16);
+#pragma GCC unroll 6
+  for (int c = 0; c < C; ++c) {
+    const Vec scale = splat(panel.pair_scales[c]);
+    float* to = sums + kTileRows * static_cast<std::size_t>(c);
+    store(to, fma(mul(_mm512_cvtepi32_ps(low[c]), scale_low), scale, load(to)));
+    store(to + 16, fma(mul(_mm512_cvtepi32_ps(high[c]), scale_high), scale, load(to + 16)));
+  }
+}
+
+// One tile times C inputs of one panel, added to sums[input][row]. Group: values per weight scale, 16 or 32; InputGroup: per input
+// scale, 32 or 64.
+template <int Group, int InputGroup, OffsetKind kOffset, int C>
+[[gnu::noinline]] void multiply_levels(const LevelTile& tile, const LevelPanel& panel, float* sums) {
+  constexpr int kInner = InputGroup / Group;
+  for (int outer = 0; outer < static_cast<int>(kChunk) / InputGroup; ++outer) {
+    Vec low[C], high[C];
+#pragma GCC unroll 4
+    for (int inner = 0; inner < kInner; ++inner) {
+      const int g = outer * kInner + inner;
+      __m512i dot_low[C], dot_high[C];
+      dot_group<Group, C>(tile, panel, g, dot_low, dot_high);
+      const Vec scale_low = load(tile.scales[g * Group / 16]), scale_high = load(tile.scales[g * Group / 16] + 16);
+#pragma GCC unroll 6
       for (int c = 0; c < C; ++c) {
-        float sum = panel.offset_sums[first16][c];
-        if constexpr (Group == 32) sum += panel.offset_sums[first16 + 1][c];
-        chunk_sum[c] = fma(offset, splat(sum), chunk_sum[c]);
+        const Vec value_low = _mm512_cvtepi32_ps(dot_low[c]), value_high = _mm512_cvtepi32_ps(dot_high[c]);
+        low[c] = inner == 0 ? mul(value_low, scale_low) : fma(value_low, scale_low, low[c]);
+        high[c] = inner == 0 ? mul(value_high, scale_high) : fma(value_high, scale_high, high[c]);
       }
     }
+    const int first32 = outer * InputGroup / 32;
+#pragma GCC unroll 6
+    for (int c = 0; c < C; ++c) {
+      const Vec scale = splat(panel.scales[first32][c]);
+      float* to = sums + kTileRows * static_cast<std::size_t>(c);
+      Vec sum_low = fma(low[c], scale, load(to)), sum_high = fma(high[c], scale, load(to + 16));
+      if constexpr (kOffset == OffsetKind::floats) {
+        static_assert(Group == 32 && InputGroup == 32);
+        const Vec sum = splat(panel.sums[first32][c]);
+        sum_low = fma(load(tile.offsets[2 * first32]), sum, sum_low);
+        sum_high = fma(load(tile.offsets[2 * first32] + 16), sum, sum_high);
+      }
+      store(to, sum_low);
+      store(to + 16, sum_high);
+    }
   }
-  for (int c = 0; c < C; ++c) store(sums + 16 * c, chunk_sum[c]);
+  if constexpr (kOffset == OffsetKind::whole) add_minimums<Group, C>(tile, panel, sums);
 }
 
 template <int C>
-inline void multiply_floats(const FloatTile& tile, const FloatPanel& panel, float* sums) {
-  Vec sum[C];
-  for (int c = 0; c < C; ++c) sum[c] = load(sums + 16 * c);
+[[gnu::noinline]] void multiply_floats(const FloatTile& tile, const FloatPanel& panel, float* sums) {
+  Vec low[C], high[C];
+#pragma GCC unroll 6
+  for (int c = 0; c < C; ++c) low[c] = load(sums + 32 * c), high[c] = load(sums + 32 * c + 16);
+#pragma GCC unroll 4
   for (std::uint32_t k = 0; k < kChunk; ++k) {
-    const Vec w = load(tile.values[k]);
-#pragma GCC unroll 12
-    for (int c = 0; c < C; ++c) sum[c] = fma(w, splat(panel.values[k][c]), sum[c]);
+    const Vec w_low = load(tile.values[k]), w_high = load(tile.values[k] + 16);
+#pragma GCC unroll 6
+    for (int c = 0; c < C; ++c) {
+      const Vec x = splat(panel.values[k][c]);
+      low[c] = fma(w_low, x, low[c]);
+      high[c] = fma(w_high, x, high[c]);
+    }
   }
-  for (int c = 0; c < C; ++c) store(sums + 16 * c, sum[c]);
+#pragma GCC unroll 6
+  for (int c = 0; c < C; ++c) store(sums + 32 * c, low[c]), store(sums + 32 * c + 16, high[c]);
 }
 
-// Chunks whose tiles are unpacked together: they and one panel's chunks fit the first cache levels.
-constexpr std::uint32_t kChunksAtOnce = 4;
-
-// The last panel may be narrower: it is computed as 4, 8 or 12 inputs.
+// The last panel may be narrower: it is computed as 2, 4 or 6 inputs.
 template <class Traits>
-inline void multiply_columns(const typename Traits::Tile* tiles, const typename Traits::Panel* panel, std::uint32_t chunks, std::uint32_t inputs, float* sums) {
-  for (std::uint32_t chunk = 0; chunk < chunks; ++chunk) {
-    if (inputs > 8)
-      Traits::template multiply<12>(tiles[chunk], panel[chunk], sums);
-    else if (inputs > 4)
-      Traits::template multiply<8>(tiles[chunk], panel[chunk], sums);
-    else
-      Traits::template multiply<4>(tiles[chunk], panel[chunk], sums);
-  }
+inline void multiply_panel(const typename Traits::Tile& tile, const typename Traits::Panel& panel, std::uint32_t inputs, float* sums) {
+  if (inputs > 4)
+    Traits::template multiply<6>(tile, panel, sums);
+  else if (inputs > 2)
+    Traits::template multiply<4>(tile, panel, sums);
+  else
+    Traits::template multiply<2>(tile, panel, sums);
 }
 
+// Sums [input][32 rows] to their places.
 inline void write_tile(const float* sums, std::uint32_t inputs, std::uint32_t row, std::uint32_t rows, const Outputs& out) {
-  const __mmask16 present = static_cast<__mmask16>((1u << rows) - 1);
+  const __mmask32 present = rows == 32 ? ~__mmask32{0} : (__mmask32{1} << rows) - 1;
+  const __mmask16 parts[2] = {static_cast<__mmask16>(present), static_cast<__mmask16>(present >> 16)};
   for (std::uint32_t n = 0; n < inputs; ++n) {
-    float* to = out.data + n * out.stride + row;
-    Vec value = load(sums + 16 * std::size_t{n});
-    if (out.add) value = add(value, _mm512_maskz_loadu_ps(present, to));
-    _mm512_mask_storeu_ps(to, present, value);
+    for (int half = 0; half < 2; ++half) {
+      float* to = out.data + n * out.stride + row + 16 * half;
+      Vec value = load(sums + kTileRows * std::size_t{n} + 16 * half);
+      if (out.add) value = add(value, _mm512_maskz_loadu_ps(parts[half], to));
+      _mm512_mask_storeu_ps(to, parts[half], value);
+    }
   }
 }
 
-// Sums lie in scratch as [tile][input][16 rows]; panels follow each other, so input n of all panels is at n.
+// The hardware does not follow 32 rows at once.
+inline void prefetch_chunk(const WeightRows& weights, std::uint32_t row, std::uint32_t chunk) {
+  const std::size_t bytes_per_chunk = weights.row_bytes * kChunk / weights.cols;
+  const std::byte* at = weights.data + row * weights.row_bytes + chunk * bytes_per_chunk;
+  for (std::size_t i = 0; i < bytes_per_chunk; i += 64) _mm_prefetch(reinterpret_cast<const char*>(at + i), _MM_HINT_T0);
+}
+
+// Panels follow each other in scratch, so that input n of all panels is at n.
 template <class Traits>
 void matmul(const WeightRows& weights, const PackedInputs& inputs, std::uint32_t begin, std::uint32_t end, float* scratch, const Outputs& out) {
-  using Panel = typename Traits::Panel;
-  const Panel* panels = reinterpret_cast<const Panel*>(inputs.panels);
-  const std::uint32_t panel_count = panels_of(inputs.count);
-  const std::size_t tile_floats = std::size_t{panel_count} * kPanel * kTileRows;
-  alignas(64) typename Traits::Tile tiles[kChunksAtOnce];
-  for (std::uint32_t block = begin; block < end; block += kMatmulRows) {
-    const std::uint32_t block_rows = std::min(kMatmulRows, end - block), tile_count = (block_rows + kTileRows - 1) / kTileRows;
-    std::memset(scratch, 0, tile_count * tile_floats * sizeof(float));
-    for (std::uint32_t first = 0; first < inputs.chunks; first += kChunksAtOnce) {
-      const std::uint32_t chunks = std::min(kChunksAtOnce, inputs.chunks - first);
-      for (std::uint32_t t = 0; t < tile_count; ++t) {
-        const std::uint32_t row = block + t * kTileRows;
-        for (std::uint32_t c = 0; c < chunks; ++c) Traits::unpack(weights, row, std::min(kTileRows, end - row), first + c, tiles[c]);
-        for (std::uint32_t p = 0; p < panel_count; ++p)
-          multiply_columns<Traits>(tiles, panels + std::size_t{p} * inputs.chunks + first, chunks, std::min(kPanel, inputs.count - p * kPanel),
-                                   scratch + t * tile_floats + std::size_t{p} * kPanel * kTileRows);
+  const std::uint32_t panels = panels_of(inputs.count), chunks = chunks_of(inputs.cols);
+  typename Traits::Tile tile;
+  for (std::uint32_t row = begin; row < end; row += kTileRows) {
+    const std::uint32_t rows = std::min(kTileRows, end - row);
+    std::memset(scratch, 0, matmul_scratch_floats(inputs.count) * sizeof(float));
+    for (std::uint32_t chunk = 0; chunk < chunks; ++chunk) {
+      Traits::unpack(weights, row, rows, chunk, tile);
+      for (std::uint32_t p = 0; p < panels; ++p) {
+        if (p < rows) prefetch_chunk(weights, row + p, chunk + 1);
+        multiply_panel<Traits>(tile, *inputs.panel<typename Traits::Panel>(chunk, p), std::min(kPanel, inputs.count - p * kPanel),
+                               scratch + std::size_t{p} * kPanel * kTileRows);
       }
     }
-    for (std::uint32_t t = 0; t < tile_count; ++t) {
-      const std::uint32_t row = block + t * kTileRows;
-      write_tile(scratch + t * tile_floats, inputs.count, row, std::min(kTileRows, end - row), out);
-    }
+    write_tile(scratch, inputs.count, row, rows, out);
   }
 }
-
-template <class F>
-inline constexpr int kGroupOf = 32;  // MLX groups are 32, 64 or 128
-template <BlockFormat F>
-inline constexpr int kGroupOf<F> = F::kGroup < 32 ? 16 : 32;
 
 template <class F>
 struct LevelTraits {
+  // K-quants: where the reference programs use an input scale for 256 values, 64 keep the error well below theirs.
+  static constexpr Packing kPacking = kHasSuperBlock<F> ? Packing::levels64 : Packing::levels32;
   using Tile = LevelTile;
   using Panel = LevelPanel;
   static void unpack(const WeightRows& weights, std::uint32_t row, std::uint32_t rows, std::uint32_t chunk, Tile& tile) {
@@ -192,28 +310,31 @@ struct LevelTraits {
   }
   template <int C>
   static void multiply(const Tile& tile, const Panel& panel, float* sums) {
-    multiply_levels<kGroupOf<F>, kOffsetOf<F>, C>(tile, panel, kBiasOf<F>, sums);
+    multiply_levels<kGroupOf<F>, kPacking == Packing::levels64 ? 64 : 32, kOffsetKindOf<F>, C>(tile, panel, sums);
   }
 };
 
 template <class F>
 struct FloatTraits {
+  static constexpr Packing kPacking = Packing::floats;
   using Tile = FloatTile;
   using Panel = FloatPanel;
   static void unpack(const WeightRows& weights, std::uint32_t first_row, std::uint32_t rows, std::uint32_t chunk, Tile& tile) {
     constexpr std::type_identity<F> kFormat;
     const std::uint32_t first = chunk * kChunk;
     for (std::uint32_t at = 0; at < kChunk; at += 16) {
-      alignas(64) float block[16][16];
       const std::uint32_t present = first + at < weights.cols ? std::min(16u, weights.cols - first - at) : 0;
-      for (std::uint32_t r = 0; r < 16; ++r) {
-        const std::byte* row = weights.data + (first_row + r) * weights.row_bytes;
-        if (r >= rows || present == 0)
-          store(block[r], zero());
-        else
-          store(block[r], present == 16 ? load_weights(kFormat, row, first + at) : load_weights_part(kFormat, row, first + at, present));
+      for (std::uint32_t half = 0; half < kTileRows; half += 16) {
+        alignas(64) float block[16][16];
+        for (std::uint32_t r = 0; r < 16; ++r) {
+          const std::byte* row = weights.data + (first_row + half + r) * weights.row_bytes;
+          if (half + r >= rows || present == 0)
+            store(block[r], zero());
+          else
+            store(block[r], present == 16 ? load_weights(kFormat, row, first + at) : load_weights_part(kFormat, row, first + at, present));
+        }
+        transpose_words(block[0], 16, tile.values[at] + half, kTileRows);
       }
-      transpose_floats(block[0], tile.values[at]);
     }
   }
   template <int C>

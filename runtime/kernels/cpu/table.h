@@ -17,8 +17,8 @@ inline constexpr std::uint32_t kGroupsPerChunk = 16;
 // Inputs that one pass of a mat-vec kernel takes.
 inline constexpr std::uint32_t kMatvecInputs = 4;
 // Weight rows and inputs of a mat-mul tile.
-inline constexpr std::uint32_t kTileRows = 16;
-inline constexpr std::uint32_t kPanel = 12;
+inline constexpr std::uint32_t kTileRows = 32;
+inline constexpr std::uint32_t kPanel = 6;
 
 constexpr std::uint32_t chunks_of(std::uint32_t cols) { return (cols + kChunk - 1) / kChunk; }
 
@@ -53,37 +53,55 @@ struct Outputs {
   bool add = false;
 };
 
-// How inputs lie packed for a mat-mul: panels of kPanel inputs, each a run of chunks.
+// How inputs lie packed for a mat-mul: panels of kPanel inputs, inputs innermost.
 enum class Packing : std::uint8_t {
   none,
-  levels,  // LevelPanel
-  floats,  // FloatPanel
+  levels32,  // LevelPanel, an input scale for 32 values
+  levels64,  // LevelPanel, an input scale for 64 values: less work where weights have scales of scales (K-quants)
+  floats,    // FloatPanel
+  bfloats,   // BfloatPanel
+  kCount
 };
-// One chunk of one panel, inputs innermost.
+// One chunk of one panel: value ~ level * scales[k / 32].
 struct LevelPanel {
-  std::int32_t levels[kChunk / 4][kPanel];       // four 8-bit levels each
+  std::uint8_t levels[kChunk / 4][kPanel][4];    // level + 128
   float scales[kChunk / 32][kPanel];
-  std::int32_t sums[kGroupsPerChunk][kPanel];    // of the levels of 16 values
-  float offset_sums[kGroupsPerChunk][kPanel];    // sums times the scale
+  float sums[kChunk / 32][kPanel];               // scale * (sum of 32 levels)
+  float pair_scales[8];                          // of the pairs, kPanel of them
+  std::int16_t pairs32[kChunk / 64][kPanel][2];  // sums of 32 values in 16 bits, for 16-bit multiply-adds
+  std::int16_t pairs16[kChunk / 32][kPanel][2];  // the same of 16 values
+  std::byte padding[64];
 };
 struct FloatPanel {
   float values[kChunk][kPanel];
 };
+struct BfloatPanel {
+  std::uint16_t values[kChunk / 2][kPanel][2];
+};
+static_assert(sizeof(LevelPanel) % 64 == 0 && sizeof(FloatPanel) % 64 == 0 && sizeof(BfloatPanel) % 64 == 0);
+
+constexpr std::uint32_t panels_of(std::uint32_t count) { return (count + kPanel - 1) / kPanel; }
+constexpr std::size_t panel_bytes(Packing packing) {
+  return packing == Packing::floats ? sizeof(FloatPanel) : packing == Packing::bfloats ? sizeof(BfloatPanel) : sizeof(LevelPanel);
+}
 struct PackedInputs {
   Packing packing = Packing::none;
-  std::uint32_t count = 0;   // inputs
-  std::uint32_t chunks = 0;
-  const std::byte* panels = nullptr;  // [panel][chunk]
+  std::uint32_t count = 0;            // inputs
+  std::uint32_t cols = 0;             // values of each
+  std::byte* panels = nullptr;        // [chunk][panel]
+
+  template <class Panel>
+  Panel* panel(std::uint32_t chunk, std::uint32_t index) const {
+    return reinterpret_cast<Panel*>(panels) + std::size_t{chunk} * panels_of(count) + index;
+  }
+  std::size_t bytes() const { return panel_bytes(packing) * chunks_of(cols) * panels_of(count); }
 };
-constexpr std::uint32_t panels_of(std::uint32_t count) { return (count + kPanel - 1) / kPanel; }
-constexpr std::size_t panel_bytes(Packing packing) { return packing == Packing::floats ? sizeof(FloatPanel) : sizeof(LevelPanel); }
 
 // Rows [begin, end) of the weights times every input.
 using MatvecKernel = void (*)(const WeightRows&, const Inputs&, std::uint32_t begin, std::uint32_t end, const Outputs&);
 // The same for many inputs; `begin` is a multiple of kTileRows. `scratch` holds scratch_floats(inputs.count) floats, 64-byte aligned.
 using MatmulKernel = void (*)(const WeightRows&, const PackedInputs&, std::uint32_t begin, std::uint32_t end, float* scratch, const Outputs&);
-inline constexpr std::uint32_t kMatmulRows = 64;  // rows a mat-mul works on at once: give it multiples
-constexpr std::size_t matmul_scratch_floats(std::uint32_t inputs) { return std::size_t{panels_of(inputs)} * kPanel * kMatmulRows; }
+constexpr std::size_t matmul_scratch_floats(std::uint32_t inputs) { return std::size_t{panels_of(inputs)} * kPanel * kTileRows; }
 
 // One row to float32, equal to dequantize_row() bit for bit. Many rows: dequantize_rows.h.
 using DequantizeKernel = void (*)(const WeightRows&, std::uint32_t row, float* out);
@@ -123,8 +141,8 @@ struct Kernels {
 
   // Quantises one vector of `cols` floats to levels, scales and sums as in Inputs.
   void (*quantize)(const float* values, std::uint32_t cols, std::int8_t* levels, float* scales, float* sums) = nullptr;
-  // Packs panel `panel` of `inputs` (any count) into `out` (its chunks one after another).
-  void (*pack)(const Inputs& inputs, Packing packing, std::uint32_t panel, std::byte* out) = nullptr;
+  // Packs all chunks of panel `panel`; `values` is [packed.count][packed.cols].
+  void (*pack)(const float* values, const PackedInputs& packed, std::uint32_t panel) = nullptr;
   // out = values / rms(values) * weight
   void (*rms_norm)(const float* values, const float* weight, std::uint32_t count, float epsilon, float* out) = nullptr;
   // gate = silu(gate) * up

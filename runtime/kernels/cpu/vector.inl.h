@@ -1,6 +1,6 @@
 // Kernels on float rows, written once on sixteen lanes: input quantiser and packer, norm, gate, attention, KV store.
 
-// The first `count` (< 16) of sixteen floats, the rest 0.
+// The first `count` (at most 16) of sixteen floats, the rest 0.
 inline Vec load_part(const float* p, std::uint32_t count) {
   float buffer[16] = {};
   std::memcpy(buffer, p, count * sizeof(float));
@@ -12,15 +12,15 @@ inline void store_part(float* p, std::uint32_t count, Vec v) {
   std::memcpy(p, buffer, count * sizeof(float));
 }
 
-// Largest magnitude of up to `count` floats.
+// Largest magnitude of 1 to 32 floats; NaN when one of them is.
 inline float top_magnitude(const float* values, std::uint32_t count) {
-  Vec top = zero();
-  std::uint32_t i = 0;
-  for (; i + 16 <= count; i += 16) top = maximum(top, magnitude(load(values + i)));
-  if (i < count) top = maximum(top, magnitude(load_part(values + i, count - i)));
-  return reduce_max(top);
+  if (count == 32) return reduce_top(load(values), load(values + 16));
+  if (count <= 16) return reduce_top(load_part(values, count));
+  return reduce_top(load(values), load_part(values + 16, count - 16));
 }
 
+// Below this inputs count as zero: their inverse scale would overflow.
+constexpr float kTinyInput = 1e-30f;
 constexpr std::uint32_t kInputGroup = 32;  // values that share a scale
 
 void quantize(const float* values, std::uint32_t cols, std::int8_t* levels, float* scales, float* sums) {
@@ -29,7 +29,7 @@ void quantize(const float* values, std::uint32_t cols, std::int8_t* levels, floa
     const std::uint32_t present = first < cols ? std::min(kInputGroup, cols - first) : 0;
     const float top = present > 0 ? top_magnitude(values + first, present) : 0.0f;
     const float scale = top / 127.0f;
-    const Vec inverse = splat(top > 0 ? 127.0f / top : 0.0f);
+    const Vec inverse = splat(top > kTinyInput ? 127.0f / top : 0.0f);
     for (std::uint32_t at = first; at < first + kInputGroup; at += 16) {
       const std::uint32_t left = at < cols ? cols - at : 0;
       const Vec x = left >= 16 ? load(values + at) : load_part(values + (left ? at : 0), left);
@@ -40,53 +40,6 @@ void quantize(const float* values, std::uint32_t cols, std::int8_t* levels, floa
       sums[at / 16] = scale * static_cast<float>(sum);
     }
   }
-}
-
-void pack_levels(const Inputs& inputs, std::uint32_t panel, std::byte* out) {
-  const std::uint32_t chunks = chunks_of(inputs.cols);
-  for (std::uint32_t chunk = 0; chunk < chunks; ++chunk) {
-    LevelPanel& to = reinterpret_cast<LevelPanel*>(out)[chunk];
-    for (std::uint32_t column = 0; column < kPanel; ++column) {
-      const std::uint32_t input = panel * kPanel + column;
-      if (input >= inputs.count) {
-        for (auto& row : to.levels) row[column] = 0;
-        for (auto& row : to.scales) row[column] = 0;
-        for (auto& row : to.sums) row[column] = 0;
-        for (auto& row : to.offset_sums) row[column] = 0;
-        continue;
-      }
-      const std::int8_t* levels = inputs.levels + (std::size_t{input} * chunks + chunk) * kChunk;
-      const float* scales = inputs.scales + (std::size_t{input} * chunks + chunk) * kGroupsPerChunk;
-      for (std::uint32_t k = 0; k < kChunk / 4; ++k) std::memcpy(&to.levels[k][column], levels + 4 * k, 4);
-      for (std::uint32_t i = 0; i < kChunk / 32; ++i) to.scales[i][column] = scales[2 * i];
-      for (std::uint32_t i = 0; i < kGroupsPerChunk; ++i) {
-        int sum = 0;
-        for (std::uint32_t j = 0; j < 16; ++j) sum += levels[16 * i + j];
-        to.sums[i][column] = sum;
-        to.offset_sums[i][column] = static_cast<float>(sum) * scales[i];
-      }
-    }
-  }
-}
-
-void pack_floats(const Inputs& inputs, std::uint32_t panel, std::byte* out) {
-  for (std::uint32_t chunk = 0; chunk < chunks_of(inputs.cols); ++chunk) {
-    FloatPanel& to = reinterpret_cast<FloatPanel*>(out)[chunk];
-    for (std::uint32_t column = 0; column < kPanel; ++column) {
-      const std::uint32_t input = panel * kPanel + column, first = chunk * kChunk;
-      const std::uint32_t present = input < inputs.count ? std::min(kChunk, inputs.cols - first) : 0;
-      const float* from = inputs.values + std::size_t{input} * inputs.cols + first;
-      for (std::uint32_t k = 0; k < present; ++k) to.values[k][column] = from[k];
-      for (std::uint32_t k = present; k < kChunk; ++k) to.values[k][column] = 0;
-    }
-  }
-}
-
-void pack(const Inputs& inputs, Packing packing, std::uint32_t panel, std::byte* out) {
-  if (packing == Packing::floats)
-    pack_floats(inputs, panel, out);
-  else
-    pack_levels(inputs, panel, out);
 }
 
 // RMS norm (Zhang & Sennrich 2019).
