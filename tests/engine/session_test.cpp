@@ -67,7 +67,7 @@ TEST_P(NanoSession, LastRowIsTheLastOfAllRows) {
   ASSERT_EQ(last.size(), model_->config.vocabulary);
   // The head sees one row or many: mat-vec and mat-mul kernels add in another order, and round the inputs of K-quants to 8 bits
   // with a scale per 32 or per 64 values. Another row would be off by more than 1.
-  const double bound = GetParam().find("Q4_K") != std::string::npos ? 0.1 : 1e-3;
+  const double bound = std::string_view(GetParam()).find("Q4_K") != std::string_view::npos ? 0.1 : 1e-3;
   for (std::size_t i = 0; i < last.size(); ++i) EXPECT_NEAR(last[i], all[all.size() - last.size() + i], bound) << i;
 }
 
