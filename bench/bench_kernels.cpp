@@ -1,4 +1,4 @@
-// bench_kernels: dequantise and dot per format and instruction set, tokenizers, and the machine's own limits beside them.
+// bench_kernels: kernels per weight format and instruction set, attention, norms, samplers, tokenizers, and the machine's limits.
 #include <CLI/CLI.hpp>
 #include <benchmark/benchmark.h>
 
@@ -24,16 +24,20 @@ constexpr const char* kExamples = R"(Examples:
   bench_kernels --benchmark_filter='memory|peak'             the machine's limits alone
   bench_kernels model.gguf --benchmark_filter=tokenizer      how fast this model's tokenizer encodes
 
-Cases: dequantize/FORMAT/ISA  weights, read from memory, to float32 rows in a small buffer; one thread
-       dot/FORMAT/ISA         weights, read from memory, times one vector; one thread
+Cases: dequantize/FORMAT/ISA  weights to float32 rows, both in the second cache; all kernels are measured with one thread
+       stream/FORMAT/ISA      weights, read from memory, to 128 MiB of float32 rows, stored past the caches
+       dot/FORMAT/ISA         weights, read from memory, times one vector
+       attention|norm|gate|quantize/ISA   4 heads against 4096 F16 positions from memory; rows of 4096 (gate: 8192) values
+       sampler/greedy|sample  one token of 131072 logits
        tokenizer/MODEL/encode text to ids
        memory/read|write|copy/THREADS, peak/KIND/ISA/THREADS   what the machine can do
 ISA "reference" is the plain scalar truth; every other kernel is checked against it before it is timed.
 
 Columns: GB/s   bytes of weights read a second (memory: read, written, or both)
          out    bytes of float32 written a second, GB/s
-         G/s    1e9 weights a second (peak: multiply-adds)
+         G/s    1e9 weights, values or logits a second (attention, peak: multiply-adds)
          %read  GB/s in percent of the read bandwidth measured here with one thread
+         %write out in percent of the write bandwidth measured here with one thread
          MB/s, Mtok/s   text read and tokens made a second
 
 Exit codes: 0 all measured, 1 a wrong answer, 2 the command line is wrong, 3 something could not be opened or run.)";
@@ -78,6 +82,7 @@ void run_case(benchmark::State& state, KernelSuite& suite, const KernelCase& whi
   set("out", run.out_gbps, 1);
   set("G/s", run.values_per_s, 1e-9);
   set("%read", run.read_percent, 1);
+  set("%write", run.write_percent, 1);
 }
 
 int measure(const Options& options, const std::vector<std::string>& library_arguments) {
@@ -90,9 +95,9 @@ int measure(const Options& options, const std::vector<std::string>& library_argu
   for (const auto& [path, error] : suite.unreadable()) print_error(error.message());
   for (const KernelCase& which : suite.cases())
     benchmark::RegisterBenchmark(which.name.c_str(), [&suite, &which](benchmark::State& state) { run_case(state, suite, which); })
-        ->Unit(which.kind == KernelKind::dequantize || which.kind == KernelKind::dot ? benchmark::kMicrosecond : benchmark::kMillisecond);
+        ->Unit(which.kind == KernelKind::dequantize || which.kind == KernelKind::dot || which.kind == KernelKind::row ? benchmark::kMicrosecond : benchmark::kMillisecond);
 
-  HarnessOptions harness{.program = "bench_kernels", .library_arguments = library_arguments, .columns = {{"GB/s"}, {"out"}, {"G/s"}, {"%read"}}, .context = {}};
+  HarnessOptions harness{.program = "bench_kernels", .library_arguments = library_arguments, .columns = {{"GB/s"}, {"out"}, {"G/s"}, {"%read"}, {"%write"}}, .context = {}};
   if (std::none_of(library_arguments.begin(), library_arguments.end(), [](const std::string& a) { return a.starts_with("--benchmark_list_tests"); })) {
     const MachineLimits& limits = suite.limits();
     char text[160];

@@ -10,6 +10,7 @@
 #include "bench/check.h"
 #include "bench/model_suite.h"
 #include "runtime/model/tokenizer.h"
+#include "runtime/kernels/cpu/dequantize_rows.h"
 #include "runtime/quant/dequantize.h"
 
 namespace assay {
@@ -18,6 +19,8 @@ namespace {
 
 constexpr std::uint32_t kRows = KernelMatrix::kRows, kCols = KernelMatrix::kCols;
 constexpr std::uint32_t kChunks = chunks_of(kCols);
+constexpr std::uint32_t kCachedRows = 16;  // 256 KiB of float32: with their weights, half of a second cache
+constexpr std::uint64_t kStreamBytes = std::uint64_t{128} << 20;  // of float32
 
 // One input vector in every form that a kernel may read, and the values it stands for there.
 struct Vector {
@@ -40,8 +43,12 @@ const FormatKernels* row_of(const KernelCase& which) {
   return which.kernels ? &which.kernels->formats[static_cast<std::size_t>(which.format)] : nullptr;
 }
 
+std::uint32_t stream_rows(const KernelMatrix& matrix) {
+  return static_cast<std::uint32_t>(std::min<std::uint64_t>(std::uint64_t{matrix.tiles} * kRows, kStreamBytes / sizeof(float) / kCols));
+}
+
 std::string_view kind_name(KernelKind kind) {
-  constexpr std::string_view kNames[] = {"dequantize", "dot", "tokenizer", "memory", "peak"};
+  constexpr std::string_view kNames[] = {"dequantize", "stream", "dot", "row", "tokenizer", "memory", "peak"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 
@@ -53,7 +60,9 @@ struct KernelSuite::Work {
   std::unique_ptr<KernelMatrix> matrix;
   std::optional<WeightRows> rows;
   std::unique_ptr<Vector> vector;
+  std::unique_ptr<RowWork> row;
   AlignedBuffer<float> out{std::size_t{kRows} * kCols};
+  AlignedBuffer<float> large;  // what streams are written to
   std::uint32_t tile = 0;  // the next one
   double probed = 0;       // sum of the rates of memory and peak probes, and how many
   std::uint32_t probes = 0;
@@ -80,19 +89,37 @@ KernelSuite::KernelSuite(KernelSuiteOptions options) : options_(std::move(option
       if (!peak_isa(probe).empty())
         cases_.push_back({.name = fmt::format("peak/{}/{}/{}", name_of(probe), peak_isa(probe), threads), .kind = KernelKind::peak, .peak = probe, .threads = threads});
   }
-  const IsaSet isa = detect_isa();
-  for (const KernelKind kind : {KernelKind::dequantize, KernelKind::dot}) {
+  add_weight_cases();
+  add_row_cases();
+  add_tokenizer_cases();
+}
+
+void KernelSuite::add_weight_cases() {
+  for (const KernelKind kind : {KernelKind::dequantize, KernelKind::stream, KernelKind::dot}) {
     for (const FormatId format : weight_formats()) {
-      cases_.push_back({.name = fmt::format("{}/{}/reference", kind_name(kind), name_of(format)), .kind = kind, .format = format});
+      if (kind != KernelKind::stream) cases_.push_back({.name = fmt::format("{}/{}/reference", kind_name(kind), name_of(format)), .kind = kind, .format = format});
       const auto tables = all_kernels();
       for (auto kernels = tables.rbegin(); kernels != tables.rend(); ++kernels) {
         const FormatKernels& row = (*kernels)->formats[static_cast<std::size_t>(format)];
         const bool has_kernel = kind == KernelKind::dot ? row.matvec != nullptr : row.dequantize != nullptr;
-        if (!has_kernel || ((*kernels)->needs & ~isa) != 0) continue;
+        if (!has_kernel || kernels_named((*kernels)->name) == nullptr) continue;
         cases_.push_back({.name = fmt::format("{}/{}/{}", kind_name(kind), name_of(format), (*kernels)->name), .kind = kind, .format = format, .kernels = *kernels});
       }
     }
   }
+}
+
+void KernelSuite::add_row_cases() {
+  for (const RowKernel row : kRowKernels) {
+    const auto tables = all_kernels();
+    for (auto kernels = tables.rbegin(); kernels != tables.rend(); ++kernels)
+      if (!is_sampler(row) && kernels_named((*kernels)->name) != nullptr)
+        cases_.push_back({.name = fmt::format("{}/{}", name_of(row), (*kernels)->name), .kind = KernelKind::row, .kernels = *kernels, .row = row});
+    if (is_sampler(row)) cases_.push_back({.name = fmt::format("sampler/{}", name_of(row)), .kind = KernelKind::row, .row = row});
+  }
+}
+
+void KernelSuite::add_tokenizer_cases() {
   const std::vector<std::string> names = name_models(options_.models);
   for (std::size_t i = 0; i < options_.models.size(); ++i) {
     Vocabulary& vocabulary = vocabularies_.emplace_back();
@@ -179,11 +206,16 @@ Result<> KernelSuite::begin(const KernelCase& which) {
   const auto prepare = [&]() -> Result<> {
     switch (which.kind) {
       case KernelKind::dequantize:
+      case KernelKind::stream:
         ASSAY_TRY_VOID(prepare_matrix(which));
+        if (which.kind == KernelKind::stream && work_->large.size() == 0) work_->large = AlignedBuffer<float>(kStreamBytes / sizeof(float));
         return check_dequantize(which);
       case KernelKind::dot:
         ASSAY_TRY_VOID(prepare_matrix(which));
         return check_dot(which);
+      case KernelKind::row:
+        work_->row = std::make_unique<RowWork>(which.row, which.kernels, options_.weight_bytes);
+        return work_->row->check();
       case KernelKind::tokenizer: return prepare_tokenizer(which);
       case KernelKind::memory:
       case KernelKind::peak: work_->probed = 0, work_->probes = 0; return success();
@@ -197,36 +229,44 @@ Result<> KernelSuite::begin(const KernelCase& which) {
   return prepared;
 }
 
-void KernelSuite::call(const KernelCase& which) {
+void KernelSuite::dequantize(const KernelCase& which) {
+  for (std::uint32_t row = 0; row < kCachedRows; ++row) {
+    float* out = work_->out.data() + std::size_t{row} * kCols;
+    if (which.kernels != nullptr) row_of(which)->dequantize(*work_->rows, row, out);
+    else dequantize_row(work_->matrix->tensor, row, {out, kCols});
+  }
+}
+
+void KernelSuite::dot(const KernelCase& which) {
   Work& work = *work_;
   const std::uint32_t first = work.tile * kRows;
-  if (which.kind == KernelKind::dequantize || which.kind == KernelKind::dot) work.tile = (work.tile + 1) % work.matrix->tiles;
+  work.tile = (work.tile + 1) % work.matrix->tiles;
+  if (which.kernels != nullptr) {
+    // Rows are numbered from `first` on in the output too: give it a place that starts there.
+    WeightRows rows = *work.rows;
+    rows.data += first * rows.row_bytes;
+    if (rows.scales != nullptr) rows.scales += std::size_t{work.matrix->scales.size()} / work.matrix->tiles * (first / kRows);
+    if (rows.biases != nullptr) rows.biases += std::size_t{work.matrix->biases.size()} / work.matrix->tiles * (first / kRows);
+    rows.rows = kRows;
+    row_of(which)->matvec(rows, work.vector->inputs(), 0, kRows, {.data = work.out.data(), .stride = kRows});
+    return;
+  }
+  for (std::uint32_t row = 0; row < kRows; ++row) {
+    const std::span<float> values = work.out.span().subspan(kCols, kCols);
+    dequantize_row(work.matrix->tensor, first + row, values);
+    float sum = 0;
+    for (std::uint32_t col = 0; col < kCols; ++col) sum += values[col] * work.vector->values[col];
+    work.out[row] = sum;
+  }
+}
+
+void KernelSuite::call(const KernelCase& which) {
+  Work& work = *work_;
   switch (which.kind) {
-    case KernelKind::dequantize:
-      for (std::uint32_t row = first; row < first + kRows; ++row) {
-        if (which.kernels != nullptr) row_of(which)->dequantize(*work.rows, row, work.out.data());
-        else dequantize_row(work.matrix->tensor, row, work.out.span().first(kCols));
-      }
-      return;
-    case KernelKind::dot:
-      if (which.kernels != nullptr) {
-        // Rows are numbered from `first` on in the output too: give it a place that starts there.
-        WeightRows rows = *work.rows;
-        rows.data += first * rows.row_bytes;
-        if (rows.scales != nullptr) rows.scales += std::size_t{work.matrix->scales.size()} / work.matrix->tiles * (first / kRows);
-        if (rows.biases != nullptr) rows.biases += std::size_t{work.matrix->biases.size()} / work.matrix->tiles * (first / kRows);
-        rows.rows = kRows;
-        row_of(which)->matvec(rows, work.vector->inputs(), 0, kRows, {.data = work.out.data(), .stride = kRows});
-        return;
-      }
-      for (std::uint32_t row = 0; row < kRows; ++row) {
-        const std::span<float> values = work.out.span().subspan(kCols, kCols);
-        dequantize_row(work.matrix->tensor, first + row, values);
-        float sum = 0;
-        for (std::uint32_t col = 0; col < kCols; ++col) sum += values[col] * work.vector->values[col];
-        work.out[row] = sum;
-      }
-      return;
+    case KernelKind::dequantize: return dequantize(which);
+    case KernelKind::stream: return dequantize_rows(work.matrix->tensor, 0, stream_rows(*work.matrix), work.large.data(), which.kernels);
+    case KernelKind::dot: return dot(which);
+    case KernelKind::row: return work.row->call();
     case KernelKind::tokenizer:
       vocabularies_[which.model].tokens = vocabularies_[which.model].tokenizer->encode(options_.text, {.add_special = false, .parse_special = false}).size();
       return;
@@ -246,12 +286,20 @@ KernelRun KernelSuite::rates(const KernelCase& which, double seconds_per_call) c
   run.threads = which.threads;
   switch (which.kind) {
     case KernelKind::dequantize:
-    case KernelKind::dot:
+    case KernelKind::stream:
+    case KernelKind::dot: {
+      const double rows = which.kind == KernelKind::dot || !work_->matrix ? kRows : which.kind == KernelKind::stream ? stream_rows(*work_->matrix) : kCachedRows;
       run.format = name_of(which.format);
       run.isa = which.kernels ? which.kernels->name : "reference";
-      run.bytes_in = work_->matrix ? static_cast<double>(work_->matrix->tile_bytes) : 0;
-      run.bytes_out = which.kind == KernelKind::dequantize ? sizeof(float) * double{kRows} * kCols : 0;
-      run.values = double{kRows} * kCols;
+      run.bytes_in = work_->matrix ? static_cast<double>(work_->matrix->tile_bytes) * rows / kRows : 0;
+      run.values = rows * kCols;
+      run.bytes_out = which.kind == KernelKind::dot ? 0 : sizeof(float) * run.values;
+      break;
+    }
+    case KernelKind::row:
+      run.isa = which.kernels ? which.kernels->name : "";
+      run.bytes_in = work_->row ? work_->row->bytes_read() : 0;
+      run.values = work_->row ? work_->row->values() : 0;
       break;
     case KernelKind::tokenizer:
       run.bytes_in = static_cast<double>(options_.text.size());
@@ -267,10 +315,12 @@ KernelRun KernelSuite::rates(const KernelCase& which, double seconds_per_call) c
     }
   }
   if (!(seconds_per_call > 0)) return run;
-  run.in_gbps = run.bytes_in / seconds_per_call / 1e9;
+  if (run.bytes_in > 0) run.in_gbps = run.bytes_in / seconds_per_call / 1e9;
   if (run.bytes_out > 0) run.out_gbps = run.bytes_out / seconds_per_call / 1e9;
   run.values_per_s = run.values / seconds_per_call;
-  if (which.kind != KernelKind::tokenizer && limits_ && limits_->read_1_gbps) run.read_percent = 100 * *run.in_gbps / *limits_->read_1_gbps;
+  const bool is_from_memory = which.kind == KernelKind::dot || which.kind == KernelKind::stream || which.kind == KernelKind::row;
+  if (is_from_memory && run.in_gbps && limits_ && limits_->read_1_gbps) run.read_percent = 100 * *run.in_gbps / *limits_->read_1_gbps;
+  if (which.kind == KernelKind::stream && limits_ && limits_->write_1_gbps) run.write_percent = 100 * *run.out_gbps / *limits_->write_1_gbps;
   return run;
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "bench/kernel_data.h"
+#include "bench/kernel_rows.h"
 #include "bench/record.h"
 #include "runtime/core/error.h"
 #include "runtime/kernels/cpu/table.h"
@@ -22,8 +23,10 @@ struct KernelSuiteOptions {
 };
 
 enum class KernelKind : std::uint8_t {
-  dequantize,  // one thread, weights to float32 rows in a small buffer
-  dot,         // one thread, weights times one vector
+  dequantize,  // weights to float32 rows; both stay in the second cache. These four: one thread
+  stream,      // the same from memory to memory
+  dot,         // weights from memory times one vector
+  row,         // a RowKernel
   tokenizer,   // text to ids
   memory,      // a MemoryProbe
   peak         // a PeakProbe
@@ -34,6 +37,7 @@ struct KernelCase {
   KernelKind kind = KernelKind::dequantize;
   FormatId format = FormatId::F32;
   const Kernels* kernels = nullptr;  // nullptr: the scalar truth ("reference")
+  RowKernel row = RowKernel::attention;
   std::size_t model = 0;
   MemoryProbe memory = MemoryProbe::read;
   PeakProbe peak = PeakProbe::int8_dot;
@@ -66,7 +70,12 @@ class KernelSuite {
   struct Work;
   struct Vocabulary;
 
+  void add_weight_cases();
+  void add_row_cases();
+  void add_tokenizer_cases();
   Result<> prepare_matrix(const KernelCase& which);
+  void dequantize(const KernelCase& which);
+  void dot(const KernelCase& which);
   Result<> check_dequantize(const KernelCase& which);
   Result<> check_dot(const KernelCase& which);
   Result<> prepare_tokenizer(const KernelCase& which);

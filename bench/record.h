@@ -197,6 +197,7 @@ struct KernelRun {
   std::optional<double> in_gbps, out_gbps;         // from the median
   std::optional<double> values_per_s;
   std::optional<double> read_percent;              // in_gbps of the machine's measured read bandwidth, one thread
+  std::optional<double> write_percent;             // out_gbps of its write bandwidth, one thread
   MachineLimits limits;
   HostFacts host;
   BuildFacts build;
@@ -212,7 +213,7 @@ struct KernelRun {
         Field{"bytes_in", "B", none, &R::bytes_in}, Field{"bytes_out", "B", none, &R::bytes_out},
         Field{"values", "", none, &R::values}, Field{"in_gbps", "GB/s", up, &R::in_gbps},
         Field{"out_gbps", "GB/s", up, &R::out_gbps}, Field{"values_per_s", "1/s", up, &R::values_per_s},
-        Field{"read_percent", "%", up, &R::read_percent},
+        Field{"read_percent", "%", up, &R::read_percent}, Field{"write_percent", "%", up, &R::write_percent},
         Field{"limits", "", none, &R::limits}, Field{"host", "", none, &R::host}, Field{"build", "", none, &R::build});
   }
 };
