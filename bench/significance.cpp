@@ -40,10 +40,12 @@ double exact_p(std::span<const std::uint32_t> ranks, std::size_t count, std::uin
   const std::uint32_t total = std::accumulate(ranks.begin(), ranks.end(), 0u);
   std::vector<std::vector<double>> ways(count + 1, std::vector<double>(total + 1, 0.0));
   ways[0][0] = 1;
-  for (const std::uint32_t rank : ranks)
-    for (std::size_t chosen = count; chosen-- > 0;)
-      for (std::uint32_t at = 0; at + rank <= total; ++at)
-        if (ways[chosen][at] > 0) ways[chosen + 1][at + rank] += ways[chosen][at];
+  std::uint32_t seen = 0, reach = 0;  // ranks taken in so far, and their sum
+  for (const std::uint32_t rank : ranks) {
+    for (std::size_t chosen = std::min<std::size_t>(count, ++seen); chosen-- > 0;)
+      for (std::uint32_t at = 0; at <= reach; ++at) ways[chosen + 1][at + rank] += ways[chosen][at];
+    reach += rank;
+  }
   const double middle = static_cast<double>(total) * static_cast<double>(count) / static_cast<double>(ranks.size());
   const double distance = std::abs(sum - middle) - 1e-9;
   double all = 0, extreme = 0;
@@ -81,12 +83,27 @@ Interval percentile_interval(double confidence, Statistic&& statistic) {
   return {quantile_of_sorted(values, (1 - confidence) / 2), quantile_of_sorted(values, (1 + confidence) / 2)};
 }
 
-double resampled_median(std::span<const double> samples, std::mt19937_64& random, std::vector<double>& scratch) {
-  scratch.clear();
-  for (std::size_t i = 0; i < samples.size(); ++i) scratch.push_back(samples[random() % samples.size()]);
-  std::sort(scratch.begin(), scratch.end());
-  return quantile_of_sorted(scratch, 0.5);
-}
+// Medians of resamples: how often each sorted value was drawn says which one is in the middle, without sorting again.
+class Resampler {
+ public:
+  explicit Resampler(std::span<const double> samples) : sorted_(samples.begin(), samples.end()), counts_(samples.size()) {
+    std::sort(sorted_.begin(), sorted_.end());
+  }
+  double median(std::mt19937_64& random) {
+    std::fill(counts_.begin(), counts_.end(), 0u);
+    for (std::size_t i = 0; i < sorted_.size(); ++i) ++counts_[((random() >> 32) * sorted_.size()) >> 32];
+    return (value_at((sorted_.size() - 1) / 2) + value_at(sorted_.size() / 2)) / 2;
+  }
+
+ private:
+  double value_at(std::size_t rank) const {
+    std::size_t at = 0;
+    for (std::size_t seen = counts_[0]; seen <= rank; seen += counts_[at]) ++at;
+    return sorted_[at];
+  }
+  std::vector<double> sorted_;
+  std::vector<std::uint32_t> counts_;
+};
 
 }  // namespace
 
@@ -130,16 +147,16 @@ std::vector<double> holm(std::span<const double> p) {
 
 Interval bootstrap_median(std::span<const double> samples, double confidence) {
   if (samples.empty()) return {};
-  std::vector<double> scratch;
-  return percentile_interval(confidence, [&](std::mt19937_64& random) { return resampled_median(samples, random, scratch); });
+  Resampler resampler(samples);
+  return percentile_interval(confidence, [&](std::mt19937_64& random) { return resampler.median(random); });
 }
 
 Interval bootstrap_ratio(std::span<const double> a, std::span<const double> b, double confidence) {
   if (a.empty() || b.empty()) return {};
-  std::vector<double> scratch;
+  Resampler base(a), now(b);
   return percentile_interval(confidence, [&](std::mt19937_64& random) {
-    const double base = resampled_median(a, random, scratch);
-    return resampled_median(b, random, scratch) / base;
+    const double divisor = base.median(random);
+    return now.median(random) / divisor;
   });
 }
 

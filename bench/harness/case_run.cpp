@@ -192,6 +192,28 @@ std::string make_fingerprint(const HostFacts& host) {
   return short_hash(text);
 }
 
+CaseRun facts_only(const CaseRun& run) {
+  CaseRun out;
+  out.case_name = run.case_name;
+  out.test = run.test;
+  out.status = run.status;
+  out.reason = run.reason;
+  out.engine.name = run.engine.name;
+  out.model = run.model;
+  out.model_sha256 = run.model_sha256;
+  out.settings = run.settings;
+  out.resolved.isa = run.resolved.isa;
+  out.output_hash = run.output_hash;
+  out.planned = run.planned;
+  out.quality = run.quality;
+  if (out.quality) out.quality->seconds = 0;
+  if (run.decode) {
+    out.decode.emplace();
+    out.decode->bytes_per_token = run.decode->bytes_per_token;
+  }
+  return out;
+}
+
 void finish_case(CaseRun& run, const CaseFigures& figures, double target_percent) {
   run.key = make_key(run);
   if (run.rounds.empty()) return;

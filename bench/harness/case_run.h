@@ -182,6 +182,9 @@ struct CaseFigures {
                       Field{"prefill_limit", "", Better::none, &C::prefill_limit});
   }
 };
+// The record without what belongs to one machine and one moment: what a repository can keep as a baseline.
+CaseRun facts_only(const CaseRun& run);
+
 Noise judge_noise(const CaseRun& run, double target_percent);
 void finish_case(CaseRun& run, const CaseFigures& figures, double target_percent);
 

@@ -42,7 +42,9 @@ std::string portable_key(const CaseRun& run) {
   return run.model_sha256 + "\n" + run.engine.name + "\n" + to_text(to_json(settings));
 }
 
-bool has_numbers(const CaseRun& run) { return run.status == Status::ok && (!run.rounds.empty() || run.time_ms); }
+bool has_numbers(const CaseRun& run) {
+  return run.status == Status::ok && (run.prefill_tps || run.decode_tps || run.end_to_end_tps || run.time_ms);
+}
 
 using Newest = std::map<std::string, const CaseRun*>;
 template <class KeyOf>

@@ -33,8 +33,7 @@ Status status_of(const Error& error) {
   switch (error.code) {
     case Code::mismatch: return Status::wrong_answer;
     case Code::unsupported:
-    case Code::usage:
-    case Code::range: return Status::unsupported;
+    case Code::usage: return Status::unsupported;
     case Code::memory: return Status::oom;
     default: return Status::invalid_file;
   }
@@ -77,7 +76,7 @@ Result<OpenCase> open_case(const TaskRequest& request) {
   out.model = std::make_unique<Model>(std::move(model));
   out.times.bind_ms = lap();
   if (positions_of(request.settings) > out.model->config.context)
-    return Error{Code::range, "context", fmt::format("{} positions are needed and the model was made for {}; choose a smaller depth or fewer tokens", positions_of(request.settings), out.model->config.context)};
+    return Error{Code::unsupported, "context", fmt::format("{} positions are needed and the model was made for {}; choose a smaller depth or fewer tokens", positions_of(request.settings), out.model->config.context)};
   ASSAY_TRY_VOID(check_fit(plan_memory(*out.model, {options.context, options.batch, options.kv}), request.memory_limit_bytes));
   lap();
   if (auto tokenizer = Tokenizer::open(*out.file)) out.tokenizer.emplace(std::move(*tokenizer));

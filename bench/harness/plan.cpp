@@ -25,7 +25,7 @@ const std::vector<PlanOption> kPlanOptions = {
     {"threads", "-t", "N,...", "Threads; 0: all the process may use"},
     {"cpu-mask", "-C", "HEX,...", "Processors to run on, as a hexadecimal mask"},
     {"backend", "", "NAME,...", "cpu, reference (plain float32), vulkan"},
-    {"isa", "", "NAME,...", "Force kernels: avx512, avx2, scalar"},
+    {"isa", "", "NAME,...", "Force kernels: avx512_bf16, avx512, avx2, scalar"},
     {"gpu-layers", "-ngl", "N,...", "Layers on the graphics card"},
     {"cache-type-k", "-ctk", "T,...", "Type of cached keys: f32, f16, q8_0, ..."},
     {"cache-type-v", "-ctv", "T,...", "Type of cached values; follows the keys unless given"},
@@ -41,6 +41,7 @@ const std::vector<PlanOption> kPlanOptions = {
     {"timeout", "", "SECONDS", "End a process that takes longer (600)"},
     {"memory-limit", "", "SIZE", "Memory a case may take: 2G, 500M"},
     {"peer", "", "NAME=PATH", "Measure another engine's program beside ours: llama-bench=PATH"},
+    {"program", "", "NAME=PATH", "Another build's bench_models beside ours, tagged NAME: base=PATH --program new=PATH"},
     {"tag", "", "TEXT", "A name to find this run by: main, nightly"},
     {"no-check", "", "", "Do not check the answers first"},
     {"no-cold", "", "", "Do not measure the cold start (it drops the file from the page cache)"},
@@ -162,9 +163,10 @@ void read_sweep(Reader& reader, Sweep& sweep) {
     return word.size() > prefix && word.size() <= prefix + 256 && word.find_first_not_of("0123456789abcdefABCDEF", prefix) == std::string::npos &&
            word.find_first_not_of('0', prefix) != std::string::npos;
   }, "hexadecimal numbers above 0");
-  constexpr static std::array<std::string_view, 3> kBackends = {"cpu", "reference", "vulkan"}, kIsas = {"avx512", "avx2", "scalar"};
+  constexpr static std::array<std::string_view, 3> kBackends = {"cpu", "reference", "vulkan"};
+  constexpr static std::array<std::string_view, 4> kIsas = {"avx512_bf16", "avx512", "avx2", "scalar"};
   reader.words("backend", sweep.backend, one_of(kBackends), "cpu, reference, vulkan");
-  reader.words("isa", sweep.isa, one_of(kIsas), "avx512, avx2, scalar");
+  reader.words("isa", sweep.isa, one_of(kIsas), "avx512_bf16, avx512, avx2, scalar");
   read_gpu_layers(reader, sweep);
   reader.words("cache-type-k", sweep.kv_keys, one_of(kKvTypes), fmt::format("{}", fmt::join(kKvTypes, ", ")));
   reader.words("cache-type-v", sweep.kv_values, one_of(kKvTypes), fmt::format("{}", fmt::join(kKvTypes, ", ")));
@@ -212,15 +214,17 @@ void read_run_options(Reader& reader, BenchPlan& plan) {
   reader.whole("chunks", plan.quality.windows, 0, 1u << 20);
 }
 
-void read_peers(Reader& reader, BenchPlan& plan) {
-  const auto* given = reader.values("peer");
+void read_named_paths(Reader& reader, std::string_view option, std::vector<PlannedPeer>& out) {
+  const auto* given = reader.values(option);
   if (!given) return;
   for (const PlanValue& value : *given) {
     const std::size_t equals = value.text.find('=');
     const std::string name = value.text.substr(0, equals);
-    if (equals == std::string::npos || equals + 1 == value.text.size()) return reader.fail(at(value, "must be NAME=PATH: llama-bench=/path/to/llama-bench"));
-    if (name != "llama-bench") return reader.fail(at(value, fmt::format("\"{}\" is unknown; known: llama-bench", name)));
-    plan.peers.push_back({name, value.text.substr(equals + 1)});
+    if (equals == std::string::npos || equals == 0 || equals + 1 == value.text.size()) return reader.fail(at(value, "must be NAME=PATH"));
+    for (const PlannedPeer& other : out)
+      if (other.name == name) return reader.fail(at(value, fmt::format("\"{}\" is given twice", name)));
+    if (option == "peer" && name != "llama-bench") return reader.fail(at(value, fmt::format("\"{}\" is unknown; known: llama-bench", name)));
+    out.push_back({name, value.text.substr(equals + 1)});
   }
 }
 
@@ -257,7 +261,8 @@ Result<BenchPlan> make_plan(const PlanText& text) {
   Sweep sweep;
   read_sweep(reader, sweep);
   read_run_options(reader, plan);
-  read_peers(reader, plan);
+  read_named_paths(reader, "peer", plan.peers);
+  read_named_paths(reader, "program", plan.programs);
   if (reader.problem()) return *reader.problem();
 
   std::vector<std::string> paths;
@@ -272,7 +277,8 @@ Result<BenchPlan> make_plan(const PlanText& text) {
   if (cases.size() * paths.size() > 100000) return Error{Code::usage, "sweep", "makes more than 100000 cases; shorten the lists"};
   for (std::uint32_t model = 0; model < paths.size(); ++model)
     for (const CaseSettings& settings : cases) {
-      plan.cases.push_back({.model = model, .engine = "assay", .arm = {}, .settings = settings});
+      if (plan.programs.empty()) plan.cases.push_back({.model = model, .engine = "assay", .arm = {}, .settings = settings});
+      for (const PlannedPeer& program : plan.programs) plan.cases.push_back({.model = model, .engine = "assay", .arm = program.name, .settings = settings});
       for (const PlannedPeer& peer : plan.peers) plan.cases.push_back({.model = model, .engine = peer.name, .arm = {}, .settings = settings});
     }
   return plan;

@@ -16,10 +16,10 @@ namespace assay {
 
 struct QualityPlan {
   bool is_wanted = false;
-  std::string text_file;           // empty: the built-in sample
+  std::string text_file{};         // empty: the built-in sample
   std::uint32_t context = 512;     // tokens of a window
   std::uint32_t windows = 0;       // at most; 0: all of the text
-  std::string reference;           // file of higher precision; empty: perplexity only
+  std::string reference{};         // file of higher precision; empty: perplexity only
 
   static constexpr auto fields() {
     using Q = QualityPlan;
@@ -42,7 +42,7 @@ struct PlannedModel {
 struct PlannedCase {
   std::uint32_t model = 0;       // index into models
   std::string engine = "assay";  // or the peer's name
-  std::string arm;               // "a" and "b" of an A/A run, else empty
+  std::string arm;               // which of several programs, and the tag of its record; "a" and "b" of an A/A run; else empty
   CaseSettings settings;
 
   static constexpr auto fields() {
@@ -65,6 +65,7 @@ struct BenchPlan {
   std::vector<PlannedModel> models;
   std::vector<PlannedCase> cases;
   std::vector<PlannedPeer> peers;
+  std::vector<PlannedPeer> programs;  // bench_models of other builds, an arm each; none: the one beside this program
   std::uint32_t min_rounds = 5, max_rounds = 30;
   double target_percent = 2;     // rounds go on until half the 95 % interval of every speed is below
   double budget_s = 600;         // or until so many seconds of measuring are spent
@@ -80,7 +81,7 @@ struct BenchPlan {
     constexpr Better none = Better::none;
     return std::tuple(
         Field{"run_id", "", none, &B::run_id}, Field{"tag", "", none, &B::tag}, Field{"preset", "", none, &B::preset},
-        Field{"models", "", none, &B::models}, Field{"cases", "", none, &B::cases}, Field{"peers", "", none, &B::peers},
+        Field{"models", "", none, &B::models}, Field{"cases", "", none, &B::cases}, Field{"peers", "", none, &B::peers}, Field{"programs", "", none, &B::programs},
         Field{"min_rounds", "", none, &B::min_rounds}, Field{"max_rounds", "", none, &B::max_rounds},
         Field{"target_percent", "%", none, &B::target_percent}, Field{"budget_s", "s", none, &B::budget_s},
         Field{"samples", "", none, &B::samples}, Field{"delay_s", "s", none, &B::delay_s}, Field{"timeout_s", "s", none, &B::timeout_s},

@@ -14,7 +14,7 @@ namespace assay {
 struct ProcessRequest {
   std::filesystem::path program;
   std::vector<std::string> arguments;      // without the program's name
-  std::string cpu_mask;                    // hexadecimal, empty: as this process
+  std::string cpu_mask{};                  // hexadecimal, empty: as this process
   double timeout_s = 600;
   std::uint64_t memory_limit_bytes = 0;    // 0: none
   std::function<bool()> stop_requested = [] { return false; };

@@ -10,19 +10,19 @@
 namespace assay {
 
 struct QualityFacts {
-  std::string text;           // "built-in" or the file's name
-  std::string text_sha256;    // of its bytes
+  std::string text{};         // "built-in" or the file's name
+  std::string text_sha256{};  // of its bytes
   std::uint32_t context = 0;  // tokens of a window; the second half of each is scored
   std::uint32_t windows = 0;
   std::uint64_t scored_tokens = 0;
   double perplexity = 0;
   double perplexity_error = 0;  // standard error
   // Against the reference file; KL(reference || model) in nats a token.
-  std::string reference;
-  std::optional<double> reference_perplexity;
-  std::optional<double> kl_mean, kl_median, kl_p99, kl_max;
-  std::optional<double> top1_percent;    // positions where both call the same token the most likely
-  std::optional<double> worst_token;     // largest difference of log-probability over the scored tokens
+  std::string reference{};
+  std::optional<double> reference_perplexity{};
+  std::optional<double> kl_mean{}, kl_median{}, kl_p99{}, kl_max{};
+  std::optional<double> top1_percent{};    // positions where both call the same token the most likely
+  std::optional<double> worst_token{};     // largest difference of log-probability over the scored tokens
   double seconds = 0;
 
   static constexpr auto fields() {

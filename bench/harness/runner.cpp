@@ -59,6 +59,7 @@ struct Runner::CaseState {
   PlannedMemory planned;
   CaseFigures figures;
   EngineFacts engine;
+  BuildFacts build = build_facts();  // of the program that measured
   std::optional<Agreement> agreement;
   std::optional<std::string> output_hash;
   std::optional<QualityFacts> quality;
@@ -112,8 +113,14 @@ TaskRequest Runner::request_for(const PlannedCase& which, TaskKind task) const {
   return out;
 }
 
-Result<TaskReply> Runner::ask(const TaskRequest& request) {
-  ProcessRequest process{.program = options_.program, .arguments = {"--task", to_text(to_json(request))}, .cpu_mask = request.settings.cpu_mask, .timeout_s = plan_.timeout_s, .stop_requested = options_.stop_requested};
+std::filesystem::path Runner::program_of(const std::string& arm) const {
+  for (const PlannedPeer& program : plan_.programs)
+    if (program.name == arm) return program.path;
+  return options_.program;
+}
+
+Result<TaskReply> Runner::ask(const TaskRequest& request, const std::string& arm) {
+  ProcessRequest process{.program = program_of(arm), .arguments = {"--task", to_text(to_json(request))}, .cpu_mask = request.settings.cpu_mask, .timeout_s = plan_.timeout_s, .stop_requested = options_.stop_requested};
   if (request.task == TaskKind::round) process.memory_limit_bytes = request.memory_limit_bytes;
   ASSAY_TRY(const ProcessOutcome outcome, run_process(process));
   ++steps_;
@@ -136,7 +143,7 @@ Result<TaskReply> Runner::ask(const TaskRequest& request) {
 }
 
 Result<TaskReply> Runner::run_round(const PlannedCase& which) {
-  if (which.engine == "assay") return ask(request_for(which, TaskKind::round));
+  if (which.engine == "assay") return ask(request_for(which, TaskKind::round), which.arm);
   ++steps_;
   const auto peer = std::find_if(plan_.peers.begin(), plan_.peers.end(), [&](const PlannedPeer& p) { return p.name == which.engine; });
   if (peer == plan_.peers.end()) return failed(Status::failed, "the peer is not in the plan");
@@ -184,6 +191,7 @@ Result<> Runner::take(std::size_t which, TaskReply reply, bool is_new) {
   state.planned = reply.planned;
   state.figures = reply.figures;
   state.engine = reply.engine;
+  if (!reply.build.version.empty()) state.build = reply.build;
   return success();
 }
 
@@ -194,7 +202,7 @@ Result<> Runner::inspect_models() {
     show("opening " + plan_.models[i].name, plan_.cases.size() * plan_.min_rounds);
     TaskRequest request = request_for(*first, TaskKind::inspect);
     request.settings.cpu_mask.clear();
-    ASSAY_TRY(models_[i].inspected, ask(request));
+    ASSAY_TRY(models_[i].inspected, ask(request, first->arm));
     if (models_[i].inspected.model) models_[i].inspected.model->name = plan_.models[i].name;
     const TaskReply& reply = models_[i].inspected;
     if (reply.status == Status::ok) continue;
@@ -210,14 +218,14 @@ Result<> Runner::check_answers() {
     const PlannedCase& which = plan_.cases[c];
     CaseState& state = cases_[c];
     if (state.is_finished || which.engine != "assay") continue;
-    const std::string key = fmt::format("{} {}", which.model, arithmetic_of(which.settings));
+    const std::string key = fmt::format("{} {} {}", which.arm, which.model, arithmetic_of(which.settings));
     auto found = checked.find(key);
     if (found == checked.end()) {
       show("checking " + plan_.models[which.model].name, plan_.cases.size() * plan_.min_rounds);
       TaskRequest request = request_for(which, TaskKind::check);
       request.settings.cpu_mask.clear();
       request.settings.sequences = 1;
-      ASSAY_TRY(TaskReply reply, ask(request));
+      ASSAY_TRY(TaskReply reply, ask(request, which.arm));
       found = checked.emplace(key, std::move(reply)).first;
     }
     state.agreement = found->second.agreement;
@@ -232,7 +240,7 @@ Result<> Runner::measure_limits() {
     const PlannedCase& which = plan_.cases[c];
     if (cases_[c].is_finished || limits_.contains(which.settings.threads)) continue;
     show("measuring the machine's limits", plan_.cases.size() * plan_.min_rounds);
-    ASSAY_TRY(const TaskReply reply, ask(request_for(which, TaskKind::limits)));
+    ASSAY_TRY(const TaskReply reply, ask(request_for(which, TaskKind::limits), which.arm));
     limits_[which.settings.threads] = reply.limits.value_or(MachineLimits{});
   }
   return success();
@@ -303,13 +311,13 @@ Result<> Runner::measure_quality() {
   for (std::size_t c = 0; c < cases_.size() && plan_.quality.is_wanted; ++c) {
     const PlannedCase& which = plan_.cases[c];
     if (cases_[c].status != Status::ok || which.engine != "assay") continue;
-    const std::string key = fmt::format("{} {}", which.model, arithmetic_of(which.settings));
+    const std::string key = fmt::format("{} {} {}", which.arm, which.model, arithmetic_of(which.settings));
     auto found = measured.find(key);
     if (found == measured.end()) {
       show("quality of " + plan_.models[which.model].name, 0);
       TaskRequest request = request_for(which, TaskKind::quality);
       request.settings.sequences = 1;
-      ASSAY_TRY(TaskReply reply, ask(request));
+      ASSAY_TRY(TaskReply reply, ask(request, which.arm));
       found = measured.emplace(key, std::move(reply)).first;
     }
     cases_[c].quality = found->second.quality;
@@ -334,13 +342,13 @@ std::vector<CaseRun> Runner::records() const {
     CaseRun& run = out.emplace_back();
     run.time = time_;
     run.run_id = plan_.run_id;
-    run.tag = plan_.tag;
+    run.tag = plan_.programs.empty() ? plan_.tag : which.arm;
     run.test = test_name(which.settings);
     run.case_name = label(c);
     run.status = state.status;
     run.reason = state.reason;
     run.settings = which.settings;
-    run.build = build_facts();
+    run.build = state.build;
     run.engine = which.engine == "assay" ? EngineFacts{"assay", run.build.version, run.build.commit} : state.engine;
     run.engine.name = which.engine;
     run.model.name = plan_.models[which.model].name;

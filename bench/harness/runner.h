@@ -59,7 +59,8 @@ class Runner {
   struct ModelState;
 
   TaskRequest request_for(const PlannedCase& which, TaskKind task) const;
-  Result<TaskReply> ask(const TaskRequest& request);
+  Result<TaskReply> ask(const TaskRequest& request, const std::string& arm);
+  std::filesystem::path program_of(const std::string& arm) const;
   Result<TaskReply> run_round(const PlannedCase& which);
   Result<> open_journal();
   Result<> take(std::size_t which, TaskReply reply, bool is_new);

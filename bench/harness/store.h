@@ -15,9 +15,9 @@ namespace assay {
 
 // Empty members let everything pass.
 struct ResultFilter {
-  std::string run_id, tag, commit, since, until;  // the last three by their beginnings: "1a2b", "2026-11", "2026-11-21T05"
-  std::string model, test, engine;                // parts of the names
-  std::string status;
+  std::string run_id{}, tag{}, commit{}, since{}, until{};  // the last three by their beginnings: "1a2b", "2026-11", "2026-11-21T05"
+  std::string model{}, test{}, engine{};                // parts of the names
+  std::string status{};
   std::size_t limit = 0;                          // the newest so many; 0: all
 
   bool lets_pass(const CaseRun& run) const;

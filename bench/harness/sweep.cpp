@@ -116,7 +116,7 @@ std::vector<std::string> name_variants(const std::vector<CaseSettings>& cases) {
     std::string name(field.name);
     std::replace(name.begin(), name.end(), '_', ' ');
     for (std::size_t i = 0; i < cases.size(); ++i)
-      if (const std::string value = text(cases[i]); !value.empty()) out[i] += (out[i].empty() ? "" : ", ") + name + " " + value;
+      if (const std::string value = text(cases[i]); value != text(CaseSettings{})) out[i] += (out[i].empty() ? "" : ", ") + name + " " + value;
   });
   return out;
 }

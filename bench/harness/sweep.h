@@ -32,7 +32,8 @@ struct Sweep {
   std::vector<std::string> backend = {"cpu"}, kv_keys = {"f16"}, kv_values, flash_attention = {"auto"}, load = {"map"}, isa = {""}, cpu_mask = {""};
   std::vector<std::optional<int>> gpu_layers = {std::nullopt};
 };
-// What tells the cases apart beside their tests: "threads 1, kv q8_0"; empty where nothing else differs.
+// What tells the cases apart beside their tests: "threads 1, kv keys q8_0"; settings that all share,
+// and those at their default, are left out.
 std::vector<std::string> name_variants(const std::vector<CaseSettings>& cases);
 
 // The cases of one model; those that a list names twice stand once. Empty kv_values follow kv_keys.

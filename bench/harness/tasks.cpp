@@ -150,6 +150,7 @@ Result<> carry_out(const TaskRequest& request, TaskReply& reply) {
 
 TaskReply run_task(const TaskRequest& request) {
   TaskReply reply;
+  reply.build = build_facts();
   Result<> done = success();
   try {
     done = carry_out(request, reply);

@@ -59,6 +59,7 @@ struct TaskReply {
   CaseFigures figures;
   std::optional<QualityFacts> quality;
   std::optional<MachineLimits> limits;
+  BuildFacts build;          // of the program that did it
 
   static constexpr auto fields() {
     using T = TaskReply;
@@ -68,7 +69,8 @@ struct TaskReply {
                       Field{"agreement", "", none, &T::agreement}, Field{"output_hash", "", none, &T::output_hash},
                       Field{"round", "", none, &T::round}, Field{"engine", "", none, &T::engine}, Field{"resolved", "", none, &T::resolved},
                       Field{"planned", "", none, &T::planned}, Field{"figures", "", none, &T::figures},
-                      Field{"quality", "", none, &T::quality}, Field{"limits", "", none, &T::limits});
+                      Field{"quality", "", none, &T::quality}, Field{"limits", "", none, &T::limits},
+                      Field{"build", "", none, &T::build});
   }
 };
 

@@ -26,7 +26,7 @@ struct ReportRow {
   std::optional<ReportMetric> prefill, decode, end_to_end;
   std::optional<double> ttft_ms, p50_ms, p99_ms, peak_bytes, plan_error_percent, load_ms, cold_ms;
   std::optional<double> prefill_limit, decode_limit, perplexity, kl, joules;
-  std::vector<double> latency_ms;  // percentiles 0, 5, ... 100 of the time between tokens
+  std::vector<double> latency_ms;  // percentiles 0, 5, ... 95, 99 of the time between tokens
   double bits = 0;
   std::uint32_t depth = 0, generated = 0;
   std::size_t rounds = 0;

@@ -235,7 +235,7 @@ void add_bench(CLI::App& app, int& exit_code) {
   command->add_option("--plan", arguments->plan_file, "Options from a YAML file; those of the command line come first")->type_name("FILE");
   command->add_option("--resume", arguments->resume, "Go on with an interrupted run: its id, or last")->type_name("RUN");
   command->add_option("--aa", arguments->aa, "Compare the program with itself N times and tell how often that raises an alarm")->type_name("N")->check(CLI::Range(1, 10000));
-  command->add_option("-o,--output", arguments->output, "md, json, jsonl, csv, sql as llama-bench prints them; records, gbench; or a file for the records")->type_name("FORMAT|FILE");
+  command->add_option("-o,--output", arguments->output, "md, json, jsonl, csv, sql as llama-bench prints them; records; gbench (Google Benchmark); facts (what no machine changes); or a file for the records")->type_name("FORMAT|FILE");
   command->add_option("--records", arguments->records, "Append the records to this file instead of the store")->type_name("FILE");
   command->add_flag("--json", arguments->json, "Print the records as one JSON document");
   command->add_flag("--list", arguments->list, "Print the cases and stop");

@@ -106,6 +106,10 @@ Result<> show_records(const BenchArguments& arguments, const BenchPlan& plan, co
     fmt::print("{}\n", to_text(document_of(records), 1));
     return success();
   }
+  if (arguments.output == "facts") {
+    for (const CaseRun& run : records) fmt::print("{}\n", to_text(to_json(facts_only(run))));
+    return success();
+  }
   if (arguments.output == "gbench") {
     fmt::print("{}\n", to_text(google_benchmark_json(records), 2));
     return success();

@@ -179,6 +179,12 @@ Result<std::vector<CaseRun>> find_results(const std::string& name) {
     for (const std::string& problem : loaded.problems) print_error(problem);
     return std::move(loaded.records);
   }
+  if (const std::size_t sign = name.rfind('@'); sign != std::string::npos && std::filesystem::exists(name.substr(0, sign), ignored)) {
+    ASSAY_TRY(std::vector<CaseRun> all, find_results(name.substr(0, sign)));
+    std::erase_if(all, [&](const CaseRun& run) { return run.tag != name.substr(sign + 1); });
+    if (all.empty()) return Error{Code::not_found, name, "the file has no results with this tag"};
+    return all;
+  }
   ASSAY_TRY(ResultStore store, ResultStore::open(home_folder()));
   if (name == "latest" || name == "previous") {
     ASSAY_TRY(const auto all, store.find({}));

@@ -9,7 +9,7 @@
 
 namespace assay {
 
-// Results by a file's path, or by what the store knows: a tag, a commit's beginning, a date's beginning, a run id, "latest" and
+// Results by a file's path, FILE@TAG for some of it, or by what the store knows: a tag, a commit's beginning, a date's beginning, a run id, "latest" and
 // "previous" (runs). What was left out of a file is told on stderr. Errors: not_found and those of reading.
 Result<std::vector<CaseRun>> find_results(const std::string& name);
 

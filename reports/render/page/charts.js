@@ -153,7 +153,7 @@ function lines(title, note, series, xTitle, yTitle, more) {
 }
 
 function latencyCurves(rows) {
-  const series = rows.filter(r => r.latency).slice(0, 8).map(r => ({label: rowName(r), radius: 0, data: r.latency.map((v, i) => ({x: 100 * i / (r.latency.length - 1), y: v}))}));
+  const series = rows.filter(r => r.latency).slice(0, 8).map(r => ({label: rowName(r), radius: 0, data: r.latency.map((v, i) => ({x: Math.min(99, 100 * i / (r.latency.length - 1)), y: v}))}));
   lines('Time between tokens', 'Read at 50: half of the tokens came faster. A flat line is a steady flow.' + (rows.filter(r => r.latency).length > 8 ? ' The first 8 cases.' : ''), series, 'percentile', 'ms', {min: 0, max: 100});
 }
 

@@ -36,7 +36,7 @@ const columns = [
   ['Rounds', r => r.rounds || '', r => r.rounds],
   ['Commit', r => r.commit, r => r.commit, 'text'],
   ['Answer', r => r.answer, r => r.answer, 'long'],
-  ['Status', r => r.status + (r.noise.length && r.noisy ? ', noisy: ' + r.noise.join('; ') : ''), r => r.status + (r.noisy ? '1' : '0'), 'long']
+  ['Status', r => r.status + (r.noisy ? ', noisy' : ''), r => r.status + (r.noisy ? '1' : '0'), 'text']
 ];
 // A column without a value in any row would only take space.
 const shownColumns = columns.filter(c => rows.some(r => { const v = c[1](r); return v !== '' && v !== null && v !== undefined; }));
@@ -124,7 +124,7 @@ function drawCards() {
   add('First token soonest', r => r.ttft, false, v => figure(v) + ' ms');
   add('Least memory', r => r.peak || null, false, bytes);
   add('Best perplexity', r => r.perplexity, false, v => v.toFixed(3));
-  add('Nearest to the reference', r => r.kl, false, v => 'KL ' + figure(v));
+  add('Nearest to the reference', r => r.kl || null, false, v => 'KL ' + figure(v));
 }
 
 function drawFailures() {
@@ -135,6 +135,19 @@ function drawFailures() {
   section.querySelector('ul').append(...failed.map(r => {
     const item = element('li');
     item.append(element('bdi', rowName(r)), ': ', element('span', r.status, 'bad-text'), ': ', element('bdi', r.reason));
+    return item;
+  }));
+}
+
+function drawNoise() {
+  const noisy = rows.filter(r => r.noisy);
+  if (!noisy.length) return;
+  const section = document.getElementById('noise');
+  section.hidden = false;
+  section.querySelector('summary').textContent = noisy.length + (noisy.length === 1 ? ' case is' : ' cases are') + ' noisy';
+  section.querySelector('ul').append(...noisy.map(r => {
+    const item = element('li');
+    item.append(element('bdi', rowName(r)), ': ' + clean(r.noise.join('; ')));
     return item;
   }));
 }
@@ -162,6 +175,7 @@ function update() {
 drawHead();
 drawCards();
 drawFailures();
+drawNoise();
 drawHosts();
 drawStatuses();
 document.getElementById('made').textContent = clean(data.made);
