@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <exception>
 #include <fstream>
+#include <set>
 #include <string>
 
 #include "bench/check_process.h"
@@ -12,6 +13,8 @@
 #include "bench/harness/tasks.h"
 #include "bench/model_suite.h"
 #include "runtime/core/build_info.h"
+#include "runtime/core/mapped_file.h"
+#include "runtime/kernels/cpu/table.h"
 
 namespace {
 
@@ -59,7 +62,9 @@ void add_options(CLI::App& app, Options& options) {
   app.add_option("-c,--context", suite.session.context, "Positions the KV cache holds (0: what the cases need)")->check(CLI::Range(0u, 1u << 24))->capture_default_str();
   app.add_option("-b,--batch", suite.session.batch, "Tokens of a prompt computed together")->check(CLI::Range(1u, 1u << 20))->capture_default_str();
   app.add_option("--kv", options.kv, "Type of the KV cache: f32, f16, q8_0")->check(CLI::IsMember({"f32", "f16", "q8_0"}))->capture_default_str();
-  app.add_option("--isa", options.isa, "Force kernels: avx512_bf16, avx512, avx2, scalar")->check(CLI::IsMember({"", "avx512_bf16", "avx512", "avx2", "scalar"}))->envname("ASSAY_ISA");
+  std::set<std::string> isas = {""};
+  for (const Kernels* kernels : all_kernels()) isas.emplace(kernels->name);
+  app.add_option("--isa", options.isa, "Force kernels: avx512, avx2, scalar, ...")->check(CLI::IsMember(isas))->envname("ASSAY_ISA");
   app.add_option("--records", options.records, "Append one record a case to this file, as JSON lines")->type_name("FILE");
   app.add_option("--check-against", suite.golden,
                  "Golden float32 logits to check with instead of the reference backend; logits.json beside the file lists the prompts")
@@ -183,6 +188,7 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", [] { return "bench_models " + describe_version(build_info()); }, "Version and commit");
   Options options;
   add_options(app, options);
+  survive_shrinking_files();
   try {
     if (const auto exit_code = parse(app, options, arguments.own)) return *exit_code;
     if (!options.task.empty()) return run_task_here(options.task);

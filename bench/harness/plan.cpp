@@ -10,6 +10,7 @@
 
 #include "bench/harness/sweep.h"
 #include "bench/model_suite.h"
+#include "runtime/kernels/cpu/table.h"
 
 namespace assay {
 
@@ -25,7 +26,7 @@ const std::vector<PlanOption> kPlanOptions = {
     {"threads", "-t", "N,...", "Threads; 0: all the process may use"},
     {"cpu-mask", "-C", "HEX,...", "Processors to run on, as a hexadecimal mask"},
     {"backend", "", "NAME,...", "cpu, reference (plain float32), vulkan"},
-    {"isa", "", "NAME,...", "Force kernels: avx512_bf16, avx512, avx2, scalar"},
+    {"isa", "", "NAME,...", "Force kernels: avx512, avx2, scalar, ...; also $ASSAY_ISA"},
     {"gpu-layers", "-ngl", "N,...", "Layers on the graphics card"},
     {"cache-type-k", "-ctk", "T,...", "Type of cached keys: f32, f16, q8_0, ..."},
     {"cache-type-v", "-ctv", "T,...", "Type of cached values; follows the keys unless given"},
@@ -164,9 +165,10 @@ void read_sweep(Reader& reader, Sweep& sweep) {
            word.find_first_not_of('0', prefix) != std::string::npos;
   }, "hexadecimal numbers above 0");
   constexpr static std::array<std::string_view, 3> kBackends = {"cpu", "reference", "vulkan"};
-  constexpr static std::array<std::string_view, 4> kIsas = {"avx512_bf16", "avx512", "avx2", "scalar"};
   reader.words("backend", sweep.backend, one_of(kBackends), "cpu, reference, vulkan");
-  reader.words("isa", sweep.isa, one_of(kIsas), "avx512_bf16, avx512, avx2, scalar");
+  std::vector<std::string> isas;
+  for (const Kernels* kernels : all_kernels()) isas.emplace_back(kernels->name);
+  reader.words("isa", sweep.isa, [&](const std::string& word) { return std::find(isas.begin(), isas.end(), word) != isas.end(); }, fmt::format("{}", fmt::join(isas, ", ")));
   read_gpu_layers(reader, sweep);
   reader.words("cache-type-k", sweep.kv_keys, one_of(kKvTypes), fmt::format("{}", fmt::join(kKvTypes, ", ")));
   reader.words("cache-type-v", sweep.kv_values, one_of(kKvTypes), fmt::format("{}", fmt::join(kKvTypes, ", ")));

@@ -198,6 +198,8 @@ Result<> run(const Arguments& arguments) {
     tokenizer.emplace(std::move(*opened));
   else if (arguments.ids.empty())
     return std::move(opened).error();
+  if (tokenizer && file.kind == FileKind::gguf && tokenizer->pre_tokenizer().empty() && tokenizer->kind() == "bpe" && !arguments.quiet)
+    fmt::print(stderr, "generate: note: the file does not name its pre-tokenizer (tokenizer.ggml.pre); text is split by the default rules, which may not be the model's\n");
   ASSAY_TRY(Session session, Session::open(model, {.backend = *backend, .threads = arguments.threads, .context = arguments.context, .batch = arguments.batch, .kv = *kv, .isa = arguments.isa}));
   timing.load_ms = ms_since(start);
 
@@ -244,7 +246,7 @@ void add_options(CLI::App& app, Arguments& a) {
   app.add_option("--stop,-r,--reverse-prompt", a.stops, "End before this text; may be given several times")->allow_extra_args(false);
   app.add_option("--backend", a.backend, "cpu, or reference (plain float32, slow, the truth)")->capture_default_str();
   app.add_option("--kv-type", a.kv, "Type of cached keys and values: f16, f32")->capture_default_str();
-  app.add_option("--isa", a.isa, "Force kernels: avx512, avx2, scalar")->envname("ASSAY_ISA");
+  app.add_option("--isa", a.isa, "Force kernels: avx512_bf16, avx512, avx2, scalar")->envname("ASSAY_ISA");
   app.add_option("--logits", a.logits_file, "Write the logits of every prompt position: float32, little-endian, one row each");
   app.add_flag("--print-ids", a.print_ids, "Print token ids instead of text (with -n 0: those of the prompt)");
   app.add_flag("--echo", a.echo, "Print the prompt before its continuation");

@@ -61,7 +61,7 @@ Result<SessionOptions> resolve(const Model& model, SessionOptions options) {
 Result<Session> Session::open(const Model& model, const SessionOptions& asked) {
   ASSAY_TRY(const SessionOptions options, resolve(model, asked));
   const Kernels* kernels = options.isa.empty() ? best_kernels() : kernels_named(options.isa);
-  if (kernels == nullptr) return Error{Code::unsupported, "isa", fmt::format("\"{}\" is unknown or not supported by this processor; known: avx512, avx2, scalar", options.isa)};
+  if (kernels == nullptr) return Error{Code::unsupported, "isa", fmt::format("\"{}\" is unknown or not supported by this processor; known: avx512_bf16, avx512, avx2, scalar", options.isa)};
   const MemoryPlan plan = plan_memory(model, {options.context, options.batch, options.kv});
   try {
     auto state = std::make_unique<State>(State{model, options, plan, {}, 0, {}});

@@ -27,7 +27,7 @@ struct SessionOptions {
   std::uint32_t context = 0;    // tokens the KV cache holds; 0: the model's own context, at most 4096
   std::uint32_t batch = 512;    // tokens of a prompt computed together
   KvType kv = KvType::f16;      // the reference backend always uses f32
-  std::string_view isa{};       // "avx512", "avx2" or "scalar" to force one; empty: the best this processor has
+  std::string_view isa{};       // "avx512_bf16", "avx512", "avx2" or "scalar" to force one; empty: the best this processor has
 };
 
 class Session {
@@ -49,7 +49,7 @@ class Session {
 
   const MemoryPlan& plan() const;
   const SessionOptions& options() const;  // as resolved: threads, context
-  std::string_view isa() const;           // "avx512", "avx2", "scalar"; "eigen" for the reference
+  std::string_view isa() const;           // the table in use; "eigen" for the reference
 
  private:
   struct State;

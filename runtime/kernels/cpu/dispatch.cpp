@@ -17,7 +17,7 @@ WeightRows weight_rows(const TensorView& tensor) {
   return rows;
 }
 
-std::array<const Kernels*, 3> all_kernels() { return {&avx512::table(), &avx2::table(), &scalar::table()}; }
+std::array<const Kernels*, 4> all_kernels() { return {&avx512::bf16_table(), &avx512::table(), &avx2::table(), &scalar::table()}; }
 
 const Kernels* best_kernels() {
   const IsaSet isa = detect_isa();

@@ -6,6 +6,7 @@
 namespace assay {
 namespace avx512 {
 const Kernels& table();
+const Kernels& bf16_table();
 }
 namespace avx2 {
 const Kernels& table();

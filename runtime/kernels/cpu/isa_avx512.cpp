@@ -1,4 +1,4 @@
-// The AVX-512 table (F, BW, DQ, VL and VNNI).
+// The AVX-512 tables: F, BW, DQ, VL and VNNI; and with BF16 on top.
 #include "runtime/kernels/cpu/region.h"
 
 // gcc 12 warns inside its own header.
@@ -10,7 +10,7 @@
 #define ASSAY_ISA_NAME "avx512"
 #define ASSAY_ISA_NEEDS (kIsaAvx2 | kIsaAvx512 | kIsaAvx512Vnni)
 #define ASSAY_FILL_MATMUL(traits) \
-  row.matmul = matmul<traits>;          \
+  row.matmul = matmul<traits>;    \
   row.packing = traits::kPacking;
 
 #pragma GCC push_options
@@ -32,8 +32,22 @@ namespace {
 #include "runtime/kernels/cpu/pack.inl.h"
 #include "runtime/kernels/cpu/dequantize_avx512.inl.h"
 #include "runtime/kernels/cpu/matmul_avx512.inl.h"
+#include "runtime/kernels/cpu/matmul_avx512_bf16.inl.h"
 }  // namespace
 #include "runtime/kernels/cpu/fill_table.inl.h"
+
+const Kernels& bf16_table() {
+  static const Kernels kernels = [] {
+    Kernels with_bf16 = table();
+    with_bf16.name = "avx512_bf16";
+    with_bf16.needs |= kIsaAvx512Bf16;
+    FormatKernels& row = with_bf16.formats[static_cast<std::size_t>(FormatId::BF16)];
+    row.matmul = matmul<BfloatTraits>;
+    row.packing = BfloatTraits::kPacking;
+    return with_bf16;
+  }();
+  return kernels;
+}
 }  // namespace assay::avx512
 #pragma GCC pop_options
 #pragma GCC diagnostic pop

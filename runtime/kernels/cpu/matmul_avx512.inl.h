@@ -258,18 +258,21 @@ inline void multiply_panel(const typename Traits::Tile& tile, const typename Tra
     Traits::template multiply<2>(tile, panel, sums);
 }
 
-// Sums [input][32 rows] to their places.
-inline void write_tile(const float* sums, std::uint32_t inputs, std::uint32_t row, std::uint32_t rows, const Outputs& out) {
+// Sums [input][32 rows] of one panel to their places.
+inline void write_panel(const float* sums, std::uint32_t inputs, std::uint32_t rows, float* to, const Outputs& out) {
   const __mmask32 present = rows == 32 ? ~__mmask32{0} : (__mmask32{1} << rows) - 1;
   const __mmask16 parts[2] = {static_cast<__mmask16>(present), static_cast<__mmask16>(present >> 16)};
-  for (std::uint32_t n = 0; n < inputs; ++n) {
+  for (std::uint32_t n = 0; n < inputs; ++n, to += out.stride) {
     for (int half = 0; half < 2; ++half) {
-      float* to = out.data + n * out.stride + row + 16 * half;
       Vec value = load(sums + kTileRows * std::size_t{n} + 16 * half);
-      if (out.add) value = add(value, _mm512_maskz_loadu_ps(parts[half], to));
-      _mm512_mask_storeu_ps(to, parts[half], value);
+      if (out.add) value = add(value, _mm512_maskz_loadu_ps(parts[half], to + 16 * half));
+      _mm512_mask_storeu_ps(to + 16 * half, parts[half], value);
     }
   }
+}
+inline void prefetch_panel(std::uint32_t inputs, const float* to, const Outputs& out) {
+  for (std::uint32_t n = 0; n < inputs; ++n, to += out.stride)
+    for (int i = 0; i < 3; ++i) __builtin_prefetch(to + 16 * i, 1, 3);  // 32 rows touch up to three lines
 }
 
 // The hardware does not follow 32 rows at once.
@@ -288,14 +291,20 @@ void matmul(const WeightRows& weights, const PackedInputs& inputs, std::uint32_t
     const std::uint32_t rows = std::min(kTileRows, end - row);
     std::memset(scratch, 0, matmul_scratch_floats(inputs.count) * sizeof(float));
     for (std::uint32_t chunk = 0; chunk < chunks; ++chunk) {
+      const bool is_last = chunk + 1 == chunks;
       Traits::unpack(weights, row, rows, chunk, tile);
       for (std::uint32_t p = 0; p < panels; ++p) {
-        if (p < rows) prefetch_chunk(weights, row + p, chunk + 1);
-        multiply_panel<Traits>(tile, *inputs.panel<typename Traits::Panel>(chunk, p), std::min(kPanel, inputs.count - p * kPanel),
-                               scratch + std::size_t{p} * kPanel * kTileRows);
+        const std::uint32_t present = std::min(kPanel, inputs.count - p * kPanel);
+        float* sums = scratch + std::size_t{p} * kPanel * kTileRows;
+        float* to = out.data + std::size_t{p} * kPanel * out.stride + row;
+        if (is_last)
+          prefetch_panel(present, to, out);
+        else if (p < rows)
+          prefetch_chunk(weights, row + p, chunk + 1);
+        multiply_panel<Traits>(tile, *inputs.panel<typename Traits::Panel>(chunk, p), present, sums);
+        if (is_last) write_panel(sums, present, rows, to, out);
       }
     }
-    write_tile(scratch, inputs.count, row, rows, out);
   }
 }
 

@@ -154,7 +154,7 @@ struct Kernels {
 };
 
 // The tables compiled in, best first.
-std::array<const Kernels*, 3> all_kernels();
+std::array<const Kernels*, 4> all_kernels();
 // The best table this processor can run, or the named one: nullptr when unknown or not runnable here.
 const Kernels* best_kernels();
 const Kernels* kernels_named(std::string_view name);
