@@ -27,6 +27,7 @@ constexpr const char* kExamples = R"(Examples:
 Cases: dequantize/FORMAT/ISA  weights to float32 rows, both in the second cache; all kernels are measured with one thread
        stream/FORMAT/ISA      weights, read from memory, to 128 MiB of float32 rows, stored past the caches
        dot/FORMAT/ISA         weights, read from memory, times one vector
+       gemm/FORMAT/ISA        weights, read from memory, times 192 vectors
        attention|norm|gate|quantize/ISA   4 heads against 4096 F16 positions from memory; rows of 4096 (gate: 8192) values
        sampler/greedy|sample  one token of 131072 logits
        tokenizer/MODEL/encode text to ids
@@ -35,9 +36,10 @@ ISA "reference" is the plain scalar truth; every other kernel is checked against
 
 Columns: GB/s   bytes of weights read a second (memory: read, written, or both)
          out    bytes of float32 written a second, GB/s
-         G/s    1e9 weights, values or logits a second (attention, peak: multiply-adds)
+         G/s    1e9 weights, values or logits a second (gemm, attention, peak: multiply-adds)
          %read  GB/s in percent of the read bandwidth measured here with one thread
          %write out in percent of the write bandwidth measured here with one thread
+         %peak  G/s in percent of the multiply-adds that ISA's instructions reach here with one thread
          MB/s, Mtok/s   text read and tokens made a second
 
 Exit codes: 0 all measured, 1 a wrong answer, 2 the command line is wrong, 3 something could not be opened or run.)";
@@ -83,6 +85,7 @@ void run_case(benchmark::State& state, KernelSuite& suite, const KernelCase& whi
   set("G/s", run.values_per_s, 1e-9);
   set("%read", run.read_percent, 1);
   set("%write", run.write_percent, 1);
+  set("%peak", run.peak_percent, 1);
 }
 
 int measure(const Options& options, const std::vector<std::string>& library_arguments) {
@@ -97,7 +100,7 @@ int measure(const Options& options, const std::vector<std::string>& library_argu
     benchmark::RegisterBenchmark(which.name.c_str(), [&suite, &which](benchmark::State& state) { run_case(state, suite, which); })
         ->Unit(which.kind == KernelKind::dequantize || which.kind == KernelKind::dot || which.kind == KernelKind::row ? benchmark::kMicrosecond : benchmark::kMillisecond);
 
-  HarnessOptions harness{.program = "bench_kernels", .library_arguments = library_arguments, .columns = {{"GB/s"}, {"out"}, {"G/s"}, {"%read"}, {"%write"}}, .context = {}};
+  HarnessOptions harness{.program = "bench_kernels", .library_arguments = library_arguments, .columns = {{"GB/s"}, {"out"}, {"G/s"}, {"%read"}, {"%write"}, {"%peak"}}, .context = {}};
   if (std::none_of(library_arguments.begin(), library_arguments.end(), [](const std::string& a) { return a.starts_with("--benchmark_list_tests"); })) {
     const MachineLimits& limits = suite.limits();
     char text[160];

@@ -48,7 +48,7 @@ std::uint32_t stream_rows(const KernelMatrix& matrix) {
 }
 
 std::string_view kind_name(KernelKind kind) {
-  constexpr std::string_view kNames[] = {"dequantize", "stream", "dot", "row", "tokenizer", "memory", "peak"};
+  constexpr std::string_view kNames[] = {"dequantize", "stream", "dot", "gemm", "row", "tokenizer", "memory", "peak"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 
@@ -60,6 +60,7 @@ struct KernelSuite::Work {
   std::unique_ptr<KernelMatrix> matrix;
   std::optional<WeightRows> rows;
   std::unique_ptr<Vector> vector;
+  std::unique_ptr<GemmWork> gemm;
   std::unique_ptr<RowWork> row;
   AlignedBuffer<float> out{std::size_t{kRows} * kCols};
   AlignedBuffer<float> large;  // what streams are written to
@@ -95,13 +96,13 @@ KernelSuite::KernelSuite(KernelSuiteOptions options) : options_(std::move(option
 }
 
 void KernelSuite::add_weight_cases() {
-  for (const KernelKind kind : {KernelKind::dequantize, KernelKind::stream, KernelKind::dot}) {
+  for (const KernelKind kind : {KernelKind::dequantize, KernelKind::stream, KernelKind::dot, KernelKind::gemm}) {
     for (const FormatId format : weight_formats()) {
-      if (kind != KernelKind::stream) cases_.push_back({.name = fmt::format("{}/{}/reference", kind_name(kind), name_of(format)), .kind = kind, .format = format});
+      if (kind == KernelKind::dequantize || kind == KernelKind::dot) cases_.push_back({.name = fmt::format("{}/{}/reference", kind_name(kind), name_of(format)), .kind = kind, .format = format});
       const auto tables = all_kernels();
       for (auto kernels = tables.rbegin(); kernels != tables.rend(); ++kernels) {
         const FormatKernels& row = (*kernels)->formats[static_cast<std::size_t>(format)];
-        const bool has_kernel = kind == KernelKind::dot ? row.matvec != nullptr : row.dequantize != nullptr;
+        const bool has_kernel = kind == KernelKind::dot ? row.matvec != nullptr : kind == KernelKind::gemm ? row.matmul != nullptr : row.dequantize != nullptr;
         if (!has_kernel || kernels_named((*kernels)->name) == nullptr) continue;
         cases_.push_back({.name = fmt::format("{}/{}/{}", kind_name(kind), name_of(format), (*kernels)->name), .kind = kind, .format = format, .kernels = *kernels});
       }
@@ -213,6 +214,11 @@ Result<> KernelSuite::begin(const KernelCase& which) {
       case KernelKind::dot:
         ASSAY_TRY_VOID(prepare_matrix(which));
         return check_dot(which);
+      case KernelKind::gemm:
+        ASSAY_TRY_VOID(prepare_matrix(which));
+        work_->gemm = std::make_unique<GemmWork>(*which.kernels, which.format);
+        peak_of(which);
+        return work_->gemm->check(*work_->rows, work_->matrix->truth);
       case KernelKind::row:
         work_->row = std::make_unique<RowWork>(which.row, which.kernels, options_.weight_bytes);
         return work_->row->check();
@@ -237,20 +243,24 @@ void KernelSuite::dequantize(const KernelCase& which) {
   }
 }
 
+// kRows rows of the weights as a matrix of their own, others each time.
+WeightRows KernelSuite::next_tile() {
+  const KernelMatrix& matrix = *work_->matrix;
+  const std::uint32_t tile = work_->tile;
+  work_->tile = (tile + 1) % matrix.tiles;
+  WeightRows rows = *work_->rows;
+  rows.data += tile * kRows * rows.row_bytes;
+  if (rows.scales != nullptr) rows.scales += matrix.scales.size() / matrix.tiles * tile;
+  if (rows.biases != nullptr) rows.biases += matrix.biases.size() / matrix.tiles * tile;
+  rows.rows = kRows;
+  return rows;
+}
+
 void KernelSuite::dot(const KernelCase& which) {
   Work& work = *work_;
   const std::uint32_t first = work.tile * kRows;
-  work.tile = (work.tile + 1) % work.matrix->tiles;
-  if (which.kernels != nullptr) {
-    // Rows are numbered from `first` on in the output too: give it a place that starts there.
-    WeightRows rows = *work.rows;
-    rows.data += first * rows.row_bytes;
-    if (rows.scales != nullptr) rows.scales += std::size_t{work.matrix->scales.size()} / work.matrix->tiles * (first / kRows);
-    if (rows.biases != nullptr) rows.biases += std::size_t{work.matrix->biases.size()} / work.matrix->tiles * (first / kRows);
-    rows.rows = kRows;
-    row_of(which)->matvec(rows, work.vector->inputs(), 0, kRows, {.data = work.out.data(), .stride = kRows});
-    return;
-  }
+  const WeightRows rows = next_tile();
+  if (which.kernels != nullptr) return row_of(which)->matvec(rows, work.vector->inputs(), 0, kRows, {.data = work.out.data(), .stride = kRows});
   for (std::uint32_t row = 0; row < kRows; ++row) {
     const std::span<float> values = work.out.span().subspan(kCols, kCols);
     dequantize_row(work.matrix->tensor, first + row, values);
@@ -260,12 +270,21 @@ void KernelSuite::dot(const KernelCase& which) {
   }
 }
 
+// Measured when first asked for, with the instructions of the kernel's table (and bf16 dots where the processor has them).
+double KernelSuite::peak_of(const KernelCase& which) {
+  const PeakProbe probe = work_->gemm->peak();
+  const auto [at, is_new] = peaks_.try_emplace({std::string(which.kernels->name), probe}, 0.0);
+  if (is_new) at->second = measure_peak(probe, {.threads = 1, .seconds = 0.1}, which.kernels->needs | (detect_isa() & kIsaAvx512Bf16)).value_or(Rate{}).best;
+  return at->second;
+}
+
 void KernelSuite::call(const KernelCase& which) {
   Work& work = *work_;
   switch (which.kind) {
     case KernelKind::dequantize: return dequantize(which);
     case KernelKind::stream: return dequantize_rows(work.matrix->tensor, 0, stream_rows(*work.matrix), work.large.data(), which.kernels);
     case KernelKind::dot: return dot(which);
+    case KernelKind::gemm: return work.gemm->compute(next_tile());
     case KernelKind::row: return work.row->call();
     case KernelKind::tokenizer:
       vocabularies_[which.model].tokens = vocabularies_[which.model].tokenizer->encode(options_.text, {.add_special = false, .parse_special = false}).size();
@@ -296,6 +315,12 @@ KernelRun KernelSuite::rates(const KernelCase& which, double seconds_per_call) c
       run.bytes_out = which.kind == KernelKind::dot ? 0 : sizeof(float) * run.values;
       break;
     }
+    case KernelKind::gemm:
+      run.format = name_of(which.format);
+      run.isa = which.kernels->name;
+      run.bytes_in = work_->matrix ? static_cast<double>(work_->matrix->tile_bytes) : 0;
+      run.values = GemmWork::multiply_adds();
+      break;
     case KernelKind::row:
       run.isa = which.kernels ? which.kernels->name : "";
       run.bytes_in = work_->row ? work_->row->bytes_read() : 0;
@@ -320,6 +345,10 @@ KernelRun KernelSuite::rates(const KernelCase& which, double seconds_per_call) c
   run.values_per_s = run.values / seconds_per_call;
   const bool is_from_memory = which.kind == KernelKind::dot || which.kind == KernelKind::stream || which.kind == KernelKind::row;
   if (is_from_memory && run.in_gbps && limits_ && limits_->read_1_gbps) run.read_percent = 100 * *run.in_gbps / *limits_->read_1_gbps;
+  if (which.kind == KernelKind::gemm && work_->gemm) {
+    const auto peak = peaks_.find({std::string(which.kernels->name), work_->gemm->peak()});
+    if (peak != peaks_.end() && peak->second > 0) run.peak_percent = 100 * *run.values_per_s / peak->second;
+  }
   if (which.kind == KernelKind::stream && limits_ && limits_->write_1_gbps) run.write_percent = 100 * *run.out_gbps / *limits_->write_1_gbps;
   return run;
 }

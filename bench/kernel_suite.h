@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "bench/kernel_data.h"
+#include "bench/kernel_gemm.h"
 #include "bench/kernel_rows.h"
 #include "bench/record.h"
 #include "runtime/core/error.h"
@@ -23,9 +24,10 @@ struct KernelSuiteOptions {
 };
 
 enum class KernelKind : std::uint8_t {
-  dequantize,  // weights to float32 rows; both stay in the second cache. These four: one thread
+  dequantize,  // weights to float32 rows; both stay in the second cache. All but the last two: one thread
   stream,      // the same from memory to memory
   dot,         // weights from memory times one vector
+  gemm,        // the same times 192 vectors
   row,         // a RowKernel
   tokenizer,   // text to ids
   memory,      // a MemoryProbe
@@ -75,7 +77,9 @@ class KernelSuite {
   void add_tokenizer_cases();
   Result<> prepare_matrix(const KernelCase& which);
   void dequantize(const KernelCase& which);
+  WeightRows next_tile();
   void dot(const KernelCase& which);
+  double peak_of(const KernelCase& which);
   Result<> check_dequantize(const KernelCase& which);
   Result<> check_dot(const KernelCase& which);
   Result<> prepare_tokenizer(const KernelCase& which);
@@ -87,6 +91,7 @@ class KernelSuite {
   std::unique_ptr<Work> work_;
   HostFacts host_;
   std::optional<MachineLimits> limits_;
+  std::map<std::pair<std::string, PeakProbe>, double> peaks_;  // by kernel table, multiply-adds a second of one thread
   std::map<std::string, Error> failures_;  // by case
   bool has_wrong_answer_ = false;
   bool has_failure_ = false;

@@ -198,6 +198,7 @@ struct KernelRun {
   std::optional<double> values_per_s;
   std::optional<double> read_percent;              // in_gbps of the machine's measured read bandwidth, one thread
   std::optional<double> write_percent;             // out_gbps of its write bandwidth, one thread
+  std::optional<double> peak_percent;              // values_per_s of its multiply-add peak with the instructions of `isa`, one thread
   MachineLimits limits;
   HostFacts host;
   BuildFacts build;
@@ -214,6 +215,7 @@ struct KernelRun {
         Field{"values", "", none, &R::values}, Field{"in_gbps", "GB/s", up, &R::in_gbps},
         Field{"out_gbps", "GB/s", up, &R::out_gbps}, Field{"values_per_s", "1/s", up, &R::values_per_s},
         Field{"read_percent", "%", up, &R::read_percent}, Field{"write_percent", "%", up, &R::write_percent},
+        Field{"peak_percent", "%", up, &R::peak_percent},
         Field{"limits", "", none, &R::limits}, Field{"host", "", none, &R::host}, Field{"build", "", none, &R::build});
   }
 };

@@ -218,7 +218,7 @@ TEST_F(Programs, EveryOutputFormIsWellFormed) {
 
 TEST_F(Programs, KernelsAreCheckedMeasuredAndRecorded) {
   const Outcome ran = run("bench_kernels", model("nano-frankenstein/hf-sharded") + " --weights-mib 1 --benchmark_min_time=0.001 --records " + path("k.jsonl") +
-                                               " --benchmark_filter='(dequantize|dot|stream)/(Q4_K|Q6_K|F16|MLX_Q4|NF4|F8_E4M3|IQ2_XS)/|attention|norm|gate|^quantize|sampler|tokenizer|memory/read/1|peak/int8.*/1'");
+                                               " --benchmark_filter='(dequantize|dot|gemm|stream)/(Q4_K|Q6_K|F16|MLX_Q4|NF4|F8_E4M3|IQ2_XS)/|attention|norm|gate|^quantize|sampler|tokenizer|memory/read/1|peak/int8.*/1'");
   ASSERT_EQ(ran.exit_code, 0) << ran.errors << ran.output;
   EXPECT_NE(ran.errors.find("GB/s read"), std::string::npos) << "the machine's bandwidth stands beside the table";
   std::set<std::string> names;
@@ -230,6 +230,7 @@ TEST_F(Programs, KernelsAreCheckedMeasuredAndRecorded) {
     const bool is_from_memory = record.kind == "stream" || record.kind == "dot" || record.case_name.starts_with("attention/");
     EXPECT_EQ(record.read_percent.value_or(0) > 0, is_from_memory) << record.case_name;
     EXPECT_EQ(record.write_percent.value_or(0) > 0, record.kind == "stream") << record.case_name;
+    EXPECT_EQ(record.peak_percent.value_or(0) > 0, record.kind == "gemm") << record.case_name;
     EXPECT_EQ(record.values_per_s.value_or(0) > 0, record.kind != "memory") << record.case_name;
     EXPECT_GT(record.limits.copy_1_gbps.value_or(0), 0);
   }

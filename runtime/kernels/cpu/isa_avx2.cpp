@@ -5,7 +5,9 @@
 
 #define ASSAY_ISA_NAME "avx2"
 #define ASSAY_ISA_NEEDS kIsaAvx2
-#define ASSAY_FILL_MATMUL(traits) (void)row;
+#define ASSAY_FILL_MATMUL(traits) \
+  row.matmul = matmul<traits>;    \
+  row.packing = traits::kPacking;
 
 #pragma GCC push_options
 #pragma GCC target("avx2,fma,f16c,bmi2")
@@ -23,6 +25,7 @@ namespace {
 #include "runtime/kernels/cpu/vector.inl.h"
 #include "runtime/kernels/cpu/pack.inl.h"
 #include "runtime/kernels/cpu/dequantize.inl.h"
+#include "runtime/kernels/cpu/matmul_avx2.inl.h"
 }  // namespace
 #include "runtime/kernels/cpu/fill_table.inl.h"
 }  // namespace assay::avx2
