@@ -127,7 +127,10 @@ Result<> round(const TaskRequest& request, TaskReply& reply) {
   reply.resolved.threads = open.session->options().threads;
   reply.resolved.isa = open.session->isa();
   reply.resolved.context = open.session->context();
-  ASSAY_TRY(reply.round, measure_round(open, request.settings, request.samples));
+  ASSAY_TRY(Round measured, measure_round(open, request.settings, request.samples));
+  // A file that changed meanwhile was not the one that is named.
+  for (const MappedFile& mapped : open.file->files) ASSAY_TRY_VOID(mapped.check_unchanged());
+  reply.round = std::move(measured);
   return success();
 }
 

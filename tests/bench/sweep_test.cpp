@@ -80,7 +80,8 @@ TEST(Sweep, VariantsNameWhatDiffers) {
 
 // ---- plans
 
-Result<BenchPlan> plan_of(std::initializer_list<std::pair<const char*, const char*>> options) {
+using Options = std::vector<std::pair<const char*, const char*>>;
+Result<BenchPlan> plan_of(const Options& options) {
   PlanText text;
   text.options["model"].push_back({"m.gguf", "MODEL"});
   for (const auto& [name, value] : options) text.options[name].push_back({value, std::string("--") + name});
@@ -100,7 +101,7 @@ TEST(Plan, DefaultsAreThoseOfLlamaBench) {
 }
 
 TEST(Plan, ConflictsAndMistakesNameTheOption) {
-  const std::pair<std::initializer_list<std::pair<const char*, const char*>>, const char*> kCases[] = {
+  const std::pair<Options, const char*> kCases[] = {
       {{{"rounds", "5"}, {"min-rounds", "3"}}, "--min-rounds"}, {{{"min-rounds", "9"}, {"max-rounds", "3"}}, "--max-rounds"},
       {{{"ctx", "256"}}, "--quality"},                          {{{"reference", "x.gguf"}}, "--quality"},
       {{{"threads", "x"}}, "--threads"},                        {{{"cache-type-k", "q9"}}, "q9"},
@@ -183,7 +184,7 @@ TEST_F(PlanFile, MistakesAreToldWithLineAndColumn) {
   expect_error("models: a.gguf\nthreads: {a: 1}\n", ":2:10");     // a map
   expect_error("models: a.gguf\nthreads: 1\nthreads: 2\n", "");   // twice
   expect_error("- a\n- b\n", ":1:1");
-  expect_error("pg: [1, 2, 3]\n", ":1:6");
+  expect_error("pg: [[1, 2, 3]]\n", ":1:6");
   const auto text = read("models: a.gguf\nthreads: x1\n");
   ASSERT_TRUE(text);
   const auto plan = make_plan(*text);

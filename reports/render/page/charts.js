@@ -83,6 +83,12 @@ function addChart(title, note, height, config) {
   drawn.push(new Chart(canvas, config));
 }
 
+// Models of very different sizes share a chart only on a logarithmic scale.
+function scaleFor(values) {
+  const positive = values.filter(v => v > 0);
+  return positive.length && Math.max(...positive) > 100 * Math.min(...positive) ? 'logarithmic' : 'linear';
+}
+
 function rowName(row) {
   return row.model + (row.test ? ' ' + row.test : '') + (row.engine && row.engine !== 'assay' ? ' (' + row.engine + ')' : '') + (row.variant ? ' ' + row.variant : '');
 }
@@ -95,10 +101,12 @@ function bars(title, note, rows, sets, unit) {
     label: s.label, data: shown.map(s.value), backgroundColor: seriesColour(s.colour === undefined ? i : s.colour), borderRadius: 3, maxBarThickness: 18,
     intervals: s.interval ? shown.map(s.interval) : null
   })).filter(d => d.data.some(v => v !== null));
+  const scale = scaleFor(datasets.flatMap(d => d.data));
+  const logarithmic = scale === 'logarithmic' ? ' The scale is logarithmic.' : '';
   const cut = found.length > shown.length ? ' The first ' + shown.length + ' of ' + found.length + '; the filter chooses.' : '';
-  addChart(title, note + cut, 70 + shown.length * (datasets.length > 1 ? 34 : 24), {
-    type: 'bar', data: {labels: shown.map(r => shorten(rowName(r), 34)), datasets}, plugins: [errorBars],
-    options: {indexAxis: 'y', scales: {x: axis(unit, {beginAtZero: true}), y: {ticks: {color: cssColour('--ink'), autoSkip: false}, grid: {display: false}}},
+  addChart(title, note + logarithmic + cut, 70 + shown.length * 36, {
+    type: 'bar', data: {labels: shown.map(r => [shorten(r.model, 32), shorten(rowName(r).slice(r.model.length).trim(), 32)].filter(t => t)), datasets}, plugins: [errorBars],
+    options: {indexAxis: 'y', scales: {x: axis(unit, {type: scale, beginAtZero: scale === 'linear'}), y: {ticks: {color: cssColour('--ink'), autoSkip: false, font: {size: 11}}, grid: {display: false}}},
       plugins: {tooltip: {callbacks: {title: items => clean(rowName(shown[items[0].dataIndex])), label: item => item.dataset.label + ': ' + figure(item.raw) + ' ' + unit}}}}
   });
 }
@@ -138,7 +146,7 @@ function memoryScatter(rows) {
       {label: 'cases', data: points, backgroundColor: points.map(p => p.colour), pointRadius: 6, pointHoverRadius: 8},
       {label: 'Pareto front', data: paretoFront(points), showLine: true, pointRadius: 0, borderColor: cssColour('--soft'), borderDash: [5, 4], borderWidth: 1.5, stepped: 'before'}
     ]},
-    options: {scales: {x: axis('peak memory, MB', {beginAtZero: true}), y: axis('generation, tok/s', {beginAtZero: true})},
+    options: {scales: {x: axis('peak memory, MB', {type: scaleFor(points.map(p => p.x)), beginAtZero: true}), y: axis('generation, tok/s', {type: scaleFor(points.map(p => p.y)), beginAtZero: true})},
       plugins: {tooltip: {callbacks: {label: item => clean(rowName(item.raw.row)) + ': ' + figure(item.raw.y) + ' tok/s, ' + bytes(item.raw.row.peak)}}}}
   });
 }
