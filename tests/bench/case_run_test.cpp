@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
+#include "bench/harness/local_score.h"
 #include "tests/bench/made_runs.h"
 
 namespace assay {
@@ -113,6 +116,21 @@ TEST(CaseRun, FactsHoldNothingOfTheMachine) {
   EXPECT_EQ(text.find("Test CPU"), std::string::npos);
   EXPECT_EQ(text.find("2026"), std::string::npos);
   EXPECT_NE(text.find(run.model_sha256), std::string::npos);
+}
+
+TEST(LocalScore, IsTheFormulaOverAllNineTestsOrNothing) {
+  // 512 tokens at 1000 a second and one more at 25: 552 ms to the first token.
+  const CaseRun run = made_run("m", {1000, 1000, 1000}, {25, 25, 25});
+  const CaseRun failed = test::failed_run("m", Status::unsupported, "context");
+  std::vector<const CaseRun*> tests(9, &run);
+  const auto score = local_score(tests);
+  ASSERT_TRUE(score);
+  EXPECT_NEAR(score->ttft_ms, 552, 1e-6);
+  EXPECT_NEAR(score->score, 10 * std::cbrt(1000 * 25 * 1000 / 552.0), 1e-6);
+  tests[4] = &failed;
+  EXPECT_FALSE(local_score(tests));
+  tests.pop_back();
+  EXPECT_FALSE(local_score(tests));
 }
 
 }  // namespace

@@ -2,15 +2,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <filesystem>
-#include <map>
 
 #include "bench/apps/assay/bench_parts.h"
 #include "bench/apps/assay/places.h"
 #include "bench/harness/import.h"
 #include "bench/harness/lines_file.h"
 #include "bench/harness/llama_rows.h"
+#include "bench/harness/local_score.h"
 #include "bench/harness/text_table.h"
 #include "runtime/core/parallel.h"
 #include "runtime/engine/synth.h"
@@ -18,8 +17,6 @@
 namespace assay {
 
 namespace {
-
-constexpr std::size_t kLocalScoreTests = 9;
 
 std::string speed(const std::optional<Metric>& metric) { return metric ? figure_within(metric->median, interval_percent(*metric)) : "-"; }
 
@@ -86,20 +83,6 @@ Json document_of(const std::vector<CaseRun>& records) {
 }
 
 }  // namespace
-
-std::optional<LocalScore> local_score(const std::vector<const CaseRun*>& tests) {
-  if (tests.size() != kLocalScoreTests) return std::nullopt;
-  LocalScore out;
-  for (const CaseRun* run : tests) {
-    if (run->status != Status::ok || !run->prefill_tps || !run->decode_tps) return std::nullopt;
-    const double prompt_ms = 1e3 * run->settings.prompt_tokens / run->prefill_tps->median;
-    out.prompt_tps += run->prefill_tps->median / kLocalScoreTests;
-    out.generation_tps += run->decode_tps->median / kLocalScoreTests;
-    out.ttft_ms += (prompt_ms + 1e3 / run->decode_tps->median) / kLocalScoreTests;
-  }
-  out.score = 10 * std::cbrt(out.prompt_tps * out.generation_tps * 1e3 / out.ttft_ms);
-  return out;
-}
 
 Result<> show_records(const BenchArguments& arguments, const BenchPlan& plan, const std::vector<CaseRun>& records) {
   if (arguments.json || arguments.output == "records") {

@@ -31,11 +31,4 @@ Result<> make_synthetic_models(BenchPlan& plan, const ProgressChoice& progress);
 // `assay bench --aa N`; `clear` removes the progress line. Returns the exit code.
 int run_false_alarms(const BenchPlan& plan, const RunnerOptions& options, const BenchArguments& arguments, const std::function<void()>& clear);
 
-// LocalScore of its nine tests: 10 times the cube root of mean prompt speed, mean generation speed and 1000 over the mean time to
-// first token in ms (which there includes one decoded token). Nothing unless all nine were measured.
-struct LocalScore {
-  double prompt_tps = 0, generation_tps = 0, ttft_ms = 0, score = 0;
-};
-std::optional<LocalScore> local_score(const std::vector<const CaseRun*>& tests);
-
 }  // namespace assay
