@@ -25,6 +25,7 @@ void add_tokenize(CLI::App& app, int& exit_code);
 void add_synth(CLI::App& app, int& exit_code);
 void add_quantize(CLI::App& app, int& exit_code);
 void add_validate(CLI::App& app, int& exit_code);
+void add_hardware(CLI::App& app, int& exit_code);
 void add_bench(CLI::App& app, int& exit_code);
 void add_results(CLI::App& app, int& exit_code);
 void add_compare(CLI::App& app, int& exit_code);

@@ -19,6 +19,7 @@ constexpr const char* kFooter = R"(Examples:
   assay synth llama-3.2-1b:Q4_K_M test.gguf    a model of that shape with random weights, to measure speed with
   assay quantize model.gguf small.gguf --type Q4_K_M
   assay validate model.gguf                    every defect of a file, named; the answer is yes when there is none
+  assay hardware                               what this machine is, and its measured limits
   assay bench model.gguf -p 512 -n 128 -t 1,2  speed, latency, memory and start, checked and recorded
   assay compare main HEAD                      is it slower? exit 1 says yes
   assay report latest -o report.html           a page of results
@@ -68,6 +69,7 @@ int main(int argc, char** argv) {
   assay::add_synth(app, exit_code);
   assay::add_quantize(app, exit_code);
   assay::add_validate(app, exit_code);
+  assay::add_hardware(app, exit_code);
   assay::add_bench(app, exit_code);
   assay::add_results(app, exit_code);
   assay::add_compare(app, exit_code);

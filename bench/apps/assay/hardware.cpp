@@ -1,0 +1,134 @@
+// assay hardware: what this machine is and what it can do, measured.
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <memory>
+
+#include "bench/apps/assay/commands.h"
+#include "bench/probes.h"
+#include "runtime/core/describe.h"
+#include "runtime/core/host.h"
+#include "runtime/core/json.h"
+#include "runtime/core/parallel.h"
+#include "runtime/core/progress.h"
+
+namespace assay {
+
+namespace {
+
+constexpr const char* kFooter = R"(Examples:
+  assay hardware                      facts and measured limits, in about two seconds
+  assay hardware --no-measure         facts alone, at once
+  assay hardware --json --threads 1
+
+Read, write and copy are sequential passes over a buffer of eight times the last cache; a copy counts bytes read and written.
+Peaks are multiply-adds in registers. Benchmarks relate their results to these numbers ("of limit"): decode to the read
+bandwidth, prefill to the multiply-add peak of its arithmetic.
+
+Exit codes: 0 done, 2 usage.)";
+
+struct HardwareArguments {
+  int threads = 0;
+  double seconds = 0.15;
+  bool no_measure = false;
+  bool json = false;
+};
+
+struct DiskFacts {
+  std::string path;
+  std::optional<std::uint64_t> free_bytes, total_bytes;
+
+  static constexpr auto fields() {
+    using D = DiskFacts;
+    return std::tuple(Field{"path", "", Better::none, &D::path}, Field{"free_bytes", "B", Better::none, &D::free_bytes},
+                      Field{"total_bytes", "B", Better::none, &D::total_bytes});
+  }
+};
+
+DiskFacts read_disk(const std::filesystem::path& path) {
+  DiskFacts facts{path.string(), {}, {}};
+  std::error_code failed;
+  const auto space = std::filesystem::space(path, failed);
+  if (!failed) facts.free_bytes = space.available, facts.total_bytes = space.capacity;
+  return facts;
+}
+
+void line(std::string_view name, const std::string& text) { fmt::print("{:<14} {}\n", name, text); }
+
+std::string caches_text(const HostFacts& host) {
+  std::string text;
+  for (const CacheFacts& cache : host.caches) {
+    if (cache.kind == "instruction") continue;
+    text += fmt::format("{}L{} {}", text.empty() ? "" : ", ", cache.level, format_bytes(cache.bytes));
+    if (cache.shared_by > 1) text += fmt::format(" (shared by {})", cache.shared_by);
+  }
+  return text.empty() ? "not known" : text;
+}
+
+void print_facts(const HostFacts& host, const DiskFacts& disk) {
+  line("cpu", fmt::format("{}, {} cores, {} threads ({} allowed here)", host.cpu_model, host.cores, host.hardware_threads, host.allowed_threads));
+  line("isa", host.isa);
+  line("caches", caches_text(host));
+  std::string memory = fmt::format("{}, {} available", format_bytes(host.memory_bytes), format_bytes(host.memory_available_bytes));
+  if (host.memory_limit_bytes) memory += fmt::format(", limited to {} for this process", format_bytes(*host.memory_limit_bytes));
+  line("memory", memory);
+  if (host.numa_nodes > 1) line("numa", fmt::format("{} nodes", host.numa_nodes));
+  if (disk.free_bytes) line("disk", fmt::format("{} free of {} at {}", format_bytes(*disk.free_bytes), format_bytes(*disk.total_bytes), terminal_safe(disk.path)));
+  std::string system = host.os + ", " + host.kernel;
+  if (host.virtual_machine) system += ", virtual machine (" + *host.virtual_machine + ")";
+  if (host.container) system += ", container (" + *host.container + ")";
+  line("system", system);
+  if (host.governor) line("governor", *host.governor);
+  if (host.load_1) line("load", fmt::format("{:.2f} in the last minute", *host.load_1));
+}
+
+void print_limit(std::string_view name, const std::optional<double>& one, const std::optional<double>& all, std::string_view unit, std::string_view isa) {
+  if (!one) return;
+  const auto figure = [](double value) { return fmt::format("{:.{}f}", value, value < 100 ? 1 : 0); };
+  fmt::print("{:<14} {:>8} {:>8} {}{}{}\n", name, figure(*one), all ? figure(*all) : "", unit, isa.empty() ? "" : "  ", isa);
+}
+
+void print_limits(const MachineLimits& limits) {
+  fmt::print("\n{:<14} {:>8} {:>8}\n", "limit", "1 thread", fmt::format("{} thr.", limits.threads));
+  print_limit("read", limits.read_1_gbps, limits.read_all_gbps, "GB/s", "");
+  print_limit("write", limits.write_1_gbps, limits.write_all_gbps, "GB/s", "");
+  print_limit("copy", limits.copy_1_gbps, limits.copy_all_gbps, "GB/s", "");
+  print_limit("int8 dot", limits.int8_dot_1_gmacs, limits.int8_dot_all_gmacs, "GMAC/s", limits.int8_dot_isa);
+  print_limit("bf16 dot", limits.bf16_dot_1_gmacs, limits.bf16_dot_all_gmacs, "GMAC/s", limits.bf16_dot_isa);
+  print_limit("f32 fma", limits.f32_fma_1_gmacs, limits.f32_fma_all_gmacs, "GMAC/s", limits.f32_fma_isa);
+}
+
+int run_hardware(const HardwareArguments& arguments) {
+  const HostFacts host = read_host_facts();
+  std::error_code no_folder;
+  const DiskFacts disk = read_disk(std::filesystem::current_path(no_folder));
+  const int threads = arguments.threads > 0 ? arguments.threads : available_threads();
+  if (!arguments.json) print_facts(host, disk);
+  std::fflush(stdout);
+  std::optional<MachineLimits> limits;
+  if (!arguments.no_measure) limits = measure_limits(threads, arguments.seconds);
+  if (arguments.json) {
+    Json document;
+    document.set("schema", "assay.hardware/1").set("host", to_json(host)).set("disk", to_json(disk));
+    document.set("limits", limits ? to_json(*limits) : Json());
+    fmt::print("{}\n", to_text(document));
+  } else if (limits) {
+    print_limits(*limits);
+  }
+  return kExitYes;
+}
+
+}  // namespace
+
+void add_hardware(CLI::App& app, int& exit_code) {
+  CLI::App* command = app.add_subcommand("hardware", "What this machine is, and its measured limits");
+  const auto arguments = std::make_shared<HardwareArguments>();
+  command->footer(kFooter);
+  command->add_option("-t,--threads", arguments->threads, "Threads of the second column (default: all this process may use)")->check(CLI::Range(1, 1024));
+  command->add_option("--seconds", arguments->seconds, "How long each of the 12 measurements goes on")->capture_default_str()->check(CLI::Range(0.01, 10.0));
+  command->add_flag("--no-measure", arguments->no_measure, "Facts only");
+  command->add_flag("--json", arguments->json, "Everything as JSON, bytes and 1e9 a second as numbers");
+  command->callback([arguments, &exit_code] { exit_code = run_hardware(*arguments); });
+}
+
+}  // namespace assay
