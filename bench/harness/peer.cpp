@@ -89,7 +89,7 @@ Result<TaskReply> run_peer_round(const PeerRequest& request) {
   switch (outcome->end) {
     case ProcessEnd::stopped: return Error{Code::interrupted, "", "stopped"};
     case ProcessEnd::timed_out: return failed(Status::timeout, fmt::format("took longer than {:g} s and was ended", request.timeout_s));
-    case ProcessEnd::out_of_memory: return failed(Status::oom, "the system ended it for lack of memory");
+    case ProcessEnd::out_of_memory: return failed(Status::oom, "was killed (signal 9), as the system does when memory runs out");
     case ProcessEnd::signalled: return failed(Status::crash, fmt::format("ended by signal {} ({})", outcome->signal, strsignal(outcome->signal)));
     case ProcessEnd::exited: break;
   }

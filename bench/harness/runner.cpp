@@ -128,7 +128,7 @@ Result<TaskReply> Runner::ask(const TaskRequest& request, const std::string& arm
   switch (outcome.end) {
     case ProcessEnd::stopped: return interrupted();
     case ProcessEnd::timed_out: return failed(Status::timeout, fmt::format("took longer than {:g} s and was ended; --timeout gives it more", plan_.timeout_s));
-    case ProcessEnd::out_of_memory: return failed(Status::oom, "the system ended it for lack of memory" + limit);
+    case ProcessEnd::out_of_memory: return failed(Status::oom, "was killed (signal 9), as the system does when memory runs out" + limit);
     case ProcessEnd::signalled: return failed(Status::crash, fmt::format("ended by signal {} ({})", outcome.signal, strsignal(outcome.signal)));
     case ProcessEnd::exited: break;
   }
