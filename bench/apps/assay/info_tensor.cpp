@@ -11,6 +11,7 @@
 #include "bench/apps/assay/commands.h"
 #include "bench/apps/assay/info_facts.h"
 #include "runtime/formats/output_file.h"
+#include "runtime/kernels/cpu/dequantize_rows.h"
 #include "runtime/quant/dequantize.h"
 
 namespace assay {
@@ -51,7 +52,7 @@ Result<> for_each_row(const TensorView& tensor, RowSink sink) {
   std::vector<float> row(tensor.cols());
   for (std::uint64_t r = 0; r < tensor.rows(); ++r) {
     if (stop_requested()) return Error{Code::interrupted, tensor.name, "stopped on request"};
-    dequantize_row(tensor, r, row);
+    dequantize_rows(tensor, r, 1, row.data());
     ASSAY_TRY_VOID(sink(row));
   }
   return success();

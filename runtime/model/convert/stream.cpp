@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "runtime/kernels/cpu/dequantize_rows.h"
 #include "runtime/quant/dequantize.h"
 
 namespace assay::convert {
@@ -42,7 +43,7 @@ std::vector<float> decoded_rows(const Step& step, std::uint64_t first, std::uint
   std::vector<float> values((end - first) * cols);
   for (std::uint64_t row = first; row < end; ++row) {
     const std::span<float> out = std::span(values).subspan((row - first) * cols, cols);
-    if (step.source != nullptr) dequantize_row(*step.source, source_row(step, row), out);
+    if (step.source != nullptr) dequantize_rows(*step.source, source_row(step, row), 1, out.data());
     else for (std::uint64_t i = 0; i < cols; ++i) out[i] = step.made[row * cols + i];
   }
   return values;
