@@ -37,6 +37,10 @@ class MappedFile {
   // Asks the system to have bytes [offset, offset + size) in memory soon; for work that walks a file once.
   void read_ahead(std::uint64_t offset, std::uint64_t size) const;
 
+  // Puts bytes [offset, offset + size) into the page tables before they are worked on: the processor fetches ahead only
+  // where pages are mapped.
+  void map_in(std::uint64_t offset, std::uint64_t size) const;
+
  private:
   MappedFile() = default;
   const std::byte* data_ = nullptr;

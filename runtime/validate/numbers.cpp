@@ -69,7 +69,7 @@ class TensorReport {
           {rule, Code::range, tensor_.name, std::move(message), advice, tensor_.offset + tally.first, file()});
   }
   void report_absurd() {
-    if (numbers_.scales < 2) return;
+    if (numbers_.scales < 2 || numbers_.bad_scales.count > 0) return;
     const double mean =
         static_cast<double>(numbers_.scale_bits - numbers_.largest_scale) / static_cast<double>(numbers_.scales - 1);
     const double factor = std::exp2((numbers_.largest_scale - mean) / 1024);

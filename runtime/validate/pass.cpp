@@ -14,8 +14,11 @@ namespace assay::validation {
 namespace {
 
 constexpr std::uint64_t kPiece = std::uint64_t{4} << 20;
+// What one job scans: rows are looked at twice, so they should still be in the core's own cache.
+constexpr std::uint64_t kScanPiece = std::uint64_t{512} << 10;
 // What hashing may be ahead of scanning: small enough to be in a last-level cache.
 constexpr std::uint64_t kMostAhead = std::uint64_t{16} << 20;
+// How far ahead the disk is asked for the next piece.
 constexpr std::uint64_t kReadAhead = std::uint64_t{32} << 20;
 
 struct FileState {
@@ -79,7 +82,7 @@ class Pass {
     std::vector<std::vector<Placed>> placed(files_.size());
     std::vector<ScanPiece> pieces;
     for (std::size_t i = 0; i < model_.tensors.size(); ++i)
-      cut(model_.tensors[i], static_cast<std::uint32_t>(i), kPiece, pieces);
+      cut(model_.tensors[i], static_cast<std::uint32_t>(i), kScanPiece, pieces);
     for (const ScanPiece& piece : pieces) {
       const Bytes bytes = bytes_of(piece, model_.tensors[piece.tensor]);
       const auto [file, end] = place_of(bytes);
@@ -146,7 +149,7 @@ class Pass {
     const std::uint64_t from = file.hashed;
     const std::uint64_t count = std::min(kPiece, file.unhashed());
     lock.unlock();
-    file.file->read_ahead(from + count, kReadAhead);
+    file.file->read_ahead(from + kReadAhead, kPiece);
     file.hash.update(file.file->bytes().subspan(from, count));
     lock.lock();
     file.hashed += count;
@@ -158,11 +161,17 @@ class Pass {
     const std::uint64_t end = job.file->ends[job.piece];
     lock.unlock();
     const TensorView& tensor = model_.tensors[piece.tensor];
-    if (!work_.hash) job.file->file->read_ahead(end, kReadAhead);
+    if (!work_.hash) prepare(job, end, bytes_of(piece, tensor).size());
     const Numbers found = scan(piece, tensor);
     lock.lock();
     numbers_[piece.tensor].add(found);
     if (!work_.hash) tell(bytes_of(piece, tensor).size());
+  }
+  // Tensors expanded on open have no place in the file.
+  static void prepare(const Job& job, std::uint64_t end, std::uint64_t size) {
+    if (end < size) return;
+    job.file->file->read_ahead(end + kReadAhead, kScanPiece);
+    job.file->file->map_in(end - size, size);
   }
   void tell(std::uint64_t bytes) {
     done_ += bytes;

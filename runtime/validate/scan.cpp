@@ -63,15 +63,19 @@ void judge_row(const TensorView& tensor, std::uint64_t row, Numbers& out) {
 
 template <class F>
 void scan_float_rows(const ScanPiece& piece, const TensorView& tensor, Numbers& out) {
+  using Word = typename F::Word;
   const std::uint64_t row_bytes = tensor.row_bytes();
-  const std::uint64_t count = row_bytes / sizeof(typename F::Word);
-  for (std::uint64_t row = piece.first; row < piece.first + piece.count; ++row) {
-    const std::byte* data = tensor.data.data() + row * row_bytes;
-    const auto most = scan_floats<F>(data, count, row * row_bytes, out.bad_values, out.huge_values);
-    if (most == 0)
-      out.zero_rows.add(row);
-    else if (count > 1 && is_repeated(data, count, sizeof(typename F::Word)))
-      out.constant_rows.add(row);
+  const std::uint64_t count = row_bytes / sizeof(Word);
+  const std::byte* start = tensor.data.data() + piece.first * row_bytes;
+  scan_floats<F>(start, piece.count * count, piece.first * row_bytes, out.bad_values, out.huge_values);
+  for (std::uint64_t row = 0; row < piece.count; ++row) {
+    const std::byte* data = start + row * row_bytes;
+    const Word first = static_cast<Word>(load<Word>(data) & F::kMagnitude);
+    if (count > 1 && first != (load<Word>(data + sizeof(Word)) & F::kMagnitude)) continue;
+    if (first == 0 && largest_magnitude<F>(data, count) == 0)
+      out.zero_rows.add(piece.first + row);
+    else if (first != 0 && count > 1 && is_repeated(data, count, sizeof(Word)))
+      out.constant_rows.add(piece.first + row);
   }
 }
 
