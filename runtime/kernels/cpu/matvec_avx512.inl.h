@@ -4,6 +4,14 @@
 template <int N>
 inline constexpr int kChains = N == 1 ? 5 : N == 2 ? 4 : N == 3 ? 3 : 2;
 
+// MLX rows come in three streams (levels, scales, biases), and the hardware does not run far enough ahead in each.
+inline void prefetch_levels(const WeightRows& weights, std::uint32_t row, std::uint32_t chunk) {
+  constexpr std::size_t kAhead = 4096;
+  const std::size_t bytes = weights.row_bytes * kChunk / weights.cols;
+  const char* at = reinterpret_cast<const char*>(weights.data) + row * weights.row_bytes + chunk * bytes + kAhead;
+  for (std::size_t i = 0; i < bytes; i += 64) _mm_prefetch(at + i, _MM_HINT_T0);
+}
+
 template <class F, int N>
 void matvec_levels_n(const WeightRows& weights, const Inputs& inputs, std::uint32_t begin, std::uint32_t end, const Outputs& out) {
   const std::uint32_t chunks = chunks_of(weights.cols);
@@ -17,6 +25,7 @@ void matvec_levels_n(const WeightRows& weights, const Inputs& inputs, std::uint3
     for (std::uint32_t chunk = 0; chunk < chunks; ++chunk) {
       Chunk q;
       Reader<F>::read(weights, row, chunk, q);
+      if constexpr (MlxFormat<F>) prefetch_levels(weights, row, chunk);
       const Vec offsets = kBiasOf<F> != 0 ? _mm512_fnmadd_ps(bias, q.scales, q.offsets) : q.offsets;
       for (int n = 0; n < N; ++n) {
         const std::size_t at = static_cast<std::size_t>(n) * chunks + chunk;
