@@ -170,7 +170,8 @@ class Pass {
   // Tensors expanded on open have no place in the file.
   static void prepare(const Job& job, std::uint64_t end, std::uint64_t size) {
     if (end < size) return;
-    job.file->file->read_ahead(end + kReadAhead, kScanPiece);
+    // Whole large requests: the first of the small pieces inside asks, the others find it asked for.
+    job.file->file->read_ahead((end + kReadAhead) / kPiece * kPiece, kPiece);
     job.file->file->map_in(end - size, size);
   }
   void tell(std::uint64_t bytes) {

@@ -91,5 +91,53 @@ TEST(Json, IndentedTextIsTheSameDocument) {
   EXPECT_EQ(to_text(parsed(to_text(json, 2))), to_text(json));
 }
 
+// Writes down what it is told; stops after `limit` events.
+struct Told final : JsonEvents {
+  explicit Told(std::size_t limit = 1000) : left(limit) {}
+  bool tell(std::string text) { return events += text + " ", --left > 0; }
+  bool begin_object() override { return tell("{"); }
+  bool end_object() override { return tell("}"); }
+  bool begin_array() override { return tell("["); }
+  bool end_array() override { return tell("]"); }
+  bool key(std::string_view text, std::optional<std::size_t> at) override {
+    return tell(std::string(text) + "@" + (at ? std::to_string(*at) : "?"));
+  }
+  bool string(std::string_view text) override { return tell("'" + std::string(text) + "'"); }
+  bool scalar(const Json& value) override { return tell(to_text(value)); }
+  std::size_t left;
+  std::string events;
+};
+
+TEST(JsonEvents, ComeInOrderWithThePlacesOfPlainKeys) {
+  Told told;
+  ASSERT_TRUE(read_json(R"({"a":[1,-2.5,null,true],"b\u0041":{"c":"d\n"}})", told));
+  EXPECT_EQ(told.events, "{ a@2 [ 1 -2.5 null true ] bA@? { c@33 'd\n' } } ");
+}
+
+TEST(JsonEvents, StopWhenOneSaysNo) {
+  Told told(3);
+  const auto stopped = read_json(R"({"a":[1,2,3]})", told);
+  ASSERT_FALSE(stopped);
+  EXPECT_EQ(stopped.error().code, Code::interrupted);
+  EXPECT_EQ(told.events, "{ a@2 [ ");
+}
+
+TEST(JsonEvents, EndWhereTheTextBreaks) {
+  Told told;
+  const auto broken = read_json(R"({"a":[1,2)", told);
+  ASSERT_FALSE(broken);
+  EXPECT_EQ(broken.error().code, Code::malformed);
+  EXPECT_FALSE(read_json("{} x", told));
+}
+
+TEST(Json, RefusesATreeLargerThanAllowed) {
+  EXPECT_TRUE(parse_json("[1,2,3]", {.max_tree_bytes = 10000}));
+  std::string many = "[0";
+  for (int i = 0; i < 1000; ++i) many += ",0";
+  const auto refused = parse_json(many + "]", {.max_tree_bytes = 10000});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::range);
+}
+
 }  // namespace
 }  // namespace assay

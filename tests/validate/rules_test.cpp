@@ -93,5 +93,15 @@ TEST(Rules, AllDefectsOfAFileAreTold) {
   EXPECT_EQ(split.count(Severity::error), 1u) << test::told(split);
 }
 
+TEST(Rules, PackedWeightsOfOtherToolsAreRefusedByNameWhenBound) {
+  const auto model = open_model(fixture("corrupt/rules/model.quantization"));
+  ASSERT_TRUE(model);
+  const auto bound = bind_model(*model);
+  ASSERT_FALSE(bound);
+  EXPECT_EQ(bound.error().code, Code::unsupported);
+  EXPECT_NE(bound.error().detail.find("GPTQ"), std::string::npos) << bound.error().detail;
+  EXPECT_NE(bound.error().detail.find("download the model as GGUF"), std::string::npos) << bound.error().detail;
+}
+
 }  // namespace
 }  // namespace assay
