@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace assay {
 
@@ -15,11 +16,17 @@ Result<> check(const SamplerOptions& options) {
   return success();
 }
 
+// The largest value lane by lane, which compilers make vectors of, then its first place. NaN compares false and loses.
 std::int32_t most_likely(std::span<const float> logits) {
-  std::size_t best = 0;
-  for (std::size_t i = 1; i < logits.size(); ++i)
-    if (logits[i] > logits[best] || std::isnan(logits[best])) best = i;
-  return static_cast<std::int32_t>(best);
+  constexpr std::size_t kLanes = 16;
+  float tops[kLanes];
+  std::fill_n(tops, kLanes, -std::numeric_limits<float>::infinity());
+  const std::size_t whole = logits.size() / kLanes * kLanes;
+  for (std::size_t i = 0; i < whole; i += kLanes)
+    for (std::size_t lane = 0; lane < kLanes; ++lane) tops[lane] = logits[i + lane] > tops[lane] ? logits[i + lane] : tops[lane];
+  for (std::size_t i = whole; i < logits.size(); ++i) tops[0] = logits[i] > tops[0] ? logits[i] : tops[0];
+  const auto best = std::find(logits.begin(), logits.end(), *std::max_element(tops, tops + kLanes));
+  return best == logits.end() ? 0 : static_cast<std::int32_t>(best - logits.begin());
 }
 
 std::int32_t Sampler::next(std::span<const float> logits, std::span<const std::int32_t> history) {

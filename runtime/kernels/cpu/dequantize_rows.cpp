@@ -5,7 +5,6 @@
 #include <span>
 
 #if defined(__x86_64__)
-#include <xmmintrin.h>
 #endif
 
 #include "runtime/core/assert.h"
@@ -17,7 +16,7 @@ namespace {
 
 void store_fence() {
 #if defined(__x86_64__)
-  _mm_sfence();
+  __builtin_ia32_sfence();
 #endif
 }
 
