@@ -111,7 +111,7 @@ struct Told final : JsonEvents {
 TEST(JsonEvents, ComeInOrderWithThePlacesOfPlainKeys) {
   Told told;
   ASSERT_TRUE(read_json(R"({"a":[1,-2.5,null,true],"b\u0041":{"c":"d\n"}})", told));
-  EXPECT_EQ(told.events, "{ a@2 [ 1 -2.5 null true ] bA@? { c@33 'd\n' } } ");
+  EXPECT_EQ(told.events, "{ a@2 [ 1 -2.5 null true ] bA@? { c@36 'd\n' } } ");
 }
 
 TEST(JsonEvents, StopWhenOneSaysNo) {
