@@ -46,14 +46,50 @@ class BenchCommand : public ::testing::Test {
     }
     return out;
   }
-  static std::size_t children_of_bench() {
+  // Children of this test's own runs: they know its folder; other tests may run beside it.
+  std::size_t children_of_bench() const {
+    const auto text_of = [](const std::filesystem::path& file) {
+      std::ifstream in(file);
+      return std::string((std::istreambuf_iterator<char>(in)), {});
+    };
     std::size_t count = 0;
     for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
-      std::ifstream in(entry.path() / "cmdline");
-      std::string text((std::istreambuf_iterator<char>(in)), {});
-      count += text.find("bench_models") != std::string::npos && text.find("--task") != std::string::npos ? 1 : 0;
+      const std::string line = text_of(entry.path() / "cmdline");
+      if (line.find("bench_models") == std::string::npos || line.find("--task") == std::string::npos) continue;
+      count += text_of(entry.path() / "environ").find(folder_.path().string()) != std::string::npos ? 1 : 0;
     }
     return count;
+  }
+
+  // Rounds that running journals hold.
+  std::size_t rounds_kept() const {
+    std::size_t lines = 0;
+    std::error_code problem;
+    for (const auto& entry : std::filesystem::directory_iterator(folder_.path() / "home" / "running", problem)) {
+      std::ifstream in(entry.path());
+      for (std::string line; std::getline(in, line);) ++lines;
+    }
+    return lines > 0 ? lines - 1 : 0;
+  }
+
+  // Runs `assay bench` until its second round is in the journal, then sends `signal`; returns how it ended, as waitpid does.
+  int bench_until_second_round(std::vector<std::string> arguments, int signal) {
+    arguments.insert(arguments.begin(), {"assay", "bench"});
+    std::vector<char*> argv;
+    for (std::string& argument : arguments) argv.push_back(argument.data());
+    argv.push_back(nullptr);
+    const std::string program = std::string(ASSAY_BIN_DIR) + "/assay", messages = path("messages");
+    const pid_t parent = ::fork();
+    if (parent == 0) {
+      if (!std::freopen(messages.c_str(), "w", stderr) || !std::freopen("/dev/null", "w", stdout)) ::_exit(126);
+      ::execv(program.c_str(), argv.data());
+      ::_exit(127);
+    }
+    for (int i = 0; i < 2000 && rounds_kept() < 2; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    ::kill(parent, signal);
+    int status = 0;
+    ::waitpid(parent, &status, 0);
+    return status;
   }
 
   const std::string q4_ = model("nano-frankenstein/gguf/nano-frankenstein-Q4_K_M.gguf");
@@ -162,10 +198,10 @@ TEST_F(BenchCommand, CrashIsARowWithItsSignal) {
 }
 
 TEST_F(BenchCommand, InterruptionWritesWhatItHasAndResumeGoesOn) {
-  const std::vector<std::string> arguments = {"bench", q4_, q8_, "-p", "64", "-n", "16", "-r", "8", "--no-cold", "--no-check"};
-  const Outcome stopped = test::run({"assay", arguments, std::chrono::milliseconds(4500)});
-  EXPECT_EQ(stopped.exit_code, 130) << stopped.err;
-  EXPECT_NE(stopped.err.find("--resume"), std::string::npos) << stopped.err;
+  const int status = bench_until_second_round({q4_, q8_, "-p", "64", "-n", "16", "-r", "24", "--no-cold", "--no-check"}, SIGINT);
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 130);
+  EXPECT_NE(test::read_text(path("messages")).find("--resume"), std::string::npos) << test::read_text(path("messages"));
   EXPECT_EQ(children_of_bench(), 0u);
   const Outcome listed = test::assay({"results", "--json"});
   ASSERT_TRUE(parse_json(listed.out));
@@ -176,33 +212,14 @@ TEST_F(BenchCommand, InterruptionWritesWhatItHasAndResumeGoesOn) {
   for (const Json& json : *document.find("records")->array()) {
     const auto run = from_json<CaseRun>(json);
     ASSERT_TRUE(run);
-    EXPECT_EQ(run->rounds.size(), 8u);
+    EXPECT_EQ(run->rounds.size(), 24u);
     EXPECT_FALSE(run->is_interrupted);
   }
   EXPECT_EQ(test::assay({"bench", "--resume", "last"}).exit_code, 3) << "nothing is left to go on with";
 }
 
 TEST_F(BenchCommand, KilledParentLeavesNoChildAndResumeLosesNoRound) {
-  const std::string program = std::string(ASSAY_BIN_DIR) + "/assay";
-  const pid_t parent = ::fork();
-  if (parent == 0) {
-    if (!std::freopen("/dev/null", "w", stderr) || !std::freopen("/dev/null", "w", stdout)) ::_exit(126);
-    ::execl(program.c_str(), "assay", "bench", q4_.c_str(), "-p", "64", "-n", "16", "-r", "6", "--no-cold", "--no-check", nullptr);
-    ::_exit(127);
-  }
-  // Until the second round is in the journal.
-  const auto rounds_kept = [&] {
-    std::size_t lines = 0;
-    std::error_code problem;
-    for (const auto& entry : std::filesystem::directory_iterator(folder_.path() / "home" / "running", problem)) {
-      std::ifstream in(entry.path());
-      for (std::string line; std::getline(in, line);) ++lines;
-    }
-    return lines > 0 ? lines - 1 : 0;
-  };
-  for (int i = 0; i < 1000 && rounds_kept() < 2; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  ::kill(parent, SIGKILL);
-  ::waitpid(parent, nullptr, 0);
+  bench_until_second_round({q4_, "-p", "64", "-n", "16", "-r", "24", "--no-cold", "--no-check"}, SIGKILL);
   const std::size_t kept = rounds_kept();
   ASSERT_GE(kept, 2u);
   for (int i = 0; i < 300 && children_of_bench() > 0; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
@@ -211,7 +228,7 @@ TEST_F(BenchCommand, KilledParentLeavesNoChildAndResumeLosesNoRound) {
   EXPECT_EQ(resumed.exit_code, 0) << resumed.err;
   const auto run = from_json<CaseRun>(parse_json(resumed.out)->find("records")->array()->at(0));
   ASSERT_TRUE(run);
-  EXPECT_EQ(run->rounds.size(), 6u);
+  EXPECT_EQ(run->rounds.size(), 24u);
   EXPECT_NE(resumed.err.find("round " + std::to_string(kept + 1) + ":"), std::string::npos) << resumed.err;
   EXPECT_EQ(resumed.err.find("round 1:"), std::string::npos) << "rounds that are kept are not measured again";
 }

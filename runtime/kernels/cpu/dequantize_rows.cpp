@@ -4,9 +4,6 @@
 #include <limits>
 #include <span>
 
-#if defined(__x86_64__)
-#endif
-
 #include "runtime/core/assert.h"
 #include "runtime/quant/dequantize.h"
 
@@ -14,6 +11,7 @@ namespace assay {
 
 namespace {
 
+// A builtin, because vendor headers stay with the kernels.
 void store_fence() {
 #if defined(__x86_64__)
   __builtin_ia32_sfence();
