@@ -14,12 +14,21 @@ namespace {
 // The row grid of a product depends on its shape alone, so that results do not depend on the number of threads.
 constexpr std::uint32_t kChunksPerProduct = 16;
 constexpr std::uint32_t kMaxChunkRows = 512;
+// Bytes below which handing work to other threads takes longer than doing it: a few microseconds at memory speed.
+constexpr std::size_t kWorthSharing = 96 * 1024;
 // Rows dequantised at a time for formats without a kernel of their own.
 constexpr std::uint32_t kDequantisedRows = 16;
 
 std::uint32_t matvec_chunk_rows(std::uint32_t rows) {
   const std::uint32_t even = (rows + kChunksPerProduct - 1) / kChunksPerProduct;
   return std::clamp((even + 15) / 16 * 16, 16u, kMaxChunkRows);
+}
+
+// Chunks on all threads, or one after another where they read less than kWorthSharing bytes: the result is the same.
+template <class Body>
+void share(Threads& threads, std::size_t bytes, std::size_t chunks, const Body& body) {
+  if (bytes >= kWorthSharing) return threads.for_chunks(chunks, body);
+  for (std::size_t chunk = 0; chunk < chunks; ++chunk) body(chunk);
 }
 
 template <class T>
@@ -133,7 +142,7 @@ void CpuBackend::store_kv(std::uint32_t layer) {
   const std::uint32_t dim = model_.config.head_dim, heads = model_.config.kv_heads;
   const float* keys = slot(Slot::key);
   const float* values = slot(Slot::value);
-  threads_.for_chunks(heads, [&](std::size_t head) {
+  share(threads_, std::size_t{tokens_} * heads * dim * 2 * sizeof(float), heads, [&](std::size_t head) {
     const KvView view = cache_.view(layer, static_cast<std::uint32_t>(head));
     for (std::uint32_t token = 0; token < tokens_; ++token) {
       const std::size_t at = (std::size_t{token} * heads + head) * dim;
@@ -150,7 +159,8 @@ void CpuBackend::attend(std::uint32_t layer) {
   const float scale = 1.0f / std::sqrt(static_cast<float>(dim));
   const float* query = slot(Slot::query);
   float* out = grow(Slot::attended);
-  threads_.for_chunks(config.kv_heads * pieces, [&](std::size_t chunk) {
+  const std::size_t read_by_one_piece = std::size_t{position_ + tokens_} * dim * 2 * sizeof(std::uint16_t);
+  share(threads_, read_by_one_piece * config.kv_heads * pieces, config.kv_heads * pieces, [&](std::size_t chunk) {
     // Late tokens see most: they go first, so that the last pieces are the short ones.
     const std::uint32_t kv_head = static_cast<std::uint32_t>(chunk % config.kv_heads);
     const std::uint32_t first = static_cast<std::uint32_t>(pieces - 1 - chunk / config.kv_heads) * kAttentionRows;
@@ -254,7 +264,9 @@ void CpuBackend::multiply_dequantised(const Work& work, std::uint32_t begin, std
 void CpuBackend::multiply_few(const std::vector<Work>& works, std::size_t chunks, std::uint32_t cols, const float* from) {
   const bool levels = std::any_of(works.begin(), works.end(), [](const Work& work) { return work.kernel->takes_levels; });
   if (levels) quantize(from, cols);
-  threads_.for_chunks(chunks, [&](std::size_t chunk) {
+  std::size_t bytes = 0;
+  for (const Work& work : works) bytes += work.weights.rows * work.weights.row_bytes;
+  share(threads_, bytes, chunks, [&](std::size_t chunk) {
     const Work& work = *std::find_if(works.rbegin(), works.rend(), [&](const Work& w) { return w.first_chunk <= chunk; });
     const std::uint32_t begin = static_cast<std::uint32_t>(chunk - work.first_chunk) * work.chunk_rows;
     const std::uint32_t end = std::min(work.weights.rows, begin + work.chunk_rows);
