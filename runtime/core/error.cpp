@@ -6,9 +6,10 @@
 namespace assay {
 
 std::string_view name_of(Code code) {
-  constexpr std::array<std::string_view, 14> kNames = {"io",    "not-found", "truncated", "malformed", "unsupported",
+  constexpr std::array<std::string_view, 17> kNames = {"io",    "not-found", "truncated", "malformed", "unsupported",
                                                        "missing", "type",    "shape",     "range",     "duplicate",
-                                                       "memory",  "usage",   "mismatch",  "interrupted"};
+                                                       "memory",  "usage",   "mismatch",  "network",   "denied",
+                                                       "space",   "interrupted"};
   return kNames[static_cast<std::size_t>(code)];
 }
 

@@ -24,6 +24,9 @@ enum class Code : std::uint8_t {
   memory,       // not enough memory
   usage,        // the caller asked for something contradictory
   mismatch,     // an answer or hash differs from what it must be
+  network,      // no answer, a broken one, or an answer that asks to come back later
+  denied,       // the other side refuses: a licence to accept, a token, permissions
+  space,        // the disk is full
   interrupted,  // stopped on request
 };
 
