@@ -77,8 +77,8 @@ void RowWork::compute(const Kernels* kernels) {
   Data& data = *data_;
   switch (which_) {
     case RowKernel::attention: {
-      const std::uint16_t* keys = data.cache.data() + data.head * 2 * kCacheValues;
-      const KvView kv{.keys = keys, .values = keys + kCacheValues, .head_dim = kHead, .padded_dim = padded_dim_of(kHead)};
+      std::uint16_t* keys = data.cache.data() + data.head * 2 * kCacheValues;
+      const KvView kv{.head_dim = kHead, .padded_dim = padded_dim_of(kHead), .keys = keys, .values = keys + kCacheValues};
       AttentionRow rows[kQueries];
       for (std::size_t r = 0; r < kQueries; ++r) rows[r] = {data.in.data() + r * kHead, data.out.data() + r * kHead, kPositions};
       kernels->attend(kv, rows, kQueries, 0.125f);

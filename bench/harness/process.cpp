@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <optional>
@@ -57,11 +58,18 @@ Result<std::optional<cpu_set_t>> parse_mask(const std::string& text) {
 }
 
 // Everything the child needs after fork, made before it: between fork and exec only system calls are safe.
+// What a program needs before it has done anything, and what RLIMIT_DATA counts though it may never be touched: writable data of its
+// libraries, heaps, and the stack of a thread for each processor.
+std::uint64_t own_data() {
+  constexpr std::uint64_t kProgram = 64u << 20, kStack = 8u << 20;
+  return kProgram + kStack * static_cast<std::uint64_t>(std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN)));
+}
+
 struct ChildSetup {
   std::vector<char*> arguments;
   const char* program = nullptr;
   const char* group_file = nullptr;  // the control group's list of processes
-  std::uint64_t address_limit = 0;
+  std::uint64_t data_limit = 0;
   const cpu_set_t* mask = nullptr;
   pid_t parent = 0;
   int out = -1, err = -1;
@@ -80,9 +88,9 @@ void write_file(const char* path, const char* text) {
   if (::getppid() != setup.parent) ::_exit(127);  // the caller died before the line above
   write_file("/proc/self/oom_score_adj", "1000");
   if (setup.group_file != nullptr) write_file(setup.group_file, "0");
-  if (setup.address_limit > 0) {
-    const rlimit limit{setup.address_limit, setup.address_limit};
-    ::setrlimit(RLIMIT_AS, &limit);
+  if (setup.data_limit > 0) {
+    const rlimit limit{setup.data_limit, setup.data_limit};
+    ::setrlimit(RLIMIT_DATA, &limit);
   }
   if (setup.mask != nullptr && ::sched_setaffinity(0, sizeof *setup.mask, setup.mask) != 0) {
     constexpr std::string_view kText = "cannot run on the processors of the mask\n";
@@ -151,7 +159,7 @@ Result<ProcessOutcome> run_process(const ProcessRequest& request) {
       setup.group_file = group.process_file().c_str();
       outcome.memory_limit = "cgroup";
     } else {
-      setup.address_limit = request.memory_limit_bytes;
+      setup.data_limit = request.memory_limit_bytes + own_data();
       outcome.memory_limit = "rlimit";
     }
   }

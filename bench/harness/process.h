@@ -33,7 +33,7 @@ struct ProcessOutcome {
 
 // The child is a process group of its own (Ctrl-C reaches only the caller, who decides), dies with the caller even when that is
 // killed, and is the first that the kernel ends when memory runs out. A memory limit is a control group where one can be made,
-// else a limit of its address space. Errors: io (cannot start), usage (the mask).
+// else a limit of the memory it can write (RLIMIT_DATA; mapped files are free). Errors: io (cannot start), usage (the mask).
 Result<ProcessOutcome> run_process(const ProcessRequest& request);
 
 }  // namespace assay

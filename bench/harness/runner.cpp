@@ -129,14 +129,14 @@ Result<TaskReply> Runner::ask(const TaskRequest& request, const std::string& arm
     case ProcessEnd::stopped: return interrupted();
     case ProcessEnd::timed_out: return failed(Status::timeout, fmt::format("took longer than {:g} s and was ended; --timeout gives it more", plan_.timeout_s));
     case ProcessEnd::out_of_memory: return failed(Status::oom, "was killed (signal 9), as the system does when memory runs out" + limit);
-    case ProcessEnd::signalled: return failed(Status::crash, fmt::format("ended by signal {} ({})", outcome.signal, strsignal(outcome.signal)));
+    case ProcessEnd::signalled: return failed(Status::crash, fmt::format("ended by signal {} ({})", outcome.signal, strsignal(outcome.signal)) + limit);
     case ProcessEnd::exited: break;
   }
   const auto json = parse_json(outcome.output);
   auto reply = json ? from_json<TaskReply>(*json) : Result<TaskReply>(json.error());
   if (!reply) return failed(Status::failed, fmt::format("gave no result (exit code {}): {}", outcome.exit_code, outcome.errors));
   reply->resolved.memory_limit = outcome.memory_limit;
-  // A limit of the address space shows as a mapping that fails.
+  // A limit of the data of a process shows as a call that fails.
   if (!limit.empty() && reply->status != Status::ok && reply->reason.find(std::strerror(ENOMEM)) != std::string::npos) reply->status = Status::oom;
   if (reply->status == Status::oom) reply->reason += limit;
   return std::move(*reply);

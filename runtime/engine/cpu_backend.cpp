@@ -43,7 +43,7 @@ CpuBackend::CpuBackend(const Model& model, const Options& options)
       kernels_(*options.kernels),
       threads_(options.threads),
       rope_(make_rope_table(model)),
-      cache_(model.config, options.context, options.kv),
+      cache_(model.config, options.context, options.sequences, options.kv),
       scratch_(static_cast<std::size_t>(threads_.count())) {}
 
 std::uint32_t CpuBackend::width(Slot which) const {
@@ -72,13 +72,16 @@ std::span<const float> CpuBackend::rows(Slot which) const {
   return {slots_[static_cast<std::size_t>(which)].data(), std::size_t{tokens_} * width(which)};
 }
 
-void CpuBackend::begin(std::uint32_t tokens, std::uint32_t position) {
-  tokens_ = tokens;
-  position_ = position;
+void CpuBackend::begin(std::span<const Segment> segments) {
+  segments_.assign(segments.begin(), segments.end());
+  tokens_ = 0;
+  for (const Segment& segment : segments) tokens_ += segment.tokens;
   const std::size_t pairs = model_.config.rope.dims / 2;
-  cosines_.resize(tokens * pairs);
-  sines_.resize(tokens * pairs);
-  for (std::uint32_t token = 0; token < tokens; ++token) rope_.angles(position + token, cosines_.data() + token * pairs, sines_.data() + token * pairs);
+  cosines_.resize(tokens_ * pairs);
+  sines_.resize(tokens_ * pairs);
+  std::size_t at = 0;
+  for (const Segment& segment : segments)
+    for (std::uint32_t i = 0; i < segment.tokens; ++i, at += pairs) rope_.angles(segment.position + i, cosines_.data() + at, sines_.data() + at);
 }
 
 void CpuBackend::embed(const TensorView& weight, std::span<const std::int32_t> tokens) {
@@ -143,35 +146,47 @@ void CpuBackend::store_kv(std::uint32_t layer) {
   const float* keys = slot(Slot::key);
   const float* values = slot(Slot::value);
   share(threads_, std::size_t{tokens_} * heads * dim * 2 * sizeof(float), heads, [&](std::size_t head) {
-    const KvView view = cache_.view(layer, static_cast<std::uint32_t>(head));
-    for (std::uint32_t token = 0; token < tokens_; ++token) {
-      const std::size_t at = (std::size_t{token} * heads + head) * dim;
-      kernels_.store_kv(keys + at, values + at, position_ + token, view);
+    std::size_t token = 0;
+    for (const Segment& segment : segments_) {
+      const KvView view = cache_.view(segment.sequence, layer, static_cast<std::uint32_t>(head));
+      for (std::uint32_t i = 0; i < segment.tokens; ++i, ++token) {
+        const std::size_t at = (token * heads + head) * dim;
+        kernels_.store_kv(keys + at, values + at, segment.position + i, view);
+      }
     }
   });
 }
 
-// The query heads of one key-value head over all tokens, kAttentionRows at a time: keys and values are read once for them.
+// The query heads of one key-value head over the tokens of a segment, kAttentionRows at a time: keys and values are read once for
+// them.
 void CpuBackend::attend(std::uint32_t layer) {
   const Config& config = model_.config;
-  const std::uint32_t dim = config.head_dim, group = config.heads / config.kv_heads, total = tokens_ * group;
-  const std::size_t pieces = (total + kAttentionRows - 1) / kAttentionRows;
+  const std::uint32_t dim = config.head_dim, group = config.heads / config.kv_heads;
   const float scale = 1.0f / std::sqrt(static_cast<float>(dim));
   const float* query = slot(Slot::query);
   float* out = grow(Slot::attended);
-  const std::size_t read_by_one_piece = std::size_t{position_ + tokens_} * dim * 2 * sizeof(std::uint16_t);
-  share(threads_, read_by_one_piece * config.kv_heads * pieces, config.kv_heads * pieces, [&](std::size_t chunk) {
+  pieces_.clear();
+  std::size_t bytes = 0;
+  std::uint32_t token = 0;
+  for (const Segment& segment : segments_) {
+    for (std::uint32_t row = 0; row < segment.tokens * group; row += kAttentionRows) {
+      pieces_.push_back({&segment, token, row});
+      bytes += std::size_t{segment.position + segment.tokens} * dim * 2 * sizeof(std::uint16_t) * config.kv_heads;
+    }
+    token += segment.tokens;
+  }
+  share(threads_, bytes, config.kv_heads * pieces_.size(), [&](std::size_t chunk) {
     // Late tokens see most: they go first, so that the last pieces are the short ones.
     const std::uint32_t kv_head = static_cast<std::uint32_t>(chunk % config.kv_heads);
-    const std::uint32_t first = static_cast<std::uint32_t>(pieces - 1 - chunk / config.kv_heads) * kAttentionRows;
-    const std::uint32_t count = std::min(kAttentionRows, total - first);
+    const auto& [segment, first_token, first_row] = pieces_[pieces_.size() - 1 - chunk / config.kv_heads];
+    const std::uint32_t count = std::min(kAttentionRows, segment->tokens * group - first_row);
     std::array<AttentionRow, kAttentionRows> rows;
     for (std::uint32_t i = 0; i < count; ++i) {
-      const std::uint32_t token = (first + i) / group, head = kv_head * group + (first + i) % group;
-      const std::size_t at = (std::size_t{token} * config.heads + head) * dim;
-      rows[i] = {query + at, out + at, position_ + token + 1};
+      const std::uint32_t at_token = (first_row + i) / group, head = kv_head * group + (first_row + i) % group;
+      const std::size_t at = (std::size_t{first_token + at_token} * config.heads + head) * dim;
+      rows[i] = {query + at, out + at, segment->position + at_token + 1};
     }
-    kernels_.attend(cache_.view(layer, kv_head), rows.data(), count, scale);
+    kernels_.attend(cache_.view(segment->sequence, layer, kv_head), rows.data(), count, scale);
   });
 }
 
@@ -182,12 +197,7 @@ void CpuBackend::gate_up() {
   threads_.for_chunks(tokens_, [&](std::size_t token) { kernels_.gate_up(gate + token * columns, up + token * columns, columns); });
 }
 
-void CpuBackend::keep_last() {
-  const std::size_t columns = width(Slot::residual);
-  float* rows = slot(Slot::residual);
-  std::copy_n(rows + (tokens_ - 1) * columns, columns, rows);
-  tokens_ = 1;
-}
+void CpuBackend::keep_last() { tokens_ = keep_last_rows(slot(Slot::residual), segments_, width(Slot::residual)); }
 
 void CpuBackend::project(Slot from, std::initializer_list<Product> products) { multiply(from, {products.begin(), products.size()}, false); }
 

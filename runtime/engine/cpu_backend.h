@@ -21,12 +21,13 @@ class CpuBackend {
   struct Options {
     const Kernels* kernels = nullptr;
     int threads = 0;
-    std::uint32_t context = 0;
-    KvType kv = KvType::f16;  // f16 or f32
+    std::uint32_t context = 0;    // positions of a sequence
+    std::uint32_t sequences = 1;
+    KvType kv = KvType::f16;
   };
   CpuBackend(const Model& model, const Options& options);
 
-  void begin(std::uint32_t tokens, std::uint32_t position);
+  void begin(std::span<const Segment> segments);
   void embed(const TensorView& weight, std::span<const std::int32_t> tokens);
   void norm(Slot to, Slot from, const TensorView& weight);
   void project(Slot from, std::initializer_list<Product> products);
@@ -43,6 +44,12 @@ class CpuBackend {
   const Kernels& kernels() const { return kernels_; }
 
  private:
+  // Some query rows of one segment for one call of the attention kernel.
+  struct Piece {
+    const Segment* segment;
+    std::uint32_t first_token;  // of the segment, within the pass
+    std::uint32_t first_row;    // within the segment: token * query heads of a key-value head
+  };
   // One product spread over row chunks of a region.
   struct Work {
     WeightRows weights;
@@ -71,7 +78,7 @@ class CpuBackend {
   RopeTable rope_;
   KvCache cache_;
   std::uint32_t tokens_ = 0;
-  std::uint32_t position_ = 0;
+  std::vector<Segment> segments_;
   std::array<AlignedBuffer<float>, static_cast<std::size_t>(Slot::kCount)> slots_;
   std::vector<float> cosines_, sines_;                  // [token][pair]
   std::vector<std::pair<const TensorView*, std::vector<float>>> norms_;  // norm weights as floats
@@ -80,6 +87,7 @@ class CpuBackend {
   std::array<AlignedBuffer<std::byte>, static_cast<std::size_t>(Packing::kCount)> packed_;    // by Packing
   std::vector<AlignedBuffer<float>> scratch_;           // by worker
   std::vector<Work> works_;
+  std::vector<Piece> pieces_;
 };
 
 static_assert(Backend<CpuBackend>);

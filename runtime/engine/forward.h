@@ -1,6 +1,7 @@
 // THE decoder: one program for every architecture and every backend, in about a dozen verbs.
 #pragma once
 
+#include <algorithm>
 #include <concepts>
 #include <cstdint>
 #include <initializer_list>
@@ -24,6 +25,24 @@ enum class Slot : std::uint8_t {
   kCount
 };
 
+// Tokens of a pass that follow each other in one sequence, from `position` on.
+struct Segment {
+  std::uint32_t sequence = 0;
+  std::uint32_t position = 0;
+  std::uint32_t tokens = 0;
+};
+
+// Moves the last row of each segment to the front: [segments][columns]. Returns how many.
+inline std::uint32_t keep_last_rows(float* rows, std::span<const Segment> segments, std::size_t columns) {
+  std::size_t end = 0;
+  std::uint32_t kept = 0;
+  for (const Segment& segment : segments) {
+    end += segment.tokens;
+    std::copy_n(rows + (end - 1) * columns, columns, rows + kept++ * columns);
+  }
+  return kept;
+}
+
 // One product of a projection: `to` = `weight` x the projection's input.
 struct Product {
   const TensorView* weight;
@@ -32,9 +51,9 @@ struct Product {
 
 // What a backend must be able to do. Verbs are carried out in order; a backend may defer or fuse them.
 template <class B>
-concept Backend = requires(B& backend, std::span<const std::int32_t> tokens, const TensorView& weight, Slot slot, std::uint32_t n,
+concept Backend = requires(B& backend, std::span<const Segment> segments, std::span<const std::int32_t> tokens, const TensorView& weight, Slot slot, std::uint32_t n,
                            std::initializer_list<Product> products) {
-  backend.begin(n, n);                         // tokens in this pass, position of the first
+  backend.begin(segments);                     // what the tokens of this pass are, in their order; no sequence twice
   backend.embed(weight, tokens);               // rows of the embedding -> residual
   backend.norm(slot, slot, weight);            // to, from: RMS norm times weight
   backend.project(slot, products);             // from: several products of one input
@@ -44,7 +63,7 @@ concept Backend = requires(B& backend, std::span<const std::int32_t> tokens, con
   backend.store_kv(n);                         // layer: key and value go into the cache
   backend.attend(n);                           // layer: query x cache -> attended
   backend.gate_up();                           // gate = silu(gate) * up
-  backend.keep_last();                         // only the last token goes on from here
+  backend.keep_last();                         // only the last token of each segment goes on from here
 };
 
 // Layers [first, last) on tokens whose residual rows the backend already holds.
@@ -71,10 +90,11 @@ void forward_layers(const Model& model, B& backend, std::uint32_t first, std::ui
 
 enum class LogitsWanted : std::uint8_t { none, last, all };
 
-// `tokens` from `position` on, through the whole model; logits end up in Slot::logits, one row per token wanted.
+// `tokens`, segment after segment, through the whole model; logits end up in Slot::logits, one row per token wanted (`last`: of each
+// segment).
 template <Backend B>
-void forward(const Model& model, B& backend, std::span<const std::int32_t> tokens, std::uint32_t position, LogitsWanted wanted) {
-  backend.begin(static_cast<std::uint32_t>(tokens.size()), position);
+void forward(const Model& model, B& backend, std::span<const std::int32_t> tokens, std::span<const Segment> segments, LogitsWanted wanted) {
+  backend.begin(segments);
   backend.embed(*model.embedding, tokens);
   forward_layers(model, backend, 0, model.config.layers);
   if (wanted == LogitsWanted::none) return;

@@ -1,46 +1,47 @@
-// KvCache: keys and values of every layer and position, in the layout the attention kernels read.
+// KvCache: keys and values of every sequence, layer and position, in the layout the attention kernels read.
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
 #include "runtime/core/aligned.h"
 #include "runtime/kernels/cpu/table.h"
-#include "runtime/model/memory_plan.h"
 #include "runtime/model/config.h"
 
 namespace assay {
 
 class KvCache {
  public:
-  // Memory is reserved, not touched: pages arrive as positions are stored.
-  KvCache(const Config& config, std::uint32_t context, KvType type)
-      : kv_heads_(config.kv_heads),
-        is_f32_(type == KvType::f32),
-        value_bytes_(is_f32_ ? 4 : 2),
+  // `context` positions for each of `sequences`. Memory is reserved, not touched: pages arrive as positions are stored.
+  KvCache(const Config& config, std::uint32_t context, std::uint32_t sequences, KvType type)
+      : type_(type),
+        layers_(config.layers),
+        kv_heads_(config.kv_heads),
         head_dim_(config.head_dim),
         positions_((context + kKeyBlock - 1) / kKeyBlock * kKeyBlock),
-        keys_(bytes_of(config, head_dim_)),
-        values_(bytes_of(config, padded_dim_of(head_dim_))) {}
+        keys_(std::size_t{sequences} * layers_ * kv_heads_ * key_bytes()),
+        values_(std::size_t{sequences} * layers_ * kv_heads_ * value_bytes()),
+        key_scales_(std::size_t{sequences} * layers_ * kv_heads_ * scales()),
+        value_scales_(key_scales_.size()) {}
 
-  KvView view(std::uint32_t layer, std::uint32_t kv_head) const {
-    const std::size_t head = std::size_t{layer} * kv_heads_ + kv_head;
-    const std::uint32_t padded = padded_dim_of(head_dim_);
-    return {keys_.data() + head * positions_ * head_dim_ * value_bytes_, values_.data() + head * positions_ * padded * value_bytes_,
-            head_dim_, padded, is_f32_};
+  KvView view(std::uint32_t sequence, std::uint32_t layer, std::uint32_t kv_head) {
+    const std::size_t head = (std::size_t{sequence} * layers_ + layer) * kv_heads_ + kv_head;
+    return {type_, head_dim_, padded_dim_of(head_dim_), keys_.data() + head * key_bytes(), values_.data() + head * value_bytes(),
+            key_scales_.data() + head * scales(), value_scales_.data() + head * scales()};
   }
 
  private:
-  std::size_t bytes_of(const Config& config, std::uint32_t dim) const {
-    return std::size_t{config.layers} * kv_heads_ * positions_ * dim * value_bytes_;
-  }
+  // Of one head.
+  std::size_t key_bytes() const { return std::size_t{positions_} * head_dim_ * kv_value_bytes(type_); }
+  std::size_t value_bytes() const { return std::size_t{positions_} * padded_dim_of(head_dim_) * kv_value_bytes(type_); }
+  std::size_t scales() const { return std::size_t{positions_} * kv_groups(type_, head_dim_); }
 
+  KvType type_;
+  std::uint32_t layers_;
   std::uint32_t kv_heads_;
-  bool is_f32_;
-  std::uint32_t value_bytes_;
   std::uint32_t head_dim_;
   std::uint32_t positions_;
   AlignedBuffer<std::byte> keys_, values_;
+  AlignedBuffer<std::uint16_t> key_scales_, value_scales_;
 };
 
 }  // namespace assay

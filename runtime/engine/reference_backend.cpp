@@ -32,9 +32,9 @@ void rms_norm(const float* from, const std::vector<float>& weight, float epsilon
 
 }  // namespace
 
-ReferenceBackend::ReferenceBackend(const Model& model, std::uint32_t context)
+ReferenceBackend::ReferenceBackend(const Model& model, std::uint32_t context, std::uint32_t sequences)
     : model_(model), rope_(make_rope_table(model)), context_(context) {
-  const std::size_t values = std::size_t{model.config.layers} * context * model.config.kv_heads * model.config.head_dim;
+  const std::size_t values = std::size_t{sequences} * model.config.layers * context * model.config.kv_heads * model.config.head_dim;
   keys_.resize(values);
   values_.resize(values);
 }
@@ -58,9 +58,12 @@ std::size_t ReferenceBackend::width(Slot which) const {
 
 std::span<const float> ReferenceBackend::rows(Slot which) const { return slots_[static_cast<std::size_t>(which)]; }
 
-void ReferenceBackend::begin(std::uint32_t tokens, std::uint32_t position) {
-  tokens_ = tokens;
-  position_ = position;
+void ReferenceBackend::begin(std::span<const Segment> segments) {
+  segments_.assign(segments.begin(), segments.end());
+  places_.clear();
+  for (const Segment& segment : segments)
+    for (std::uint32_t i = 0; i < segment.tokens; ++i) places_.push_back({segment.sequence, segment.position + i});
+  tokens_ = static_cast<std::uint32_t>(places_.size());
 }
 
 void ReferenceBackend::embed(const TensorView& weight, std::span<const std::int32_t> tokens) {
@@ -116,7 +119,7 @@ void ReferenceBackend::rope(Slot which) {
   const std::size_t stride = config.adjacent_pairs ? 2 : 1;      // distance between pairs
   std::vector<float> cosines(pairs), sines(pairs);
   for (std::uint32_t token = 0; token < tokens_; ++token) {
-    rope_.angles(position_ + token, cosines.data(), sines.data());
+    rope_.angles(places_[token].position, cosines.data(), sines.data());
     for (std::size_t head = 0; head < heads; ++head) {
       float* x = slot(which).data() + (token * heads + head) * head_dim;
       for (std::size_t pair = 0; pair < pairs; ++pair) {
@@ -130,20 +133,26 @@ void ReferenceBackend::rope(Slot which) {
   }
 }
 
-float* ReferenceBackend::cache(std::vector<float>& store, std::uint32_t layer, std::uint32_t position, std::uint32_t kv_head) {
+float* ReferenceBackend::cache(std::vector<float>& store, std::uint32_t layer, std::uint32_t sequence, std::uint32_t position, std::uint32_t kv_head) {
   const Config& config = model_.config;
-  return store.data() + ((std::size_t{layer} * context_ + position) * config.kv_heads + kv_head) * config.head_dim;
+  return store.data() + (((std::size_t{sequence} * config.layers + layer) * context_ + position) * config.kv_heads + kv_head) * config.head_dim;
 }
 
 void ReferenceBackend::store_kv(std::uint32_t layer) {
-  std::copy_n(slot(Slot::key).data(), tokens_ * width(Slot::key), cache(keys_, layer, position_, 0));
-  std::copy_n(slot(Slot::value).data(), tokens_ * width(Slot::value), cache(values_, layer, position_, 0));
+  const std::size_t columns = width(Slot::key);
+  for (std::uint32_t token = 0; token < tokens_; ++token) {
+    const auto [sequence, position] = places_[token];
+    std::copy_n(slot(Slot::key).data() + token * columns, columns, cache(keys_, layer, sequence, position, 0));
+    std::copy_n(slot(Slot::value).data() + token * columns, columns, cache(values_, layer, sequence, position, 0));
+  }
 }
 
 // softmax(q . k / sqrt(head_dim)) . v over all positions up to the token's own.
 void ReferenceBackend::attend_head(std::uint32_t layer, std::uint32_t token, std::uint32_t head) {
   const Config& config = model_.config;
-  const std::uint32_t dim = config.head_dim, kv_head = head / (config.heads / config.kv_heads), visible = position_ + token + 1;
+  const std::uint32_t dim = config.head_dim, kv_head = head / (config.heads / config.kv_heads);
+  const auto [sequence, position] = places_[token];
+  const std::uint32_t visible = position + 1;
   const float* q = slot(Slot::query).data() + (std::size_t{token} * config.heads + head) * dim;
   float* out = slot(Slot::attended).data() + (std::size_t{token} * config.heads + head) * dim;
   const float scale = 1.0f / std::sqrt(static_cast<float>(dim));
@@ -151,7 +160,7 @@ void ReferenceBackend::attend_head(std::uint32_t layer, std::uint32_t token, std
   std::vector<float> scores(visible);
   float top = -INFINITY;
   for (std::uint32_t at = 0; at < visible; ++at) {
-    const float* k = cache(keys_, layer, at, kv_head);
+    const float* k = cache(keys_, layer, sequence, at, kv_head);
     float dot = 0;
     for (std::uint32_t i = 0; i < dim; ++i) dot += q[i] * k[i];
     scores[at] = dot * scale;
@@ -162,7 +171,7 @@ void ReferenceBackend::attend_head(std::uint32_t layer, std::uint32_t token, std
   std::fill_n(out, dim, 0.0f);
   for (std::uint32_t at = 0; at < visible; ++at) {
     const float share = static_cast<float>(scores[at] / sum);
-    const float* v = cache(values_, layer, at, kv_head);
+    const float* v = cache(values_, layer, sequence, at, kv_head);
     for (std::uint32_t i = 0; i < dim; ++i) out[i] += share * v[i];
   }
 }
@@ -179,10 +188,6 @@ void ReferenceBackend::gate_up() {
   for (std::size_t i = 0; i < gate.size(); ++i) gate[i] = gate[i] / (1.0f + std::exp(-gate[i])) * up[i];
 }
 
-void ReferenceBackend::keep_last() {
-  std::vector<float>& rows = slot(Slot::residual);
-  rows.erase(rows.begin(), rows.end() - model_.config.embedding);
-  tokens_ = 1;
-}
+void ReferenceBackend::keep_last() { tokens_ = keep_last_rows(slot(Slot::residual).data(), segments_, model_.config.embedding); }
 
 }  // namespace assay

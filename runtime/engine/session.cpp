@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "runtime/core/assert.h"
 #include "runtime/engine/cpu_backend.h"
 #include "runtime/engine/reference_backend.h"
 
@@ -27,7 +28,7 @@ struct Session::State {
   SessionOptions options;
   MemoryPlan plan;
   std::variant<std::unique_ptr<CpuBackend>, std::unique_ptr<ReferenceBackend>> backend;
-  std::uint32_t position = 0;
+  std::vector<std::uint32_t> positions;  // of each sequence
   std::vector<float> logits;
 };
 
@@ -45,13 +46,13 @@ Result<SessionOptions> resolve(const Model& model, SessionOptions options) {
   const Config& config = model.config;
   if (options.context == 0) options.context = std::min(config.context, kDefaultContext);
   if (options.batch == 0) return Error{Code::usage, "batch", "is 0; give at least 1"};
+  if (options.sequences == 0) return Error{Code::usage, "sequences", "is 0; give at least 1"};
   options.batch = std::min(options.batch, options.context);
   if (options.threads <= 0) options.threads = available_threads();
   if (options.backend == BackendKind::reference) {
     options.kv = KvType::f32;
     options.threads = 1;
   }
-  if (options.kv == KvType::q8_0) return Error{Code::unsupported, "kv type", "q8_0 is not supported by the cpu backend yet; use f16 or f32"};
   if (config.head_dim > kMaxHeadDim) return Error{Code::unsupported, "head size", fmt::format("{} is more than the {} that attention supports", config.head_dim, kMaxHeadDim)};
   return options;
 }
@@ -62,49 +63,86 @@ Result<Session> Session::open(const Model& model, const SessionOptions& asked) {
   ASSAY_TRY(const SessionOptions options, resolve(model, asked));
   const Kernels* kernels = options.isa.empty() ? best_kernels() : kernels_named(options.isa);
   if (kernels == nullptr) return Error{Code::unsupported, "isa", fmt::format("\"{}\" is unknown or not supported by this processor; known: avx512_bf16, avx512, avx2, scalar", options.isa)};
-  const MemoryPlan plan = plan_memory(model, {options.context, options.batch, options.kv});
+  const MemoryPlan plan = plan_memory(model, {options.context, options.batch, options.kv, options.sequences});
   try {
-    auto state = std::make_unique<State>(State{model, options, plan, {}, 0, {}});
+    auto state = std::make_unique<State>(State{model, options, plan, {}, std::vector<std::uint32_t>(options.sequences), {}});
     if (options.backend == BackendKind::reference)
-      state->backend = std::make_unique<ReferenceBackend>(model, options.context);
+      state->backend = std::make_unique<ReferenceBackend>(model, options.context, options.sequences);
     else
-      state->backend = std::make_unique<CpuBackend>(model, CpuBackend::Options{kernels, options.threads, options.context, options.kv});
+      state->backend = std::make_unique<CpuBackend>(model, CpuBackend::Options{kernels, options.threads, options.context, options.sequences, options.kv});
     return Session(std::move(state));
   } catch (const std::bad_alloc&) {
-    return Error{Code::memory, "context", fmt::format("no memory for {} positions ({:.1f} MB of keys and values); ask for a smaller context", options.context, static_cast<double>(plan.kv_bytes) / 1e6)};
+    return Error{Code::memory, "context", fmt::format("no memory for {} positions of {} sequences ({:.1f} MB of keys and values); ask for a smaller context", options.context, options.sequences, static_cast<double>(plan.kv_bytes) / 1e6)};
   }
 }
 
-Result<std::span<const float>> Session::feed(std::span<const std::int32_t> tokens, LogitsWanted wanted) {
-  State& state = *state_;
-  const std::uint32_t vocabulary = state.model.config.vocabulary;
-  if (tokens.size() > state.options.context - state.position)
-    return Error{Code::range, "context", fmt::format("{} tokens at position {} do not fit a context of {}", tokens.size(), state.position, state.options.context)};
+namespace {
+
+Result<> check_tokens(std::span<const std::int32_t> tokens, std::uint32_t vocabulary) {
   for (const std::int32_t token : tokens)
     if (token < 0 || static_cast<std::uint32_t>(token) >= vocabulary)
       return Error{Code::range, "token", fmt::format("id {} is outside the vocabulary of {}", token, vocabulary)};
+  return success();
+}
+
+}  // namespace
+
+void Session::compute(std::span<const std::int32_t> tokens, std::span<const Segment> segments, LogitsWanted wanted) {
+  State& state = *state_;
+  std::visit(
+      [&](auto& backend) {
+        forward(state.model, *backend, tokens, segments, wanted);
+        if (wanted == LogitsWanted::none) return;
+        const auto rows = backend->rows(Slot::logits);
+        state.logits.insert(state.logits.end(), rows.begin(), rows.end());
+      },
+      state.backend);
+  for (const Segment& segment : segments) state.positions[segment.sequence] += segment.tokens;
+}
+
+Result<std::span<const float>> Session::feed(std::span<const std::int32_t> tokens, LogitsWanted wanted, std::uint32_t sequence) {
+  State& state = *state_;
+  ASSAY_CHECK(sequence < state.positions.size());
+  const std::uint32_t& position = state.positions[sequence];
+  if (tokens.size() > state.options.context - position)
+    return Error{Code::range, "context", fmt::format("{} tokens at position {} do not fit a context of {}", tokens.size(), position, state.options.context)};
+  ASSAY_TRY_VOID(check_tokens(tokens, state.model.config.vocabulary));
 
   state.logits.clear();
   for (std::size_t first = 0; first < tokens.size(); first += state.options.batch) {
     const auto batch = tokens.subspan(first, std::min<std::size_t>(state.options.batch, tokens.size() - first));
     const bool is_last = first + batch.size() == tokens.size();
-    const LogitsWanted now = wanted == LogitsWanted::last && !is_last ? LogitsWanted::none : wanted;
-    std::visit(
-        [&](auto& backend) {
-          forward(state.model, *backend, batch, state.position, now);
-          if (now == LogitsWanted::none) return;
-          const auto rows = backend->rows(Slot::logits);
-          state.logits.insert(state.logits.end(), rows.begin(), rows.end());
-        },
-        state.backend);
-    state.position += static_cast<std::uint32_t>(batch.size());
+    const Segment segment{sequence, position, static_cast<std::uint32_t>(batch.size())};
+    compute(batch, {&segment, 1}, wanted == LogitsWanted::last && !is_last ? LogitsWanted::none : wanted);
   }
   return std::span<const float>(state.logits);
 }
 
-std::uint32_t Session::position() const { return state_->position; }
+Result<std::span<const float>> Session::step(std::span<const std::int32_t> tokens) {
+  State& state = *state_;
+  if (tokens.size() > state.positions.size())
+    return Error{Code::range, "sequences", fmt::format("{} tokens for {} sequences", tokens.size(), state.positions.size())};
+  ASSAY_TRY_VOID(check_tokens(tokens, state.model.config.vocabulary));
+  std::vector<Segment> segments;
+  for (std::uint32_t sequence = 0; sequence < tokens.size(); ++sequence) {
+    const std::uint32_t position = state.positions[sequence];
+    if (position == state.options.context)
+      return Error{Code::range, "context", fmt::format("sequence {} has filled its context of {}", sequence, state.options.context)};
+    segments.push_back({sequence, position, 1});
+  }
+  state.logits.clear();
+  if (!tokens.empty()) compute(tokens, segments, LogitsWanted::all);
+  return std::span<const float>(state.logits);
+}
+
+std::uint32_t Session::position(std::uint32_t sequence) const {
+  ASSAY_CHECK(sequence < state_->positions.size());
+  return state_->positions[sequence];
+}
 std::uint32_t Session::context() const { return state_->options.context; }
-void Session::rewind(std::uint32_t position) { state_->position = std::min(position, state_->position); }
+void Session::rewind(std::uint32_t position) {
+  for (std::uint32_t& its_position : state_->positions) its_position = std::min(position, its_position);
+}
 const MemoryPlan& Session::plan() const { return state_->plan; }
 const SessionOptions& Session::options() const { return state_->options; }
 

@@ -24,8 +24,9 @@ std::string_view name_of(BackendKind kind);
 struct SessionOptions {
   BackendKind backend = BackendKind::cpu;
   int threads = 0;              // 0: as many as this process may use
-  std::uint32_t context = 0;    // tokens the KV cache holds; 0: the model's own context, at most 4096
+  std::uint32_t context = 0;    // tokens the KV cache holds for each sequence; 0: the model's own context, at most 4096
   std::uint32_t batch = 512;    // tokens of a prompt computed together
+  std::uint32_t sequences = 1;  // texts decoded together, each with a context of its own
   KvType kv = KvType::f16;      // the reference backend always uses f32
   std::string_view isa{};       // "avx512_bf16", "avx512", "avx2" or "scalar" to force one; empty: the best this processor has
 };
@@ -38,13 +39,16 @@ class Session {
   Session& operator=(Session&&) noexcept;
   ~Session();
 
-  // Computes `tokens` at the current position and moves it on. Returns logits [rows][vocab]: all rows, the last one, or none;
+  // Computes `tokens` at the position of `sequence` and moves it on. Returns logits [rows][vocab]: all rows, the last one, or none;
   // valid until the next call. Errors: range (id outside the vocabulary, context full): nothing is computed then.
-  Result<std::span<const float>> feed(std::span<const std::int32_t> tokens, LogitsWanted wanted);
+  Result<std::span<const float>> feed(std::span<const std::int32_t> tokens, LogitsWanted wanted, std::uint32_t sequence = 0);
 
-  std::uint32_t position() const;
+  // One token for each of the sequences 0, 1, ... in one pass over the weights; returns logits [tokens][vocab]. Errors: as feed.
+  Result<std::span<const float>> step(std::span<const std::int32_t> tokens);
+
+  std::uint32_t position(std::uint32_t sequence = 0) const;
   std::uint32_t context() const;
-  // Forgets everything from `position` on.
+  // Forgets everything from `position` on, in every sequence.
   void rewind(std::uint32_t position = 0);
 
   const MemoryPlan& plan() const;
@@ -54,6 +58,7 @@ class Session {
  private:
   struct State;
   explicit Session(std::unique_ptr<State> state);
+  void compute(std::span<const std::int32_t> tokens, std::span<const Segment> segments, LogitsWanted wanted);
   std::unique_ptr<State> state_;
 };
 

@@ -7,22 +7,6 @@
 
 namespace assay {
 
-std::optional<KvType> kv_type_from_name(std::string_view name) {
-  if (name == "f32") return KvType::f32;
-  if (name == "f16") return KvType::f16;
-  if (name == "q8_0") return KvType::q8_0;
-  return std::nullopt;
-}
-
-std::string_view name_of(KvType type) {
-  switch (type) {
-    case KvType::f32: return "f32";
-    case KvType::f16: return "f16";
-    case KvType::q8_0: return "q8_0";
-  }
-  return "";
-}
-
 namespace {
 
 std::uint64_t layer_bytes(const LayerWeights& layer) {
@@ -33,13 +17,10 @@ std::uint64_t layer_bytes(const LayerWeights& layer) {
   return sum;
 }
 
-std::uint64_t kv_value_bytes(KvType type, std::uint64_t values) {
-  switch (type) {
-    case KvType::f32: return values * 4;
-    case KvType::f16: return values * 2;
-    case KvType::q8_0: return values / 32 * 34;
-  }
-  return 0;
+// Of keys and values of one position in one layer.
+std::uint64_t kv_position_bytes(KvType type, const Config& config) {
+  const std::uint64_t head_bytes = std::uint64_t{config.head_dim} * kv_value_bytes(type) + kv_groups(type, config.head_dim) * sizeof(std::uint16_t);
+  return 2 * config.kv_heads * head_bytes;
 }
 
 }  // namespace
@@ -57,15 +38,15 @@ MemoryPlan plan_memory(const Model& model, const PlanOptions& options) {
   if (model.rope_factors != nullptr) plan.weights_bytes += model.rope_factors->stored_bytes();
 
   const std::uint64_t kv_width = std::uint64_t{config.kv_heads} * config.head_dim;
-  plan.kv_bytes_per_position = config.layers * kv_value_bytes(options.kv, 2 * kv_width);
-  plan.kv_bytes = plan.kv_bytes_per_position * options.context;
+  plan.kv_bytes_per_position = config.layers * kv_position_bytes(options.kv, config);
+  plan.kv_bytes = plan.kv_bytes_per_position * options.context * options.sequences;
 
   // Float32 rows a token needs while a batch is computed, and once more as 8-bit levels for the widest product.
   const std::uint64_t query_width = std::uint64_t{config.heads} * config.head_dim;
   const std::uint64_t floats = 2 * std::uint64_t{config.embedding} + 2 * query_width + 2 * kv_width + 3 * std::uint64_t{config.feed_forward};
   const std::uint64_t widest = std::max<std::uint64_t>({config.embedding, query_width, config.feed_forward});
   const std::uint64_t rows = std::min(options.batch, options.context);
-  plan.activation_bytes = rows * (floats * 4 + widest * 2) + std::uint64_t{config.vocabulary} * 4;
+  plan.activation_bytes = rows * (floats * 4 + widest * 2) + options.sequences * std::uint64_t{config.vocabulary} * 4;
   return plan;
 }
 

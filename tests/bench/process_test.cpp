@@ -89,9 +89,9 @@ TEST(Process, ProgramThatIsNotThereIsAnError) {
 }
 
 TEST(Process, MemoryLimitEndsOrRefuses) {
-  // Takes 200 MB in one string.
-  ProcessRequest request{.program = "/usr/bin/python3", .arguments = {"-c", "x = bytearray(200_000_000); print(len(x))"}};
-  ASSERT_EQ(run_process(request)->output, "200000000\n");
+  // Takes 600 MB in one string.
+  ProcessRequest request{.program = "/usr/bin/python3", .arguments = {"-c", "x = bytearray(600_000_000); print(len(x))"}};
+  ASSERT_EQ(run_process(request)->output, "600000000\n");
   request.memory_limit_bytes = 100u << 20;
   const auto outcome = run_process(request);
   ASSERT_TRUE(outcome);

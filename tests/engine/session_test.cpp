@@ -125,6 +125,64 @@ TEST_P(NanoSession, BatchWidthMovesLogitsOnlyByRounding) {
   }
 }
 
+// Sequences of different lengths, decoded together, see what each sees alone. Widths go through other kernels (mat-vec up to four
+// tokens, mat-mul beyond), which for K-quants round inputs by 32 or by 64 values: single rows of them differ by up to 0.08, other texts by more
+// than 1.
+TEST_P(NanoSession, SequencesDecodedTogetherSeeOnlyTheirOwnText) {
+  const auto ids = tokens(60);
+  for (const BackendKind backend : {BackendKind::cpu, BackendKind::reference})
+    for (const std::uint32_t count : {1u, 2u, 3u, 5u, 8u}) {
+      SCOPED_TRACE(std::string(name_of(backend)) + " " + std::to_string(count));
+      const SessionOptions alone{.backend = backend, .context = 64, .kv = KvType::f32};
+      SessionOptions together = alone;
+      together.sequences = count;
+      Session session = open(together);
+      std::vector<std::int32_t> next(count);
+      for (std::uint32_t sequence = 0; sequence < count; ++sequence) {
+        ASSERT_TRUE(session.feed(std::span(ids).subspan(sequence, 3 + 2 * sequence), LogitsWanted::none, sequence));
+        next[sequence] = ids[3 + 3 * sequence];
+      }
+      const auto logits = copy(session.step(next));
+      ASSERT_EQ(logits.size(), std::size_t{count} * model_->config.vocabulary);
+      for (std::uint32_t sequence = 0; sequence < count; ++sequence) {
+        EXPECT_EQ(session.position(sequence), 4 + 2 * sequence);
+        Session one = open(alone);
+        ASSERT_TRUE(one.feed(std::span(ids).subspan(sequence, 3 + 2 * sequence), LogitsWanted::none));
+        const auto expected = copy(one.feed({&next[sequence], 1}, LogitsWanted::last));
+        double squares = 0;
+        for (std::size_t i = 0; i < expected.size(); ++i) squares += std::pow(static_cast<double>(logits[sequence * expected.size() + i]) - expected[i], 2);
+        EXPECT_LE(std::sqrt(squares / static_cast<double>(expected.size())), backend == BackendKind::cpu ? 0.1 : 1e-5) << sequence;
+      }
+    }
+}
+
+TEST_P(NanoSession, StepRefusesWhatDoesNotFitAndComputesNothing) {
+  Session session = open({.context = 8, .sequences = 2});
+  ASSERT_TRUE(session.feed(tokens(8), LogitsWanted::none, 1));
+  for (const std::vector<std::int32_t>& step : {std::vector<std::int32_t>{1, 1}, {1, 1, 1}, {-1}, {1 << 20}}) {
+    const auto result = session.step(step);
+    ASSERT_FALSE(result);
+    EXPECT_EQ(result.error().code, Code::range);
+    EXPECT_EQ(session.position(0), 0u);
+  }
+  EXPECT_TRUE(session.step(tokens(1)));
+  EXPECT_EQ(session.position(0), 1u);
+  EXPECT_EQ(session.position(1), 8u);
+}
+
+// Eight bits keep keys and values within half a level, 0.4 % of the largest of 32: logits move by less than Q8_0 weights move them.
+TEST_P(NanoSession, EightBitCacheStaysCloseToTheFloatCache) {
+  const auto ids = tokens(100);
+  Session exact = open({.kv = KvType::f32}), rounded = open({.kv = KvType::q8_0});
+  const auto expected = copy(exact.feed(ids, LogitsWanted::all)), logits = copy(rounded.feed(ids, LogitsWanted::all));
+  ASSERT_EQ(logits.size(), expected.size());
+  double squares = 0, size = 0;
+  for (std::size_t i = 0; i < logits.size(); ++i) squares += std::pow(static_cast<double>(logits[i]) - expected[i], 2), size += std::pow(static_cast<double>(expected[i]), 2);
+  EXPECT_GT(squares, 0);
+  EXPECT_LE(std::sqrt(squares / size), 0.02);
+  EXPECT_LT(rounded.plan().kv_bytes, exact.plan().kv_bytes * 3 / 10);
+}
+
 INSTANTIATE_TEST_SUITE_P(Formats, NanoSession,
                          ::testing::Values("gguf/nano-frankenstein-F16.gguf", "gguf/nano-frankenstein-Q8_0.gguf", "gguf/nano-frankenstein-Q4_K_M.gguf",
                                            "hf-sharded", "mlx-4bit"),

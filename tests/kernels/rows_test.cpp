@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 #include <string>
 
 #include "tests/kernels/support.h"
@@ -76,20 +77,46 @@ TEST_P(Rows, GateIsSiluTimesUp) {
   }
 }
 
+// What q8_0 keeps of a row: a scale for 32 values, rounded to F16, and the nearest of 255 levels.
+void round_to_q8_0(float* row, std::uint32_t count) {
+  for (std::uint32_t first = 0; first < count; first += kKvGroup) {
+    const std::uint32_t end = std::min(count, first + kKvGroup);
+    float top = 0;
+    for (std::uint32_t i = first; i < end; ++i) top = std::max(top, std::abs(row[i]));
+    const float scale = to_float(to_half(top / 127.0f)), inverse = scale > 0 ? 1.0f / scale : 0.0f;
+    for (std::uint32_t i = first; i < end; ++i) row[i] = std::clamp(std::nearbyint(row[i] * inverse), -127.0f, 127.0f) * scale;
+  }
+}
+
+// A cache of one head, every bit set: unwritten positions hold NaN, which must never matter.
+struct OneHead {
+  OneHead(KvType type, std::uint32_t dim, std::uint32_t positions)
+      : room((positions + kKeyBlock - 1) / kKeyBlock * kKeyBlock),
+        keys(std::size_t{room} * dim * kv_value_bytes(type), std::byte{0xff}),
+        values(std::size_t{room} * padded_dim_of(dim) * kv_value_bytes(type), std::byte{0xff}),
+        key_scales(std::size_t{room} * kv_groups(type, dim), 0xffff),
+        value_scales(key_scales),
+        view{type, dim, padded_dim_of(dim), keys.data(), values.data(), key_scales.data(), value_scales.data()} {}
+  std::uint32_t room;
+  std::vector<std::byte> keys, values;
+  std::vector<std::uint16_t> key_scales, value_scales;
+  KvView view;
+};
+
 // Softmax attention over a cache filled position by position, against the formula on what the cache holds.
-void expect_attention(const Kernels& kernels, std::uint32_t dim, std::uint32_t positions, std::uint32_t rows, bool is_f32) {
-  SCOPED_TRACE(std::to_string(dim) + " dim, " + std::to_string(positions) + " positions, " + std::to_string(rows) + " rows");
-  const std::uint32_t padded = padded_dim_of(dim), bytes = is_f32 ? 4 : 2, room = (positions + kKeyBlock - 1) / kKeyBlock * kKeyBlock;
-  // Unwritten positions hold NaN bits: they must never matter.
-  std::vector<std::byte> keys(std::size_t{room} * dim * bytes, std::byte{0xff}), values(std::size_t{room} * padded * bytes, std::byte{0xff});
-  const KvView kv{keys.data(), values.data(), dim, padded, is_f32};
+void expect_attention(const Kernels& kernels, std::uint32_t dim, std::uint32_t positions, std::uint32_t rows, KvType type, float size = 1.0f) {
+  SCOPED_TRACE(std::to_string(dim) + " dim, " + std::to_string(positions) + " positions, " + std::to_string(rows) + " rows, " + std::string(name_of(type)));
+  OneHead cache(type, dim, positions);
+  const KvView& kv = cache.view;
   std::mt19937 engine(dim + positions);
   std::normal_distribution<float> normal;
   std::vector<float> k(std::size_t{positions} * dim), v(k.size());
-  for (std::size_t i = 0; i < k.size(); ++i) k[i] = normal(engine), v[i] = normal(engine);
+  for (std::size_t i = 0; i < k.size(); ++i) k[i] = size * normal(engine), v[i] = size * normal(engine);
   for (std::uint32_t at = 0; at < positions; ++at) kernels.store_kv(k.data() + at * dim, v.data() + at * dim, at, kv);
-  if (!is_f32)
+  if (type == KvType::f16)
     for (std::size_t i = 0; i < k.size(); ++i) k[i] = to_float(to_half(k[i])), v[i] = to_float(to_half(v[i]));
+  if (type == KvType::q8_0)
+    for (std::uint32_t at = 0; at < positions; ++at) round_to_q8_0(k.data() + at * dim, dim), round_to_q8_0(v.data() + at * dim, dim);
 
   std::vector<float> query(std::size_t{rows} * dim), out(query.size());
   for (float& value : query) value = normal(engine) * 2;
@@ -117,10 +144,29 @@ void expect_attention(const Kernels& kernels, std::uint32_t dim, std::uint32_t p
 }
 
 TEST_P(Rows, AttentionEqualsSoftmaxOfTheCache) {
-  for (const bool is_f32 : {false, true})
+  for (const KvType type : {KvType::f32, KvType::f16, KvType::q8_0})
     for (const std::uint32_t dim : {16u, 24u, 64u, 80u, 96u, 128u, 256u})
-      for (const std::uint32_t positions : {1u, 15u, 16u, 17u, 128u, 129u, 300u}) expect_attention(kernels(), dim, positions, 1 + (dim + positions) % 8, is_f32);
-  for (std::uint32_t rows = 1; rows <= kAttentionRows; ++rows) expect_attention(kernels(), 64, 140, rows, false);
+      for (const std::uint32_t positions : {1u, 15u, 16u, 17u, 128u, 129u, 300u}) expect_attention(kernels(), dim, positions, 1 + (dim + positions) % 8, type);
+  for (const KvType type : {KvType::f32, KvType::f16, KvType::q8_0})
+    for (std::uint32_t rows = 1; rows <= kAttentionRows; ++rows) expect_attention(kernels(), 64, 140, rows, type);
+}
+
+// Scales below F16's normal numbers are rounded by up to half, and to zero below 3e-8: levels must not overflow.
+TEST_P(Rows, TinyValuesOfAnEightBitCacheStayFinite) {
+  for (const float size : {1e-5f, 1e-6f, 1e-9f, 0.0f}) expect_attention(kernels(), 64, 40, 3, KvType::q8_0, size);
+}
+
+TEST_P(Rows, NaNInAnEightBitCacheIsSeen) {
+  OneHead cache(KvType::q8_0, 64, 16);
+  std::vector<float> k(64, 1.0f), v(64, 1.0f);
+  for (std::uint32_t at = 0; at < 3; ++at) kernels().store_kv(k.data(), v.data(), at, cache.view);
+  v[40] = std::numeric_limits<float>::quiet_NaN();
+  kernels().store_kv(k.data(), v.data(), 3, cache.view);
+  std::vector<float> query(64, 1.0f), out(64);
+  const AttentionRow row{query.data(), out.data(), 4};
+  kernels().attend(cache.view, &row, 1, 0.1f);
+  EXPECT_TRUE(std::isnan(out[40]));
+  EXPECT_NEAR(out[0], 1.0f, 1e-3);  // 127 levels of a scale with 11 bits
 }
 
 INSTANTIATE_TEST_SUITE_P(Isa, Rows, ::testing::ValuesIn(runnable_kernels()), [](const auto& param) { return std::string(param.param->name); });

@@ -29,6 +29,7 @@ namespace {
 #include "runtime/kernels/cpu/readers_avx512_tables.inl.h"
 #include "runtime/kernels/cpu/matvec_avx512.inl.h"
 #include "runtime/kernels/cpu/vector.inl.h"
+#include "runtime/kernels/cpu/attention.inl.h"
 #include "runtime/kernels/cpu/pack.inl.h"
 #include "runtime/kernels/cpu/dequantize_avx512.inl.h"
 #include "runtime/kernels/cpu/matmul_avx512.inl.h"

@@ -12,6 +12,7 @@ namespace {
 #include "runtime/kernels/cpu/reader_scalar.inl.h"
 #include "runtime/kernels/cpu/matvec_scalar.inl.h"
 #include "runtime/kernels/cpu/vector.inl.h"
+#include "runtime/kernels/cpu/attention.inl.h"
 #include "runtime/kernels/cpu/pack.inl.h"
 #include "runtime/kernels/cpu/dequantize.inl.h"
 }  // namespace

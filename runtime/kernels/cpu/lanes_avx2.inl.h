@@ -3,6 +3,7 @@
 struct Vec {
   __m256 low, high;
 };
+constexpr int kVectors = 8;  // how many the registers hold
 
 inline Vec splat(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
 inline Vec zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
@@ -31,6 +32,10 @@ inline __m256 widen_levels(const std::uint8_t* p) {
   return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
 }
 inline Vec load_levels(const std::uint8_t* p) { return {widen_levels(p), widen_levels(p + 8)}; }
+inline __m256 widen_signed(const std::int8_t* p) {
+  return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
+}
+inline Vec load_signed(const std::int8_t* p) { return {widen_signed(p), widen_signed(p + 8)}; }
 inline void store_rounded(std::int8_t* p, Vec v) {
   const __m256i words = _mm256_packs_epi32(_mm256_cvtps_epi32(v.low), _mm256_cvtps_epi32(v.high));
   const __m256i ordered = _mm256_permute4x64_epi64(words, 0xd8);  // packs works within 128-bit halves

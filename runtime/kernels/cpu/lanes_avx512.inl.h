@@ -1,6 +1,7 @@
 // Sixteen floats as one AVX-512 register.
 
 using Vec = __m512;
+constexpr int kVectors = 32;  // how many the registers hold
 
 inline Vec splat(float x) { return _mm512_set1_ps(x); }
 inline Vec zero() { return _mm512_setzero_ps(); }
@@ -15,6 +16,9 @@ inline Vec load_bfloat16(const std::uint16_t* p) {
 }
 inline Vec load_levels(const std::uint8_t* p) {
   return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+}
+inline Vec load_signed(const std::int8_t* p) {
+  return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
 }
 inline void store_rounded(std::int8_t* p, Vec v) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(v)));

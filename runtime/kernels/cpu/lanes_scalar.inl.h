@@ -3,6 +3,7 @@
 struct Vec {
   float lane[16];
 };
+constexpr int kVectors = 8;  // no registers to count: as in AVX2
 
 inline Vec splat(float x) {
   Vec v;
@@ -36,6 +37,11 @@ inline Vec load_bfloat16(const std::uint16_t* p) {
   return v;
 }
 inline Vec load_levels(const std::uint8_t* p) {
+  Vec v;
+  for (int i = 0; i < 16; ++i) v.lane[i] = p[i];
+  return v;
+}
+inline Vec load_signed(const std::int8_t* p) {
   Vec v;
   for (int i = 0; i < 16; ++i) v.lane[i] = p[i];
   return v;

@@ -8,6 +8,7 @@
 
 #include "runtime/core/cpu.h"
 #include "runtime/formats/tensor.h"
+#include "runtime/quant/kv_type.h"
 
 namespace assay {
 
@@ -124,13 +125,16 @@ struct AttentionRow {
 };
 inline constexpr std::uint32_t kAttentionRows = 8;    // rows one call takes at most
 inline constexpr std::uint32_t kKeyBlock = 16;        // positions whose keys lie side by side
-// Keys [position / 16][head_dim][16], values [position][padded_dim], both F16 (or float when `is_f32`).
+// Keys [position / 16][head_dim][16], values [position][padded_dim]. 8-bit levels have scales, F16, one for kKvGroup values of a
+// position: [position / 16][group][16], the same for keys and values.
 struct KvView {
-  const void* keys = nullptr;
-  const void* values = nullptr;
+  KvType type = KvType::f16;
   std::uint32_t head_dim = 0;
   std::uint32_t padded_dim = 0;  // head_dim up to a multiple of 16
-  bool is_f32 = false;
+  void* keys = nullptr;
+  void* values = nullptr;
+  std::uint16_t* key_scales = nullptr;    // q8_0 only
+  std::uint16_t* value_scales = nullptr;
 };
 constexpr std::uint32_t padded_dim_of(std::uint32_t head_dim) { return (head_dim + 15) / 16 * 16; }
 
