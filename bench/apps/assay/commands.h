@@ -30,6 +30,7 @@ void add_bench(CLI::App& app, int& exit_code);
 void add_results(CLI::App& app, int& exit_code);
 void add_compare(CLI::App& app, int& exit_code);
 void add_report(CLI::App& app, int& exit_code);
+void add_pull(CLI::App& app, int& exit_code);
 
 // The command line with llama-bench's short options of several letters (-ngl, -ctk) written out, which `assay bench` knows.
 std::vector<std::string> expand_short_options(int argc, char** argv);

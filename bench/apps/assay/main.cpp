@@ -19,6 +19,7 @@ constexpr const char* kFooter = R"(Examples:
   assay synth llama-3.2-1b:Q4_K_M test.gguf    a model of that shape with random weights, to measure speed with
   assay quantize model.gguf small.gguf --type Q4_K_M
   assay validate model.gguf                    every defect of a file, named; the answer is yes when there is none
+  assay pull ORG/REPO                          download a model; goes on where it was interrupted
   assay hardware                               what this machine is, and its measured limits
   assay bench model.gguf -p 512 -n 128 -t 1,2  speed, latency, memory and start, checked and recorded
   assay compare main HEAD                      is it slower? exit 1 says yes
@@ -74,6 +75,7 @@ int main(int argc, char** argv) {
   assay::add_results(app, exit_code);
   assay::add_compare(app, exit_code);
   assay::add_report(app, exit_code);
+  assay::add_pull(app, exit_code);
   assay::catch_interrupts();
   try {
     std::vector<std::string> arguments = assay::expand_short_options(argc, argv);

@@ -1,0 +1,201 @@
+// Requests for pieces of a file and everything that can be wrong with the answers.
+#include "runtime/hub/fetch.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+namespace assay {
+
+namespace {
+
+using std::chrono::duration;
+using std::chrono::steady_clock;
+
+constexpr std::size_t kBuffer = 512 << 10;
+constexpr std::uint64_t kNote = 1 << 20;  // bytes between two notes in the journal
+constexpr int kOddLimit = 6;
+
+double seconds_since(steady_clock::time_point start) { return duration<double>(steady_clock::now() - start).count(); }
+
+bool is_strong(std::string_view etag) { return !etag.empty() && !etag.starts_with("W/"); }
+
+std::optional<std::uint64_t> number(std::string_view text) {
+  std::uint64_t value = 0;
+  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (problem != std::errc() || end != text.data() + text.size() || text.empty()) return std::nullopt;
+  return value;
+}
+
+std::string unquoted(std::string_view etag) {
+  if (etag.starts_with("W/")) etag.remove_prefix(2);
+  if (etag.size() >= 2 && etag.front() == '"') etag = etag.substr(1, etag.size() - 2);
+  return std::string(etag);
+}
+
+}  // namespace
+
+std::optional<ContentRange> parse_content_range(std::string_view text) {
+  if (!text.starts_with("bytes ")) return std::nullopt;
+  text.remove_prefix(6);
+  const std::size_t dash = text.find('-'), slash = text.find('/');
+  if (dash == std::string_view::npos || slash == std::string_view::npos || dash > slash) return std::nullopt;
+  const auto begin = number(text.substr(0, dash)), last = number(text.substr(dash + 1, slash - dash - 1));
+  const auto total = number(text.substr(slash + 1));
+  if (!begin || !last || *begin > *last || *last == ~std::uint64_t{0}) return std::nullopt;
+  if (!total && text.substr(slash + 1) != "*") return std::nullopt;
+  return ContentRange{{*begin, *last + 1}, total};
+}
+
+Fetcher::Fetcher(TransferState& state, int number)
+    : state_(state), number_(number), client_(state.context.options.http, state.context.trust, state.context.stop), buffer_(kBuffer) {}
+
+void Fetcher::run() {
+  while (const auto claim = state_.claim(number_, bytes_per_second_, answer_s_)) {
+    const Outcome outcome = fetch(*claim);
+    state_.release(*claim);
+    if (!outcome.error) continue;
+    client_.close();
+    if (outcome.error->code == Code::interrupted) return state_.notify();
+    if (outcome.is_final || outcome.error->code != Code::network) return state_.give_up(*outcome.error);
+    if (!state_.failed(*outcome.error, outcome.asked, outcome.is_at_once)) return;
+  }
+}
+
+HttpRequest Fetcher::request_for(Range claim) const {
+  const TransferRequest& request = state_.request;
+  const auto data_url = state_.data_url();
+  HttpRequest out{.method = "GET", .url = data_url ? *data_url : request.url, .headers = {}};
+  if (out.url.origin() == request.url.origin()) out.headers = request.headers;
+  const bool is_whole = claim.begin == 0 && claim.end == request.size;
+  if (state_.has_ranges() && !is_whole) {
+    out.headers.emplace_back("Range", fmt::format("bytes={}-{}", claim.begin, claim.end - 1));
+    if (const std::string validator = state_.validator(); is_strong(validator)) out.headers.emplace_back("If-Range", validator);
+  }
+  if (wants_plain_) out.headers.emplace_back("Cache-Control", "no-transform");
+  return out;
+}
+
+Fetcher::Outcome Fetcher::fetch(Range claim) {
+  const HttpRequest request = request_for(claim);
+  const bool has_range = !header_of(request.headers, "Range").empty();
+  const auto start = steady_clock::now();
+  std::vector<HttpHead> redirects;
+  Result<HttpHead> head = client_.open(request, &redirects);
+  if (!head) return {.error = named(std::move(head).error())};
+  answer_s_ = seconds_since(start);
+  if (Outcome outcome = check_head(*head, redirects, has_range); outcome.error) return outcome;
+  if (!redirects.empty()) state_.found_data_url(head->url);
+  if (head->status == 206) {
+    if (Outcome outcome = check_partial(*head, claim); outcome.error) return outcome;
+  }
+  return read_body(claim);
+}
+
+Error Fetcher::named(Error error) const {
+  if (error.code == Code::network && error.subject.empty()) error.subject = state_.request.name;
+  return error;
+}
+
+Fetcher::Outcome Fetcher::changed(std::string what) {
+  const bool is_stale_address = state_.forget_data_url();
+  Error error{is_stale_address ? Code::network : Code::mismatch, "changed", std::move(what)};
+  return {.error = std::move(error), .is_at_once = is_stale_address, .is_final = !is_stale_address};
+}
+
+// Something a server should not do. Tried again, at last without ranges, and then given up.
+Fetcher::Outcome Fetcher::odd(std::string what, bool ends_ranges) {
+  const int count = state_.count_odd();
+  if (ends_ranges && count >= 2) state_.go_without_ranges();
+  return {.error = Error{count >= kOddLimit ? Code::malformed : Code::network, state_.request.name, std::move(what)},
+          .is_at_once = true,
+          .is_final = count >= kOddLimit};
+}
+
+Fetcher::Outcome Fetcher::refused(const HttpHead& head) {
+  const Result<std::string> body = client_.read_all(4096);
+  // The address that a redirect gave may have been signed for a while only: ask for a new one.
+  if (head.status / 100 == 4 && head.status != 408 && head.status != 429 && head.status != 416 && state_.forget_data_url())
+    return {.error = Error{Code::network, head.url.authority(), fmt::format("answers {}: the address has run out", head.status)}, .is_at_once = true};
+  if (head.status == 416) return changed("the server's file ends before the bytes that were asked for");
+  return {.error = status_error(head, state_.request.name, body ? *body : ""), .asked = asked_wait(head)};
+}
+
+Fetcher::Outcome Fetcher::check_head(const HttpHead& head, const std::vector<HttpHead>& redirects, bool has_range) {
+  if (head.status != 200 && head.status != 206) return refused(head);
+  const HttpHead& first = redirects.empty() ? head : redirects.front();
+  const std::string linked = unquoted(first.header("X-Linked-Etag"));
+  if (!linked.empty() && state_.request.is_pinned && linked != state_.request.etag)
+    return changed(fmt::format("the hub's file is {} now, and {} was expected", linked, state_.request.etag));
+  const std::string_view encoding = head.header("Content-Encoding");
+  if (!encoding.empty() && encoding != "identity") {
+    wants_plain_ = true;
+    return odd(fmt::format("the answer is compressed ({}) although it was asked for as it is", encoding), false);
+  }
+  const std::string etag(head.header("ETag"));
+  if (!state_.check_validator(etag)) return changed(fmt::format("the server's file has the etag {} now", etag));
+  if (head.status == 206) return {};
+  return check_whole(head, has_range);
+}
+
+Fetcher::Outcome Fetcher::check_whole(const HttpHead& head, bool has_range) {
+  if (head.length && *head.length != state_.request.size)
+    return changed(fmt::format("the server's file has {} bytes, and {} were expected", *head.length, state_.request.size));
+  if (!has_range) return {};
+  // All of it, though a part was asked for: this server knows no ranges (or has just got another etag, which counts as odd once).
+  if (state_.count_odd() > 1 || header_of(head.headers, "Accept-Ranges") == "none") state_.go_without_ranges();
+  return {.error = Error{Code::network, state_.request.name, "the server sends the whole file and no part of it"}, .is_at_once = true};
+}
+
+Fetcher::Outcome Fetcher::check_partial(const HttpHead& head, Range& claim) {
+  const auto range = parse_content_range(head.header("Content-Range"));
+  if (!range) return odd(fmt::format("answers with a part that says not which ('{}')", head.header("Content-Range")), true);
+  if (range->total && *range->total != state_.request.size)
+    return changed(fmt::format("the server's file has {} bytes, and {} were expected", *range->total, state_.request.size));
+  if (range->range.begin != claim.begin || range->range.end > claim.end)
+    return odd(fmt::format("answers with the bytes from {} on, and those from {} on were asked for", range->range.begin, claim.begin), true);
+  if (head.length && *head.length != range->range.size())
+    return odd(fmt::format("announces {} bytes and sends {}", range->range.size(), *head.length), true);
+  claim.end = range->range.end;
+  return {};
+}
+
+Result<> Fetcher::write_missing(const RangeSet& there, std::uint64_t at, Bytes bytes) {
+  const std::uint64_t end = at + bytes.size();
+  for (auto gap = there.first_gap(at, end); gap; gap = there.first_gap(gap->end, end))
+    ASSAY_TRY_VOID(state_.partial.write(gap->begin, bytes.subspan(static_cast<std::size_t>(gap->begin - at), static_cast<std::size_t>(gap->size()))));
+  return success();
+}
+
+Fetcher::Outcome Fetcher::read_body(Range range) {
+  const auto start = steady_clock::now();
+  // Bytes that are there stay as they are: they have been hashed already.
+  const RangeSet there = state_.partial.have();
+  std::uint64_t at = range.begin, noted = range.begin;
+  Outcome outcome;
+  while (at < range.end && !outcome.error) {
+    const std::size_t room = static_cast<std::size_t>(std::min<std::uint64_t>(buffer_.size(), range.end - at));
+    const Result<std::size_t> count = client_.read(std::span(buffer_).first(room));
+    if (!count) {
+      outcome.error = named(count.error());
+    } else if (*count == 0) {
+      outcome.error = Error{Code::network, state_.request.name, fmt::format("the body ended {} bytes early", range.end - at)};
+    } else {
+      const Result<> written = write_missing(there, at, std::span(buffer_).first(*count));
+      if (!written) return {.error = written.error(), .is_final = true};
+      at += *count;
+      state_.context.limit.take(*count, state_.context.stop);
+    }
+    if (at - noted >= kNote || at == range.end || outcome.error) {
+      state_.wrote({noted, at});
+      noted = at;
+    }
+  }
+  const double seconds = seconds_since(start);
+  if (seconds > 0) bytes_per_second_ = static_cast<double>(at - range.begin) / seconds;
+  if (!outcome.error) client_.finish();
+  return outcome;
+}
+
+}  // namespace assay
