@@ -42,7 +42,7 @@ Exit codes: 0 all measured, 1 a wrong answer, 2 the command line is wrong, 3 som
 
 struct Options {
   SuiteOptions suite;
-  std::string backend = "cpu", kv = "f16", isa;
+  std::string backend = "cpu", kv = "f16", load = "map", isa;
   std::string records;
   std::string task;    // hidden: this process carries out one task of assay bench
   CheckRequest check;  // hidden: this process only checks one model
@@ -61,7 +61,9 @@ void add_options(CLI::App& app, Options& options) {
   app.add_option("-d,--depth", suite.depth, "Positions filled before")->check(CLI::Range(0u, 1u << 24))->capture_default_str();
   app.add_option("-c,--context", suite.session.context, "Positions the KV cache holds (0: what the cases need)")->check(CLI::Range(0u, 1u << 24))->capture_default_str();
   app.add_option("-b,--batch", suite.session.batch, "Tokens of a prompt computed together")->check(CLI::Range(1u, 1u << 20))->capture_default_str();
-  app.add_option("--kv", options.kv, "Type of the KV cache: f32, f16, q8_0")->check(CLI::IsMember({"f32", "f16", "q8_0"}))->capture_default_str();
+  app.add_option("--load", options.load, "map: use the file where it lies; copy: read it into memory first")->check(CLI::IsMember({"map", "copy"}))->capture_default_str();
+  app.add_flag("--mlock", suite.loading.lock, "Keep the weights in memory");
+  app.add_option("--kv-type,--kv", options.kv, "Type of the KV cache: f32, f16, q8_0")->check(CLI::IsMember({"f32", "f16", "q8_0"}))->capture_default_str();
   std::set<std::string> isas = {""};
   for (const Kernels* kernels : all_kernels()) isas.emplace(kernels->name);
   app.add_option("--isa", options.isa, "Force kernels: avx512, avx2, scalar, ...")->check(CLI::IsMember(isas))->envname("ASSAY_ISA");
@@ -88,6 +90,7 @@ std::optional<int> parse(CLI::App& app, Options& options, std::vector<std::strin
   options.suite.session.backend = *backend_from_name(options.backend);
   options.suite.session.kv = *kv_type_from_name(options.kv);
   options.suite.session.isa = options.isa;
+  options.suite.loading.copy = options.load == "copy";
   return std::nullopt;
 }
 

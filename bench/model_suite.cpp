@@ -22,10 +22,11 @@ struct ModelSuite::Loaded {
   std::optional<Session> session;
   std::set<std::string> warm;       // cases that have had their warm-up
 
-  static Result<std::unique_ptr<Loaded>> open(const std::string& path) {
+  static Result<std::unique_ptr<Loaded>> open(const std::string& path, const Loading& loading) {
     auto out = std::make_unique<Loaded>();
     ASSAY_TRY(ModelFile file, open_model(fs::path(path)));
     out->file = std::make_unique<ModelFile>(std::move(file));
+    ASSAY_TRY_VOID(load_files(*out->file, loading));
     ASSAY_TRY(Model bound, bind_model(*out->file));
     out->bound = std::make_unique<Model>(std::move(bound));
     return out;
@@ -117,7 +118,7 @@ ModelSuite::ModelSuite(SuiteOptions options) : options_(std::move(options)), hos
     entry.facts.path = entry.path;
     entry.prefill_tokens = options_.prompt;
     entry.decode_tokens = options_.generate;
-    if (auto opened = Loaded::open(entry.path); !opened) {
+    if (auto opened = Loaded::open(entry.path, options_.loading); !opened) {
       entry.error = std::move(opened).error();
       unreadable_.emplace_back(entry.path, *entry.error);
     } else {
@@ -190,7 +191,7 @@ void ModelSuite::unload() {
 Result<> ModelSuite::load(Entry& entry, std::size_t index) {
   if (loaded_ && loaded_->model == index) return success();
   unload();
-  ASSAY_TRY(auto opened, Loaded::open(entry.path));
+  ASSAY_TRY(auto opened, Loaded::open(entry.path, options_.loading));
   ASSAY_TRY(Session session, Session::open(*opened->bound, session_options(entry)));
   opened->session.emplace(std::move(session));
   opened->model = index;

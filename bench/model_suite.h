@@ -18,6 +18,7 @@ namespace assay {
 struct SuiteOptions {
   std::vector<std::string> models;  // paths
   SessionOptions session;           // context 0: what the cases need
+  Loading loading;
   std::uint32_t prompt = 512;
   std::uint32_t generate = 128;
   std::uint32_t depth = 0;          // positions filled before prefill and decode

@@ -4,6 +4,8 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <cstring>
+#include <functional>
 #include <utility>
 #include <vector>
 
@@ -69,6 +71,8 @@ class Pages {
   std::size_t size_;
 };
 
+constexpr std::size_t kPage = 4096;
+
 // What thread i writes. Not zeros: some machines store and fetch those at twice the speed of anything else.
 std::uint64_t pattern(std::size_t i) { return 0x9e3779b97f4a7c15 * (i + 1); }
 
@@ -82,7 +86,9 @@ Rate measure(double work, double seconds, FunctionRef<void()> pass) {
     pass();
     rates.push_back(work / watch.seconds());
   }
-  return {.best = *std::max_element(rates.begin(), rates.end()),
+  // The second best: a clock that jumps, as those of virtual machines do, can make one pass faster than the machine is.
+  std::nth_element(rates.begin(), rates.begin() + 1, rates.end(), std::greater<>());
+  return {.best = rates[1],
           .median = median(rates),
           .passes = static_cast<std::uint32_t>(rates.size())};
 }
@@ -121,6 +127,8 @@ Rate measure_bandwidth(MemoryProbe probe, const ProbeOptions& options) {
 
   std::byte* const data = pages.data();
   threads.for_chunks(parts, [&](std::size_t i) { loops.write(data + i * part, part, pattern(i)); });  // touched by who reads it
+  // Equal pages may share memory, and are then read from a cache: a number of its own in each.
+  for (std::size_t at = 0; at < parts * part; at += kPage) std::memcpy(data + at, &at, sizeof at);
   std::vector<std::uint64_t> sums(parts * 8);
   return measure(static_cast<double>(parts * part), options.seconds, [&] {
     threads.for_chunks(parts, [&](std::size_t i) {

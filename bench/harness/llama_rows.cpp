@@ -50,7 +50,7 @@ LlamaRow row_of(const CaseRun& run, const Phase& phase) {
   row.type_v = run.settings.kv_values;
   row.n_gpu_layers = run.settings.gpu_layers.value_or(0);
   row.flash_attn = run.settings.flash_attention != "off";
-  row.use_mmap = run.settings.load == "map";
+  row.use_mmap = run.settings.load.starts_with("map");
   row.n_prompt = phase.prompt;
   row.n_gen = phase.generated;
   row.n_depth = run.settings.depth;

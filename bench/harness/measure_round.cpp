@@ -33,8 +33,9 @@ class Measurement {
     generated_ = all.subspan(first, settings_.generated_tokens);
     if (open_.tokenizer) text_ = open_.tokenizer->decode(prompt_);
 
-    ASSAY_TRY_VOID(feed(all.first(settings_.depth), LogitsWanted::none));
+    for (std::uint32_t sequence = 0; sequence < settings_.sequences; ++sequence) ASSAY_TRY_VOID(feed(all.first(settings_.depth), LogitsWanted::none, sequence));
     ASSAY_TRY_VOID(warm_up());
+    if (settings_.is_joined) ASSAY_TRY_VOID(feed_others(prompt_));
     const MachineMoment before = read_moment();
     energy_.joules();
     if (settings_.is_joined) {
@@ -49,19 +50,33 @@ class Measurement {
   }
 
  private:
-  Result<> feed(std::span<const std::int32_t> tokens, LogitsWanted wanted) {
+  Result<> feed(std::span<const std::int32_t> tokens, LogitsWanted wanted, std::uint32_t sequence = 0) {
     for (std::size_t at = 0; at < tokens.size(); at += settings_.batch) {
       const auto part = tokens.subspan(at, std::min<std::size_t>(settings_.batch, tokens.size() - at));
       const bool is_last = at + part.size() == tokens.size();
-      ASSAY_TRY(logits_, open_.session->feed(part, is_last ? wanted : LogitsWanted::none));
+      ASSAY_TRY(logits_, open_.session->feed(part, is_last ? wanted : LogitsWanted::none, sequence));
     }
+    return success();
+  }
+
+  // The prompt is measured in the first sequence; the others are brought to the same place off the clock.
+  Result<> feed_others(std::span<const std::int32_t> tokens) {
+    for (std::uint32_t sequence = 1; sequence < settings_.sequences; ++sequence) ASSAY_TRY_VOID(feed(tokens, LogitsWanted::none, sequence));
+    return success();
+  }
+
+  // The same token in every sequence; each reads its own cache.
+  Result<> step_all(std::int32_t token) {
+    step_.assign(settings_.sequences, token);
+    ASSAY_TRY(logits_, open_.session->step(step_));
     return success();
   }
 
   Result<> warm_up() {
     ASSAY_TRY_VOID(feed(prompt_.first(std::min<std::size_t>(prompt_.size(), settings_.ubatch)), LogitsWanted::last));
     open_.session->rewind(settings_.depth);
-    for (const std::int32_t token : generated_.first(std::min(generated_.size(), kWarmupTokens))) ASSAY_TRY_VOID(feed({&token, 1}, LogitsWanted::last));
+    for (const std::int32_t token : generated_.first(std::min(generated_.size(), kWarmupTokens))) ASSAY_TRY_VOID(step_all(token));
+    open_.session->rewind(settings_.depth);
     round_.warmups = 1;
     return success();
   }
@@ -80,7 +95,7 @@ class Measurement {
   }
 
   Result<> sample_prompt() {
-    open_.session->rewind(settings_.depth);
+    open_.session->rewind_one(0, settings_.depth);
     const Stopwatch whole;
     if (open_.tokenizer) {
       (void)open_.tokenizer->encode(text_, {.add_special = false, .parse_special = false});
@@ -103,8 +118,8 @@ class Measurement {
     const Stopwatch whole;
     for (const std::int32_t token : generated_) {
       const Stopwatch step;
-      ASSAY_TRY_VOID(feed({&token, 1}, LogitsWanted::last));
-      chosen_ = most_likely(logits_);
+      ASSAY_TRY_VOID(step_all(token));
+      for (std::size_t at = 0; at < logits_.size(); at += open_.model->config.vocabulary) chosen_ = most_likely(logits_.subspan(at, open_.model->config.vocabulary));
       token_ms_.push_back(step.milliseconds());
     }
     round_.decode_ms.push_back(whole.milliseconds());
@@ -142,7 +157,7 @@ class Measurement {
 
   OpenCase& open_;
   const CaseSettings& settings_;
-  std::vector<std::int32_t> tokens_;
+  std::vector<std::int32_t> tokens_, step_;
   std::span<const std::int32_t> prompt_, generated_;
   std::span<const float> logits_;
   std::int32_t chosen_ = 0;

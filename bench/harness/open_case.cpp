@@ -16,6 +16,8 @@ namespace {
 
 Error unsupported(std::string subject, std::string detail) { return Error{Code::unsupported, std::move(subject), std::move(detail)}; }
 
+Loading loading_of(std::string_view words) { return {.copy = words.starts_with("copy"), .lock = words.ends_with("locked")}; }
+
 // Keys, values and activations are allocated; mapped weights are not counted, the system can drop and read them again.
 Result<> check_fit(const MemoryPlan& plan, std::uint64_t limit_bytes) {
   const HostFacts host = read_host_facts();
@@ -52,10 +54,9 @@ Result<SessionOptions> session_options(const CaseSettings& settings) {
   if (settings.kv_keys != settings.kv_values) return unsupported("cache type", fmt::format("keys of {} with values of {} are not supported; they share one type", settings.kv_keys, settings.kv_values));
   if (settings.gpu_layers.value_or(0) > 0) return unsupported("gpu layers", fmt::format("the {} backend has no graphics card to put them on", settings.backend));
   if (settings.flash_attention == "off") return unsupported("flash attention", fmt::format("the {} backend always computes attention in one pass", settings.backend));
-  if (settings.load == "copy") return unsupported("load", "weights are used where the file is mapped");
-  if (settings.sequences > 1) return unsupported("parallel", fmt::format("the {} backend decodes one sequence at a time", settings.backend));
   SessionOptions out{.backend = *backend, .threads = settings.threads, .kv = *kv, .isa = settings.isa};
   out.batch = std::min(settings.batch, settings.ubatch);
+  out.sequences = settings.sequences;
   out.context = static_cast<std::uint32_t>(std::min<std::uint64_t>(positions_of(settings), 1u << 30));
   return out;
 }
@@ -71,13 +72,14 @@ Result<OpenCase> open_case(const TaskRequest& request) {
   };
   ASSAY_TRY(ModelFile file, open_model(std::filesystem::path(request.path)));
   out.file = std::make_unique<ModelFile>(std::move(file));
+  ASSAY_TRY_VOID(load_files(*out.file, loading_of(request.settings.load)));
   out.times.open_ms = lap();
   ASSAY_TRY(Model model, bind_model(*out.file));
   out.model = std::make_unique<Model>(std::move(model));
   out.times.bind_ms = lap();
   if (positions_of(request.settings) > out.model->config.context)
     return Error{Code::unsupported, "context", fmt::format("{} positions are needed and the model was made for {}; choose a smaller depth or fewer tokens", positions_of(request.settings), out.model->config.context)};
-  ASSAY_TRY_VOID(check_fit(plan_memory(*out.model, {options.context, options.batch, options.kv}), request.memory_limit_bytes));
+  ASSAY_TRY_VOID(check_fit(plan_memory(*out.model, {options.context, options.batch, options.kv, options.sequences}), request.memory_limit_bytes));
   lap();
   if (auto tokenizer = Tokenizer::open(*out.file)) out.tokenizer.emplace(std::move(*tokenizer));
   out.times.tokenizer_ms = lap();

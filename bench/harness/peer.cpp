@@ -52,7 +52,7 @@ std::vector<std::string> llama_bench_arguments(const PeerRequest& request) {
   }
   if (s.gpu_layers) add("-ngl", std::to_string(*s.gpu_layers));
   if (s.flash_attention != "auto") add("-fa", s.flash_attention == "on" ? "1" : "0");
-  if (s.load == "copy") add("-mmp", "0");
+  if (s.load.starts_with("copy")) add("-mmp", "0");
   return out;
 }
 

@@ -32,6 +32,7 @@ const std::vector<PlanOption> kPlanOptions = {
     {"cache-type-v", "-ctv", "T,...", "Type of cached values; follows the keys unless given"},
     {"flash-attn", "-fa", "W,...", "auto, on or off (1 and 0 too): attention in one pass"},
     {"mmap", "-mmp", "0|1,...", "1: map the file, 0: copy it into memory"},
+    {"mlock", "", "0|1,...", "1: keep the file in memory"},
     {"rounds", "-r", "N", "Exactly N rounds of every case"},
     {"min-rounds", "", "N", "At least N rounds (5)"},
     {"max-rounds", "", "N", "At most N rounds (30)"},
@@ -178,8 +179,13 @@ void read_sweep(Reader& reader, Sweep& sweep) {
   constexpr static std::array<std::string_view, 2> kMap = {"0", "1"};
   std::vector<std::string> maps;
   reader.words("mmap", maps, one_of(kMap), "0, 1");
-  if (!maps.empty()) sweep.load.clear();
-  for (const std::string& word : maps) sweep.load.push_back(word == "1" ? "map" : "copy");
+  std::vector<std::string> locks;
+  reader.words("mlock", locks, one_of(kMap), "0, 1");
+  if (maps.empty()) maps = {"1"};
+  if (locks.empty()) locks = {"0"};
+  sweep.load.clear();
+  for (const std::string& map : maps)
+    for (const std::string& lock : locks) sweep.load.push_back(std::string(map == "1" ? "map" : "copy") + (lock == "1" ? " locked" : ""));
 }
 
 void read_run_options(Reader& reader, BenchPlan& plan) {

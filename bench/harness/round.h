@@ -26,7 +26,7 @@ struct CaseSettings {
   std::string kv_keys = "f16", kv_values = "f16";
   std::optional<int> gpu_layers;
   std::string flash_attention = "auto";  // "on", "off", "auto"
-  std::string load = "map";              // "map", "copy"
+  std::string load = "map";              // "map", "copy", and "map locked", "copy locked"
   std::string isa;                       // forced kernels; empty: the best
   std::string cpu_mask;                  // hexadecimal, empty: any
 

@@ -38,6 +38,8 @@ struct Arguments {
   std::string logits_file;
   std::string backend = "cpu";
   std::string kv = "f16";
+  std::string load = "map";
+  bool lock = false;
   std::string isa;
   int predict = 128;
   std::uint32_t context = 0;
@@ -185,11 +187,12 @@ Result<> run(const Arguments& arguments) {
   const auto backend = backend_from_name(arguments.backend);
   if (!backend) return Error{Code::usage, "--backend", fmt::format("\"{}\" is unknown; known: cpu, reference", arguments.backend)};
   const auto kv = kv_type_from_name(arguments.kv);
-  if (!kv) return Error{Code::usage, "--kv-type", fmt::format("\"{}\" is unknown; known: f16, f32", arguments.kv)};
+  if (!kv) return Error{Code::usage, "--kv-type", fmt::format("\"{}\" is unknown; known: f32, f16, q8_0", arguments.kv)};
 
   Timing timing;
   const Clock::time_point start = Clock::now();
-  ASSAY_TRY(const ModelFile file, open_model(arguments.model));
+  ASSAY_TRY(ModelFile file, open_model(arguments.model));
+  ASSAY_TRY_VOID(load_files(file, {.copy = arguments.load == "copy", .lock = arguments.lock}));
   ASSAY_TRY(const Model model, bind_model(file));
   // Without a tokenizer the model still runs on ids.
   std::optional<Tokenizer> tokenizer;
@@ -245,7 +248,9 @@ void add_options(CLI::App& app, Arguments& a) {
   app.add_option("-s,--seed", a.sampler.seed, "Seed of the draw; the same seed gives the same text")->capture_default_str();
   app.add_option("--stop,-r,--reverse-prompt", a.stops, "End before this text; may be given several times")->allow_extra_args(false);
   app.add_option("--backend", a.backend, "cpu, or reference (plain float32, slow, the truth)")->capture_default_str();
-  app.add_option("--kv-type", a.kv, "Type of cached keys and values: f16, f32")->capture_default_str();
+  app.add_option("--kv-type,--kv", a.kv, "Type of cached keys and values: f32, f16, q8_0 (half the memory of f16)")->capture_default_str();
+  app.add_option("--load", a.load, "map: use the file where it lies, pages come as they are needed; copy: read it into memory first")->check(CLI::IsMember({"map", "copy"}))->capture_default_str();
+  app.add_flag("--mlock", a.lock, "Keep the weights in memory, so that the system never drops them");
   app.add_option("--isa", a.isa, "Force kernels: avx512_bf16, avx512, avx2, scalar")->envname("ASSAY_ISA");
   app.add_option("--logits", a.logits_file, "Write the logits of every prompt position: float32, little-endian, one row each");
   app.add_flag("--print-ids", a.print_ids, "Print token ids instead of text (with -n 0: those of the prompt)");

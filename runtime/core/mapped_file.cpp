@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -123,6 +124,39 @@ Result<> MappedFile::check_unchanged() const {
   if (is_there && static_cast<std::uint64_t>(info.st_size) != identity_.size)
     what += " (" + std::to_string(identity_.size) + " bytes then, " + std::to_string(info.st_size) + " now)";
   return Error{Code::io, "", what + "; let the download or conversion finish, then try again", path_.string()};
+}
+
+Result<> MappedFile::copy_into_memory() {
+  if (size_ == 0) return success();
+  const FileDescriptor file{::open(path_.c_str(), O_RDONLY | O_CLOEXEC)};
+  if (file.number < 0) return io_error(path_, "cannot open", errno);
+  void* copy = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (copy == MAP_FAILED) return Error{Code::memory, "", std::string("no memory for a copy of ") + std::to_string(size_) + " bytes; leave it mapped instead", path_.string()};
+  std::size_t done = 0;
+  int number = 0;
+  while (done < size_) {
+    const ssize_t count = ::pread(file.number, static_cast<std::byte*>(copy) + done, size_ - done, static_cast<off_t>(done));
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) {
+      number = count < 0 ? errno : EIO;  // shorter than it was
+      break;
+    }
+    done += static_cast<std::size_t>(count);
+  }
+  if (done == size_ && ::mprotect(copy, size_, PROT_READ) == 0 && ::mremap(copy, size_, size_, MREMAP_MAYMOVE | MREMAP_FIXED, data_) != MAP_FAILED) return success();
+  if (number == 0) number = errno;
+  ::munmap(copy, size_);
+  return io_error(path_, "cannot read", number);
+}
+
+Result<> MappedFile::lock() const {
+  if (size_ == 0 || ::mlock(data_, size_) == 0) return success();
+  const int number = errno;
+  rlimit limit{};
+  ::getrlimit(RLIMIT_MEMLOCK, &limit);
+  std::string what = "cannot lock " + std::to_string(size_) + " bytes in memory: " + std::strerror(number);
+  if (limit.rlim_cur != RLIM_INFINITY) what += "; this process may lock " + std::to_string(limit.rlim_cur) + " (ulimit -l)";
+  return Error{Code::memory, "", what, path_.string()};
 }
 
 void MappedFile::read_ahead(std::uint64_t offset, std::uint64_t size) const {

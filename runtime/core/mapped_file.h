@@ -34,6 +34,13 @@ class MappedFile {
   // replaced, written to, shortened or removed, or when the disk failed under survive_shrinking_files().
   Result<> check_unchanged() const;
 
+  // Replaces the mapping by memory of our own with the same bytes at the same addresses: views stay valid, and the disk is not
+  // needed any more. Errors: memory, io (a read failed; the mapping stays as it is).
+  Result<> copy_into_memory();
+
+  // Keeps every page in memory, so that the system never drops one. Errors: memory (beyond what this process may lock).
+  Result<> lock() const;
+
   // Asks the system to have bytes [offset, offset + size) in memory soon; for work that walks a file once.
   void read_ahead(std::uint64_t offset, std::uint64_t size) const;
 

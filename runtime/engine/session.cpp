@@ -140,6 +140,10 @@ std::uint32_t Session::position(std::uint32_t sequence) const {
   return state_->positions[sequence];
 }
 std::uint32_t Session::context() const { return state_->options.context; }
+void Session::rewind_one(std::uint32_t sequence, std::uint32_t position) {
+  ASSAY_CHECK(sequence < state_->positions.size());
+  state_->positions[sequence] = std::min(position, state_->positions[sequence]);
+}
 void Session::rewind(std::uint32_t position) {
   for (std::uint32_t& its_position : state_->positions) its_position = std::min(position, its_position);
 }

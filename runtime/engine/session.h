@@ -48,8 +48,9 @@ class Session {
 
   std::uint32_t position(std::uint32_t sequence = 0) const;
   std::uint32_t context() const;
-  // Forgets everything from `position` on, in every sequence.
+  // Forgets everything from `position` on, in every sequence or in one.
   void rewind(std::uint32_t position = 0);
+  void rewind_one(std::uint32_t sequence, std::uint32_t position);
 
   const MemoryPlan& plan() const;
   const SessionOptions& options() const;  // as resolved: threads, context

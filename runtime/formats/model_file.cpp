@@ -193,6 +193,14 @@ std::optional<ModelFile> open_model(const fs::path& path, FindingSink& sink) {
   return model;
 }
 
+Result<> load_files(ModelFile& model, const Loading& loading) {
+  for (MappedFile& file : model.files) {
+    if (loading.copy) ASSAY_TRY_VOID(file.copy_into_memory());
+    if (loading.lock) ASSAY_TRY_VOID(file.lock());
+  }
+  return success();
+}
+
 Result<ModelFile> open_model(const fs::path& path) {
   FirstError sink;
   auto model = open_model(path, sink);

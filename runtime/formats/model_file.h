@@ -44,6 +44,14 @@ struct ModelFile {
   std::unordered_map<std::string_view, std::size_t> index;
 };
 
+// How the bytes of a model come to be in memory.
+struct Loading {
+  bool copy = false;  // read into memory of our own; else mapped, pages come when they are used and can be dropped again
+  bool lock = false;  // kept in memory
+};
+// Before or after anything was bound: views stay valid. Errors: memory, io; the message names the file.
+Result<> load_files(ModelFile& model, const Loading& loading);
+
 // Opens a GGUF file (or the first or any part of a split one), a .safetensors file, a model.safetensors.index.json, or
 // a folder that holds one of these. What a file is is decided by its content first, then its name. Maps, checks every
 // header and every tensor's bounds, touches no weight byte. Stops at the first error; its message names file, field and

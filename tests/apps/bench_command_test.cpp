@@ -147,6 +147,24 @@ TEST_F(BenchCommand, RecordHoldsWhatWasAskedFor) {
   EXPECT_NE(all[0].key, all[1].key);
 }
 
+TEST_F(BenchCommand, SequencesTogetherCachesOfEightBitsAndCopiedFilesAreMeasured) {
+  const Outcome ran = bench({q4_, "-npl", "1,3,8", "-ctk", "q8_0", "-mmp", "0", "-pg", "16,4"});
+  ASSERT_EQ(ran.exit_code, 0) << ran.err << ran.out;
+  const auto all = records();
+  ASSERT_EQ(all.size(), 6u);
+  for (const CaseRun& run : all) {
+    EXPECT_EQ(run.status, Status::ok) << run.reason;
+    EXPECT_EQ(run.settings.load, "copy");
+    EXPECT_EQ(run.settings.kv_keys, "q8_0");
+  }
+  const auto of = [&](std::uint32_t sequences) -> const CaseRun& {
+    return *std::find_if(all.begin(), all.end(), [&](const CaseRun& run) { return run.settings.sequences == sequences && !run.settings.is_joined; });
+  };
+  // Three sequences share one reading of the weights, and each has a cache of its own.
+  EXPECT_LT(of(3).decode->bytes_per_token, of(1).decode->bytes_per_token / 2);
+  EXPECT_EQ(of(3).planned.kv_bytes, 3 * of(1).planned.kv_bytes);
+}
+
 TEST_F(BenchCommand, FailuresAreRowsAndTheSweepGoesOn) {
   const std::string broken = test::fixture("corrupt/gguf/trunc_in_kv.gguf").string();
   const Outcome ran = bench({"no/such.gguf", broken, q4_, "-d", "0,100000", "--backend", "cpu,vulkan", "-ctk", "f16,iq4_nl"});

@@ -54,6 +54,20 @@ TEST(Generate, ContinuesAsTheGoldenFromMlx) {
   EXPECT_EQ(outcome.err, "");
 }
 
+// An 8-bit cache moves logits by less than the closest choice of this text as well.
+TEST(Generate, CopiedLockedAndWithAnEightBitCacheTheTextIsTheSame) {
+  const Json golden = greedy_golden();
+  const std::string expected = *(*golden.find("prompts")->array())[1].find("torch_text")->string() + "\n";
+  for (const std::vector<std::string>& options : {std::vector<std::string>{"--load", "copy"}, {"--mlock"}, {"--load", "copy", "--mlock"}, {"--kv-type", "q8_0"}}) {
+    std::vector<std::string> arguments = {"-m", kF16, "-p", "The monster", "-n", "64", "--ignore-eos"};
+    arguments.insert(arguments.end(), options.begin(), options.end());
+    const auto outcome = generate(arguments);
+    if (outcome.exit_code == 3 && outcome.err.find("ulimit -l") != std::string::npos) continue;  // may not lock here: told
+    EXPECT_EQ(outcome.out, expected) << options[0] << outcome.err;
+  }
+  expect_refusal(generate({"-m", kF16, "-p", "x", "--load", "telepathy"}), 2, "telepathy");
+}
+
 TEST(Generate, WritesTheLogitsOfEveryPromptPosition) {
   const TemporaryFolder folder;
   const Json golden = read_json(fixture("golden/nano-frankenstein/logits.json"));

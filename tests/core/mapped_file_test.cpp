@@ -43,6 +43,53 @@ TEST(MappedFile, MissingFileAndFolderAreToldApart) {
   EXPECT_EQ(as_file.error().code, Code::io);
 }
 
+TEST(MappedFile, CopyKeepsAddressesAndNoLongerSeesTheFile) {
+  const test::TemporaryFolder folder;
+  const auto path = folder.path() / "file";
+  const std::string text = std::string(50'000, 'x') + "end";
+  std::ofstream(path) << text;
+  auto file = MappedFile::open(path);
+  ASSERT_TRUE(file);
+  const std::byte* before = file->bytes().data();
+  const auto copied = file->copy_into_memory();
+  ASSERT_TRUE(copied) << copied.error().message();
+  EXPECT_EQ(file->bytes().data(), before);
+  std::fstream(path) << "changed in place";
+  EXPECT_EQ(std::memcmp(before, text.data(), text.size()), 0);
+  EXPECT_FALSE(file->check_unchanged()) << "the change is still told";
+}
+
+TEST(MappedFile, CopyOfAFileThatBecameShorterIsAnErrorAndTheMappingStays) {
+  const test::TemporaryFolder folder;
+  const auto path = folder.path() / "file";
+  std::ofstream(path) << std::string(50'000, 'x');
+  auto file = MappedFile::open(path);
+  ASSERT_TRUE(file);
+  std::filesystem::resize_file(path, 5'000);
+  const auto copied = file->copy_into_memory();
+  ASSERT_FALSE(copied);
+  EXPECT_EQ(copied.error().code, Code::io);
+  EXPECT_EQ(file->bytes()[100], std::byte{'x'});
+}
+
+TEST(MappedFile, LockedPagesAreCountedOrTheLimitIsNamed) {
+  const test::TemporaryFolder folder;
+  const auto path = folder.path() / "file";
+  std::ofstream(path) << std::string(200'000, 'x');
+  const auto file = MappedFile::open(path);
+  ASSERT_TRUE(file);
+  if (const auto locked = file->lock(); locked) {
+    std::ifstream status("/proc/self/status");
+    std::string line;
+    while (std::getline(status, line) && !line.starts_with("VmLck:")) {
+    }
+    EXPECT_GE(std::stoul(line.substr(6)), 195u) << line;
+  } else {
+    EXPECT_EQ(locked.error().code, Code::memory);
+    EXPECT_NE(locked.error().message().find("ulimit -l"), std::string::npos) << locked.error().message();
+  }
+}
+
 TEST(MappedFile, MovesTakeTheMappingAlong) {
   const test::TemporaryFolder folder;
   const auto path = folder.path() / "file";

@@ -8,12 +8,13 @@
 #include "bench/apps/assay/commands.h"
 #include "bench/apps/assay/info_facts.h"
 #include "bench/apps/assay/info_tensor.h"
+#include "bench/apps/assay/library_access.h"
 
 namespace assay {
 namespace {
 
 struct InfoArguments {
-  std::string path, tensor, dump, kv = "f16";
+  std::string path{}, tensor{}, dump{}, kv = "f16";
   std::uint32_t context = 0, batch = 512;
   bool tensors = false, metadata = false, json = false;
 };
@@ -118,9 +119,12 @@ void print_metadata(const ModelFile& file) {
     fmt::print("{:<44} {:<8} {}\n", terminal_safe(entry.key), name_of(entry.type), terminal_safe(metadata_text(entry)));
 }
 
-int run_info(const InfoArguments& arguments) {
+int run_info(InfoArguments arguments) {
   if (!arguments.dump.empty() && arguments.tensor.empty())
     return report_error({Code::usage, "--dump", "needs --tensor NAME"});
+  const auto path = find_model(arguments.path);
+  if (!path) return report_error(path.error());
+  arguments.path = *path;
   const auto file = open_model(arguments.path);
   if (!file) return report_error(file.error());
   if (!arguments.tensor.empty())
@@ -144,11 +148,15 @@ int run_info(const InfoArguments& arguments) {
 
 }  // namespace
 
+int show_info(const std::string& path) {
+  return run_info({.path = path});
+}
+
 void add_info(CLI::App& app, int& exit_code) {
   CLI::App* command = app.add_subcommand("info", "Tell what a model file holds and the memory it needs");
   const auto arguments = std::make_shared<InfoArguments>();
   command->footer(kFooter);
-  command->add_option("model,-m,--model", arguments->path, "Model file or folder")->required();
+  command->add_option("model,-m,--model", arguments->path, "Path, catalogue id or ORG/REPO[:QUANT]")->required();
   command->add_flag("--tensors", arguments->tensors, "List every tensor");
   command->add_flag("--metadata", arguments->metadata, "List every key, arrays shortened (config.json for folders)");
   command->add_option("-c,--context", arguments->context, "Tokens to plan memory for; 0: the model's own, at most 4096")
@@ -156,7 +164,7 @@ void add_info(CLI::App& app, int& exit_code) {
   command->add_option("-b,--batch", arguments->batch, "Prompt tokens computed together")
       ->check(CLI::Range(1u, 1u << 20))
       ->capture_default_str();
-  command->add_option("--kv", arguments->kv, "KV cache type")
+  command->add_option("--kv-type,--kv", arguments->kv, "KV cache type")
       ->check(CLI::IsMember({"f32", "f16", "q8_0"}))
       ->capture_default_str();
   command->add_option("--tensor", arguments->tensor, "Only this tensor: its facts and the range of its values");
