@@ -7,7 +7,7 @@
 #include <random>
 
 #include "bench/harness/lines_file.h"
-#include "runtime/registry/schema.h"
+#include "runtime/registry/registry.h"
 
 namespace assay {
 
@@ -38,8 +38,26 @@ bool ResultFilter::lets_pass(const CaseRun& run) const {
 }
 
 Result<ResultStore> ResultStore::open(const fs::path& home) {
-  ASSAY_TRY(Database database, Database::open(home / "assay.db", kMigrations));
-  return ResultStore(home, std::move(database));
+  ASSAY_TRY(OpenedDatabase opened, open_or_replace_database(home));
+  ResultStore out(home, std::move(opened.database));
+  bool is_empty = false;
+  ASSAY_TRY_VOID(out.database_.query("SELECT NOT EXISTS (SELECT 1 FROM results)", {}, [&](Database::Row row) { return !(is_empty = integer_of(row[0]).value_or(0) != 0); }));
+  std::error_code ignored;
+  if (is_empty && fs::exists(home / "results", ignored)) {
+    ASSAY_TRY([[maybe_unused]] const Reindexed made, out.reindex());
+  }
+  if (!opened.moved_aside.empty()) out.note_ = fmt::format("the database was damaged: it is kept as {}, and a new one was made from the results", opened.moved_aside.string());
+  return out;
+}
+
+Result<std::vector<ResultStore::LastSpeed>> ResultStore::last_speeds() {
+  std::vector<LastSpeed> out;
+  ASSAY_TRY_VOID(database_.query("SELECT model, model_sha256, max(time), decode_tps FROM results WHERE status = 'ok' AND decode_tps IS NOT NULL AND engine = 'assay' GROUP BY model, model_sha256", {}, [&](Database::Row row) {
+    const auto* speed = std::get_if<double>(&row[3]);
+    out.push_back({text_of(row[0]), text_of(row[1]), text_of(row[2]), speed ? *speed : 0});
+    return true;
+  }));
+  return out;
 }
 
 Result<> ResultStore::index(const fs::path& file, std::uint64_t line, const CaseRun& run, const std::string& text) {

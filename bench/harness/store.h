@@ -25,13 +25,22 @@ struct ResultFilter {
 
 class ResultStore {
  public:
-  // `home` holds assay.db and results/. Errors: io, malformed, unsupported.
+  // `home` holds assay.db and results/. A damaged database is moved aside and the index made anew, as it is when it is empty and
+  // results are there; a note says so. Errors: io, unsupported.
   static Result<ResultStore> open(const std::filesystem::path& home);
+  const std::string& note() const { return note_; }
 
   // A new file of results/ for a run.
   std::filesystem::path file_for(const std::string& run_id) const { return home_ / "results" / (run_id + ".jsonl"); }
   // Appends the records to a file as lines and indexes them. Whole records only, whatever happens. Errors: io.
   Result<> add(const std::filesystem::path& file, const std::vector<CaseRun>& records);
+
+  // The last decode speed of every model that was measured, by the hash of its files and by its name.
+  struct LastSpeed {
+    std::string model, model_sha256, time;
+    double decode_tps = 0;
+  };
+  Result<std::vector<LastSpeed>> last_speeds();
 
   // Oldest first.
   Result<std::vector<CaseRun>> find(const ResultFilter& filter);
@@ -49,6 +58,7 @@ class ResultStore {
 
   std::filesystem::path home_;
   Database database_;
+  std::string note_;
 };
 
 // Writes records as lines without an index: `assay bench --records FILE`. Errors: io.

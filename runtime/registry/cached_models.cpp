@@ -12,6 +12,9 @@
 
 #include "runtime/core/json.h"
 #include "runtime/formats/shard_name.h"
+#include "runtime/hub/cache_layout.h"
+#include "runtime/hub/digest.h"
+#include "runtime/hub/select.h"
 
 namespace assay {
 
@@ -29,12 +32,13 @@ struct SnapshotFile {
 };
 using SnapshotFiles = std::vector<SnapshotFile>;
 
-// Regular files below the folder, links followed; dangling links are left out.
-SnapshotFiles files_below(const fs::path& folder) {
+// Regular files below (or, without `goes_deep`, in) the folder, links to files followed; dangling ones are left out.
+SnapshotFiles files_below(const fs::path& folder, bool goes_deep) {
   SnapshotFiles out;
   std::error_code problem;
   for (fs::recursive_directory_iterator at(folder, problem), end; !problem && at != end; at.increment(problem)) {
     std::error_code ignored;
+    if (!goes_deep) at.disable_recursion_pending();
     if (!at->is_regular_file(ignored)) continue;
     SnapshotFile file{.name = at->path().lexically_relative(folder).generic_string(), .path = at->path().string(), .bytes = fs::file_size(at->path(), ignored), .blob = {}};
     const fs::path target = fs::read_symlink(at->path(), ignored);
@@ -45,11 +49,7 @@ SnapshotFiles files_below(const fs::path& folder) {
   return out;
 }
 
-bool is_hash(std::string_view text) {
-  return (text.size() == 64 || text.size() == 40) && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
-}
-
-RegistryFile record_of(const SnapshotFile& file) { return {file.path, file.name, file.bytes, is_hash(file.blob) ? file.blob : ""}; }
+RegistryFile record_of(const SnapshotFile& file) { return {file.path, file.name, file.bytes, digest_of_etag(file.blob) ? file.blob : ""}; }
 
 std::string last_name(std::string_view path) { return std::string(path.substr(path.rfind('/') + 1)); }
 std::string folder_of(std::string_view path) {
@@ -91,7 +91,7 @@ void add_gguf_models(const SnapshotFiles& files, std::vector<RegistryModel>& out
     model.name = file.name;
     model.path = file.path;
     model.format = "gguf";
-    model.quantization = quantization_of(name);
+    model.quantization = quant_of_name(name);
     model.files.push_back(record_of(file));
     bool is_whole = true;
     for (std::uint32_t part = 2; shard && is_whole && part <= shard->count; ++part) {
@@ -174,21 +174,12 @@ std::string first_line(const fs::path& path) {
   return line;
 }
 
-// "models--org--name" is org/name; a "--" of the name itself cannot be told apart and is kept.
-std::string repository_of(std::string_view folder) {
-  constexpr std::string_view kPrefix = "models--";
-  if (!folder.starts_with(kPrefix)) return "";
-  std::string out(folder.substr(kPrefix.size()));
-  const std::size_t dashes = out.find("--");
-  return dashes == std::string::npos ? out : out.replace(dashes, 2, "/");
-}
-
 // Those that refs point to first, main before all, so that they get the plain names.
 std::vector<Snapshot> snapshots_in(const fs::path& cache) {
   std::vector<Snapshot> out;
   std::error_code problem;
   for (fs::directory_iterator at(cache, problem), end; !problem && at != end; at.increment(problem)) {
-    const std::string repository = repository_of(at->path().filename().string());
+    const std::string repository = CacheLayout::name_of_folder(at->path().filename().string());
     if (repository.empty()) continue;
     std::error_code ignored;
     std::map<std::string, std::string> refs;  // by commit
@@ -210,29 +201,23 @@ std::vector<Snapshot> snapshots_in(const fs::path& cache) {
 
 }  // namespace
 
-std::string quantization_of(std::string_view file_name) {
-  std::string stem = last_name(file_name);
-  if (const auto shard = parse_shard_name(stem)) stem = shard->prefix;
-  else if (stem.ends_with(".gguf")) stem.resize(stem.size() - 5);
-  stem = capitals(stem);
-  std::string found;
-  for (std::size_t at = 0; at <= stem.size();) {
-    const std::size_t end = std::min(stem.find_first_of("-.", at), stem.size());
-    const std::string word = stem.substr(at, end - at);
-    const std::string_view digits = std::string_view(word).substr(std::min(word.size(), word.find_first_of("0123456789")));
-    const std::string_view letters = std::string_view(word).substr(0, word.size() - digits.size());
-    const bool is_float = word == "F16" || word == "F32" || word == "BF16" || word == "FP16" || word.starts_with("MXFP4") || word.starts_with("NVFP4");
-    if (is_float || (!digits.empty() && (letters == "Q" || letters == "IQ" || letters == "TQ"))) found = word;
-    at = end + 1;
-  }
-  return found;
-}
-
-std::vector<RegistryModel> models_in_folder(const fs::path& folder) {
-  const SnapshotFiles files = files_below(folder);
+std::vector<RegistryModel> models_in_folder(const fs::path& folder, bool goes_deep) {
+  const SnapshotFiles files = files_below(folder, goes_deep);
   std::vector<RegistryModel> out;
   add_gguf_models(files, out);
   add_folder_models(files, out);
+  return out;
+}
+
+std::string name_in_cache(const std::string& repository, const std::string& gguf) {
+  if (gguf.empty()) return repository;
+  const std::string quantization = quant_of_name(last_name(gguf));
+  return repository + (quantization.empty() ? "/" + gguf : ":" + quantization);
+}
+
+std::vector<RegistryModel> models_of_urls(const fs::path& folder) {
+  std::vector<RegistryModel> out = models_in_folder(folder);
+  for (RegistryModel& model : out) model.source = "url";
   return out;
 }
 
@@ -243,10 +228,9 @@ std::vector<RegistryModel> models_in_cache(const fs::path& cache, const Catalogu
     for (RegistryModel& model : models_in_folder(snapshot.folder)) {
       const std::string file = model.format == "gguf" ? model.name : "";
       const CatalogueRow* row = model.name.empty() || !file.empty() ? catalogue.find_file(snapshot.repository, file) : nullptr;
-      const std::string inside = std::exchange(model.name, snapshot.repository);
+      const std::string inside = std::exchange(model.name, name_in_cache(snapshot.repository, file));
       if (row != nullptr) model.name = row->id;
-      else if (!file.empty() && !model.quantization.empty()) model.name += ":" + model.quantization;
-      else if (!inside.empty()) model.name += "/" + inside;
+      else if (file.empty() && !inside.empty()) model.name += "/" + inside;
       const auto taken = commits.find(model.name);
       if (taken != commits.end()) model.name = taken->second == snapshot.commit ? snapshot.repository + "/" + inside : model.name + "@" + snapshot.commit.substr(0, 7);
       if (!commits.emplace(model.name, snapshot.commit).second) continue;

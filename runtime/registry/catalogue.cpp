@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cctype>
 
+#include "runtime/hub/source.h"
 #include "runtime/model/arch.h"
 #include "runtime/registry/yaml.h"
 
@@ -62,6 +63,12 @@ Result<> add_rows(std::vector<CatalogueRow>& rows, const YamlNode& document, std
 
 bool CatalogueRow::runs_here() const { return arch_from_gguf(architecture) != nullptr || arch_from_hf(architecture) != nullptr; }
 
+Error CatalogueRow::refusal() const {
+  std::string others;
+  for (const std::string& other : instead) others += (others.empty() ? "; take " : ", ") + other;
+  return Error{Code::unsupported, id, reason + others};
+}
+
 Result<Catalogue> Catalogue::open(const fs::path& user_file) {
   std::vector<CatalogueRow> rows;
   ASSAY_TRY(const YamlNode built_in, parse_yaml(catalogue_text(), "catalogue.yaml"));
@@ -81,7 +88,7 @@ const CatalogueRow* Catalogue::find(std::string_view id) const {
 
 const CatalogueRow* Catalogue::find_file(std::string_view repository, std::string_view file) const {
   const auto found = std::find_if(rows_.begin(), rows_.end(), [&](const CatalogueRow& row) {
-    return !row.repository.empty() && equals(row.repository, repository) && (row.file.empty() ? file.empty() : matches_pattern(file, row.file));
+    return !row.repository.empty() && equals(row.repository, repository) && (row.file.empty() ? file.empty() : matches_glob(row.file, file));
   });
   return found == rows_.end() ? nullptr : &*found;
 }
@@ -98,26 +105,6 @@ std::string Catalogue::suggestion(std::string_view id) const {
     ids.push_back(row.id);
   }
   return near_name(id, ids);
-}
-
-bool matches_pattern(std::string_view text, std::string_view pattern) {
-  std::size_t at = 0, p = 0, star = std::string_view::npos, from = 0;
-  while (at < text.size()) {
-    if (p < pattern.size() && pattern[p] == '*') {
-      star = p++;
-      from = at;
-    } else if (p < pattern.size() && (pattern[p] == text[at] || (pattern[p] == '?' && text[at] != '/'))) {
-      ++p;
-      ++at;
-    } else if (star != std::string_view::npos && text[from] != '/') {
-      p = star + 1;
-      at = ++from;
-    } else {
-      return false;
-    }
-  }
-  while (p < pattern.size() && pattern[p] == '*') ++p;
-  return p == pattern.size();
 }
 
 }  // namespace assay

@@ -15,7 +15,7 @@
 
 namespace assay {
 
-enum class SizeClass : std::uint8_t { small, medium, large };  // by parameters: up to 2, up to 8, more than 8 thousand million
+enum class SizeClass : std::uint8_t { small, medium, large };  // by parameters, in thousand millions: below 2.5, below 10, from 10 on
 inline constexpr std::array<std::string_view, 3> kSizeClassNames = {"small", "medium", "large"};
 constexpr std::span<const std::string_view> enum_names(SizeClass) { return kSizeClassNames; }
 
@@ -43,7 +43,7 @@ struct CatalogueRow {
   std::string format;        // "gguf", "safetensors", "mlx", "executorch"
   std::string architecture;  // as its files name it
   std::string repository;    // "ORG/REPO"
-  std::string file;          // pattern of the weight files in it; empty: the folder as a whole
+  std::string file;          // glob of the weight files in it; empty: the folder as a whole
   std::string path;          // of a bundled model, below fixtures/
   std::uint64_t bytes = 0;
   std::uint64_t memory_bytes = 0;  // to run it with a context of 4096
@@ -74,6 +74,8 @@ struct CatalogueRow {
 
   // Whether this build computes that architecture.
   bool runs_here() const;
+  // Of an unavailable row: why, and what to take instead.
+  Error refusal() const;
 };
 
 class Catalogue {
@@ -99,8 +101,5 @@ class Catalogue {
 
 // The text of catalogue.yaml, as it was when this was built.
 std::string_view catalogue_text();
-
-// * stands for any text without a slash, ? for one character of it. Sensitive to case.
-bool matches_pattern(std::string_view text, std::string_view pattern);
 
 }  // namespace assay

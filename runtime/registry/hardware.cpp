@@ -62,21 +62,25 @@ HardwareState read_hardware(const fs::path& folder, const fs::path& root) {
 
 HardwareVerdict check_hardware(const HardwareNeeds& needs, const HardwareState& state) {
   HardwareVerdict out;
+  const auto refuses = [&](Code code, std::string text) {
+    if (out.refusals.empty()) out.code = code;
+    out.refusals.push_back(std::move(text));
+  };
   if (needs.disk_bytes > 0 && state.disk_free_bytes && needs.disk_bytes + kSpareBytes > *state.disk_free_bytes)
-    out.refusals.push_back(fmt::format("needs {} of disk space, and {} are free", format_bytes(needs.disk_bytes), format_bytes(*state.disk_free_bytes)));
+    refuses(Code::space, fmt::format("needs {} of disk space, and {} are free", format_bytes(needs.disk_bytes), format_bytes(*state.disk_free_bytes)));
   if (state.memory_bytes > 0 && needs.memory_bytes > state.memory_bytes)
-    out.refusals.push_back(fmt::format("needs about {} of memory, and this machine has {}", format_bytes(needs.memory_bytes), format_bytes(state.memory_bytes)));
+    refuses(Code::memory, fmt::format("needs about {} of memory, and this machine has {}", format_bytes(needs.memory_bytes), format_bytes(state.memory_bytes)));
   else if (state.memory_bytes > 0 && needs.memory_bytes > state.memory_available_bytes)
     out.warnings.push_back(fmt::format("needs about {} of memory, and {} of {} are free now", format_bytes(needs.memory_bytes), format_bytes(state.memory_available_bytes),
                                        format_bytes(state.memory_bytes)));
-  if (needs.gpu == GpuNeed::required && state.gpus.empty()) out.refusals.push_back("needs a GPU, and none was found");
+  if (needs.gpu == GpuNeed::required && state.gpus.empty()) refuses(Code::unsupported, "needs a GPU, and none was found");
   if (needs.gpu == GpuNeed::recommended && state.gpus.empty()) out.warnings.push_back("is meant for a GPU, and none was found: it will be slow");
   return out;
 }
 
 Result<> refuse(const HardwareVerdict& verdict, std::string_view model) {
   if (verdict.refusals.empty()) return success();
-  return Error{Code::memory, std::string(model), fmt::format("{}; --force tries all the same", fmt::join(verdict.refusals, "; "))};
+  return Error{verdict.code, std::string(model), fmt::format("{}; --force tries all the same", fmt::join(verdict.refusals, "; "))};
 }
 
 }  // namespace assay

@@ -42,10 +42,11 @@ struct HardwareVerdict {
     return std::tuple(Field{"refusals", "", Better::none, &HardwareVerdict::refusals}, Field{"warnings", "", Better::none, &HardwareVerdict::warnings});
   }
   bool is_fine() const { return refusals.empty() && warnings.empty(); }
+  Code code = Code::memory;  // of the first refusal
 };
 HardwareVerdict check_hardware(const HardwareNeeds& needs, const HardwareState& state);
 
-// The refusals as one error that says how to force it. Errors: memory, io (space), unsupported (GPU).
+// The refusals as one error that says how to force it. Errors: space, memory, unsupported (GPU).
 Result<> refuse(const HardwareVerdict& verdict, std::string_view model);
 
 }  // namespace assay

@@ -20,30 +20,20 @@ bool equals(std::string_view a, std::string_view b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
 }
 
+// Without a revision the newest is meant, whose name has no "@COMMIT".
+bool is_revision(const RegistryModel& model, std::string_view revision) {
+  if (revision.empty()) return model.name.find('@') == std::string::npos;
+  return model.revision == revision || (revision.size() >= 7 && model.commit.starts_with(revision));
+}
+
 std::string joined(const std::vector<std::string>& names) { return fmt::format("{}", fmt::join(names, ", ")); }
 
 }  // namespace
 
-std::optional<RepositoryReference> parse_repository(std::string_view text) {
-  if (text.starts_with(kHubPrefix)) text.remove_prefix(kHubPrefix.size());
-  RepositoryReference out;
-  const std::size_t first = text.find('/');
-  if (first == 0 || first == std::string_view::npos || text.find("://") != std::string_view::npos) return std::nullopt;
-  const std::size_t second = text.find('/', first + 1);
-  if (second != std::string_view::npos) {
-    out.repository = text.substr(0, second);
-    out.file = text.substr(second + 1);
-  } else {
-    const std::size_t colon = text.find(':', first);
-    out.repository = text.substr(0, colon);
-    if (colon != std::string_view::npos) out.quantization = text.substr(colon + 1);
-    if (colon != std::string_view::npos && out.quantization.empty()) return std::nullopt;
-  }
-  const auto is_plain = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '_' || c == '.' || c == '/'; };
-  const std::string& repository = out.repository;
-  const bool is_name = std::all_of(repository.begin(), repository.end(), is_plain) && repository.front() != '.' && repository.front() != '-' && repository.back() != '/';
-  if (!is_name || (second != std::string_view::npos && out.file.empty())) return std::nullopt;
-  return out;
+bool is_path_like(std::string_view text) {
+  if (text.starts_with('/') || text.starts_with('.') || text.ends_with('/')) return true;
+  const bool has_ending = text.ends_with(".gguf") || text.ends_with(".safetensors") || text.ends_with(".json");
+  return has_ending && std::count(text.begin(), text.end(), '/') < 2;  // else it may be ORG/REPO/FILE
 }
 
 Result<Library> Library::open(const Places& places) {
@@ -57,7 +47,11 @@ Result<Library> Library::open(const Places& places) {
   return out;
 }
 
-Result<Registry::Reconciled> Library::reconcile() { return registry_.reconcile(models_in_cache(places_.hub_cache, catalogue_)); }
+Result<Registry::Reconciled> Library::reconcile() {
+  std::vector<RegistryModel> found = models_in_cache(places_.hub_cache, catalogue_);
+  for (RegistryModel& model : models_of_urls(places_.url_files)) found.push_back(std::move(model));
+  return registry_.reconcile(found);
+}
 
 Result<std::string> Library::default_model() {
   ASSAY_TRY(std::string name, registry_.selected());
@@ -76,27 +70,27 @@ Result<LocatedModel> Library::find_row(const CatalogueRow& row) {
     if (!places_.fixtures.empty() && fs::exists(path, ignored)) return LocatedModel{path, row.id};
     return Error{Code::not_found, row.id, "comes with the source of assay, and fixtures/ is not above this program; name the file"};
   }
-  if (row.availability == Availability::unavailable)
-    return Error{Code::unsupported, row.id, row.reason + (row.instead.empty() ? "" : "; take " + joined(row.instead))};
+  if (row.availability == Availability::unavailable) return row.refusal();
+  if (recorded && recorded->status == ModelStatus::stale) return Error{Code::not_found, row.id, recorded->reason + "; get it again with: assay pull " + row.id + " (or --pull)"};
   if (recorded && recorded->status == ModelStatus::downloading) return Error{Code::not_found, row.id, "is being downloaded by another process; wait for it, or run: assay pull " + row.id};
   return Error{Code::not_found, row.id, "is in the catalogue and not here; get it with: assay pull " + row.id + " (or --pull)"};
 }
 
-Result<LocatedModel> Library::find_repository(const RepositoryReference& reference, std::string_view argument) {
+Result<LocatedModel> Library::find_repository(const HubSource& source, std::string_view argument) {
   ASSAY_TRY(const std::vector<RegistryModel> all, registry_.models());
   std::vector<const RegistryModel*> there;
   for (const RegistryModel& model : all)
-    if (model.is_here() && equals(model.repository, reference.repository) && model.name.find('@') == std::string::npos) there.push_back(&model);
+    if (model.is_here() && equals(model.repository, source.repository) && is_revision(model, source.revision)) there.push_back(&model);
   const auto with = [&](std::string_view quantization) -> const RegistryModel* {
     const auto found = std::find_if(there.begin(), there.end(), [&](const RegistryModel* model) { return equals(model->quantization, quantization); });
     return found == there.end() ? nullptr : *found;
   };
   const RegistryModel* found = nullptr;
-  if (!reference.file.empty()) {
+  if (!source.file.empty()) {
     for (const RegistryModel* model : there)
-      if (!model->files.empty() && model->files.front().name == reference.file) found = model;
-  } else if (!reference.quantization.empty()) {
-    found = with(reference.quantization);
+      if (!model->files.empty() && model->files.front().name == source.file) found = model;
+  } else if (!source.quant.empty()) {
+    found = with(source.quant);
   } else {
     found = with("Q4_K_M");
     if (found == nullptr) found = with("Q8_0");
@@ -108,7 +102,7 @@ Result<LocatedModel> Library::find_repository(const RepositoryReference& referen
     }
   }
   if (found != nullptr) return LocatedModel{found->path, found->name};
-  return Error{Code::not_found, std::string(argument), fmt::format("is not in the cache; get it with: assay pull {} (or --pull)", argument)};
+  return Error{Code::not_found, std::string(argument), fmt::format("is no file here and not in the cache; get it with: assay pull {} (or --pull)", argument)};
 }
 
 Result<LocatedModel> Library::find(std::string_view argument) {
@@ -120,10 +114,9 @@ Result<LocatedModel> Library::find(std::string_view argument) {
   ASSAY_TRY(const auto recorded, is_forced ? Result(std::optional<RegistryModel>()) : registry_.find(argument));
   if (recorded && recorded->is_here()) return LocatedModel{recorded->path, recorded->name};
   if (recorded && recorded->status == ModelStatus::stale) return Error{Code::not_found, std::string(argument), recorded->reason};
-  const bool looks_like_a_path = argument.starts_with('/') || argument.starts_with('.') || argument.ends_with(".gguf") || argument.ends_with(".safetensors") || argument.ends_with('/');
-  if (const auto reference = parse_repository(argument); reference && (!looks_like_a_path || is_forced)) return find_repository(*reference, argument);
-  if (looks_like_a_path) return Error{Code::not_found, "", "no such file or folder", std::string(argument)};
-  return Error{Code::not_found, std::string(argument), "is no file, no catalogue id and no ORG/REPO" + catalogue_.suggestion(argument) + "; assay list --all shows what there is"};
+  if (const auto source = parse_source(argument); source && source->kind != SourceKind::url && (!is_path_like(argument) || is_forced)) return find_repository(*source, argument);
+  if (is_path_like(argument)) return Error{Code::not_found, "", "no such file or folder", std::string(argument)};
+  return Error{Code::not_found, std::string(argument), "is no file, no catalogue id and no ORG/REPO" + catalogue_.suggestion(argument) + "; assay list shows what there is"};
 }
 
 }  // namespace assay

@@ -6,22 +6,20 @@
 #include <string_view>
 #include <vector>
 
+#include "runtime/hub/source.h"
 #include "runtime/registry/catalogue.h"
 #include "runtime/registry/places.h"
 #include "runtime/registry/registry.h"
 
 namespace assay {
 
-// "ORG/REPO", "ORG/REPO:QUANT" or "ORG/REPO/FILE"; nothing when a text is none of them.
-struct RepositoryReference {
-  std::string repository, quantization, file;
-};
-std::optional<RepositoryReference> parse_repository(std::string_view text);
-
 struct LocatedModel {
   std::filesystem::path path;  // for open_model()
   std::string name;            // in the registry or the catalogue; empty for a path of the user's
 };
+
+// Whether a text can only be meant as a file's name: "/x", "./x", "x/", "x.gguf".
+bool is_path_like(std::string_view text);
 
 class Library {
  public:
@@ -49,7 +47,7 @@ class Library {
  private:
   Library(Places places, Catalogue catalogue, Registry registry) : places_(std::move(places)), catalogue_(std::move(catalogue)), registry_(std::move(registry)) {}
   Result<LocatedModel> find_row(const CatalogueRow& row);
-  Result<LocatedModel> find_repository(const RepositoryReference& reference, std::string_view argument);
+  Result<LocatedModel> find_repository(const HubSource& source, std::string_view argument);
 
   Places places_;
   Catalogue catalogue_;

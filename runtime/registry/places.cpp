@@ -19,18 +19,17 @@ fs::path fixtures_above(const fs::path& program) {
 
 }  // namespace
 
-Places read_places(EnvironmentFn environment, const fs::path& program) {
-  const std::string home = environment("HOME");
-  const fs::path user = home.empty() ? fs::temp_directory_path() : fs::path(home);
+Places read_places(Environment environment, const HubOptions& hub, const fs::path& program) {
   const auto folder = [&](const char* variable, const fs::path& otherwise) {
-    const std::string value = environment(variable);
+    const std::string value = environment(variable).value_or("");
     return value.empty() ? otherwise : fs::path(value);
   };
+  const fs::path user = folder("HOME", fs::temp_directory_path());
   Places out;
-  const fs::path caches = folder("XDG_CACHE_HOME", user / ".cache");
   out.home = folder("ASSAY_HOME", folder("XDG_DATA_HOME", user / ".local" / "share") / "assay");
-  out.cache = caches / "assay";
-  out.hub_cache = folder("HF_HUB_CACHE", folder("HUGGINGFACE_HUB_CACHE", folder("HF_HOME", caches / "huggingface") / "hub"));
+  out.cache = folder("XDG_CACHE_HOME", user / ".cache") / "assay";
+  out.hub_cache = hub.cache_folder;
+  out.url_files = hub.files_folder;
   out.ollama = folder("OLLAMA_MODELS", user / ".ollama" / "models");
   std::error_code ignored;
   out.lm_studio = user / ".lmstudio" / "models";

@@ -5,6 +5,7 @@
 #include <map>
 #include <utility>
 
+#include "runtime/core/sha256.h"
 #include "runtime/registry/holder.h"
 
 namespace assay {
@@ -50,7 +51,7 @@ bool says_the_same(const RegistryModel& a, const RegistryModel& b) {
          std::equal(a.files.begin(), a.files.end(), b.files.begin(), b.files.end(), same_file);
 }
 
-bool is_of_the_cache(const RegistryModel& model) { return model.source == "hub"; }
+bool is_of_the_cache(const RegistryModel& model) { return model.source == "hub" || model.source == "url"; }
 
 // What is wrong with the files of a model that lies outside the cache.
 std::string complaint(const RegistryModel& model) {
@@ -63,7 +64,55 @@ std::string complaint(const RegistryModel& model) {
   return "";
 }
 
+// A snapshot that became the newest one, or that the catalogue learned of, is found by its path under another name.
+const RegistryModel* find_by(const std::vector<RegistryModel>& models, std::string RegistryModel::*member, const std::string& value) {
+  const auto found = std::find_if(models.begin(), models.end(), [&](const RegistryModel& each) { return each.*member == value; });
+  return found == models.end() || value.empty() ? nullptr : &*found;
+}
+
+// What the disk does not tell and was recorded before of the same files.
+void keep_hashes(RegistryModel& now, const RegistryModel& before) {
+  for (RegistryFile& file : now.files)
+    for (const RegistryFile& old : before.files)
+      if (file.hash.empty() && old.path == file.path && old.bytes == file.bytes) file.hash = old.hash;
+}
+
+// What is to be said of a model that no living process is at. `on_disk`: as it was found in the cache, or none.
+RegistryModel look_again(const RegistryModel& model, const RegistryModel* on_disk) {
+  RegistryModel now = on_disk ? *on_disk : model;
+  if (on_disk != nullptr) {
+    if (now.revision.empty()) now.revision = model.revision;
+    keep_hashes(now, model);
+    RegistryModel bad = now;
+    bad.status = model.status;
+    bad.reason = model.reason;
+    const bool were_judged = model.status == ModelStatus::failed && !model.files.empty() && says_the_same(model, bad);
+    return were_judged ? bad : now;
+  }
+  if (model.status == ModelStatus::downloading) {
+    now.status = ModelStatus::failed;
+    now.reason = "the download was interrupted; pulling again goes on where it stopped";
+  } else if (model.status != ModelStatus::failed) {
+    now.reason = is_of_the_cache(model) ? "its files are gone from the cache" : complaint(model);
+    now.status = now.reason.empty() ? ModelStatus::downloaded : ModelStatus::stale;
+  }
+  return now;
+}
+
 }  // namespace
+
+std::string RegistryModel::weights_hash() const {
+  std::string joined, last;
+  std::size_t count = 0;
+  for (const RegistryFile& file : files) {
+    if (!is_weights(file)) continue;
+    if (!file.has_sha256()) return "";
+    last = file.hash;
+    joined += last + "\n";
+    ++count;
+  }
+  return count < 2 ? last : sha256_of(std::as_bytes(std::span(joined)));
+}
 
 Result<Registry> Registry::open(const fs::path& home) {
   ASSAY_TRY(OpenedDatabase opened, open_or_replace_database(home));
@@ -139,9 +188,17 @@ Result<> Registry::remove(std::string_view name) {
   return success();
 }
 
+// The row goes; what was selected is called `heir` from now on.
+Result<> Registry::forget(const std::string& name, const std::string& heir) {
+  const DatabaseValue values[] = {text(name)};
+  ASSAY_TRY_VOID(database_.run("DELETE FROM models WHERE name = ?", values));
+  return heir.empty() ? success() : select(heir);
+}
+
 Result<> Registry::begin_download(const RegistryModel& model) {
   RegistryModel begun = model;
   begun.status = ModelStatus::downloading;
+  begun.files.clear();  // what will be here is not known yet
   const auto body = [&] { return write(begun, this_holder()); };
   return database_.transaction(body);
 }
@@ -187,33 +244,28 @@ Result<> Registry::select(std::string_view name) {
 
 Result<Registry::Reconciled> Registry::reconcile(const std::vector<RegistryModel>& found) {
   Reconciled out;
-  std::map<std::string, std::string> holders;
   const auto body = [&]() -> Result<> {
-    ASSAY_TRY(std::vector<RegistryModel> known, models());
+    ASSAY_TRY(const std::vector<RegistryModel> known, models());
+    std::map<std::string, std::string> holders;
     ASSAY_TRY_VOID(database_.query("SELECT name, holder FROM models WHERE status = 'downloading'", {}, [&](Database::Row row) {
       holders[text_of(row[0])] = text_of(row[1]);
       return true;
     }));
-    for (RegistryModel& model : known) {
+    for (const RegistryModel& model : known) {
       if (model.status == ModelStatus::downloading && is_alive(holders[model.name])) continue;
-      const auto on_disk = std::find_if(found.begin(), found.end(), [&](const RegistryModel& each) { return each.name == model.name; });
-      RegistryModel now = model;
-      if (on_disk != found.end()) {
-        now = *on_disk;
-        if (now.revision.empty()) now.revision = model.revision;
-      } else if (model.status == ModelStatus::downloading) {
-        now.status = ModelStatus::failed;
-        now.reason = "the download was interrupted; pulling again goes on where it stopped";
-      } else if (model.status != ModelStatus::failed) {
-        now.reason = is_of_the_cache(model) ? "its files are gone from the cache" : complaint(model);
-        now.status = now.reason.empty() ? ModelStatus::downloaded : ModelStatus::stale;
+      const RegistryModel* on_disk = find_by(found, &RegistryModel::name, model.name);
+      const RegistryModel* renamed = on_disk == nullptr && is_of_the_cache(model) ? find_by(found, &RegistryModel::path, model.path) : nullptr;
+      if (renamed != nullptr) {
+        ASSAY_TRY_VOID(forget(model.name, model.selected ? renamed->name : ""));
+        continue;
       }
+      const RegistryModel now = look_again(model, on_disk);
       if (says_the_same(model, now)) continue;
       ++(now.status == ModelStatus::stale ? out.stale : out.changed);
       ASSAY_TRY_VOID(write(now, ""));
     }
     for (const RegistryModel& model : found) {
-      if (std::any_of(known.begin(), known.end(), [&](const RegistryModel& each) { return each.name == model.name; })) continue;
+      if (find_by(known, &RegistryModel::name, model.name) != nullptr) continue;
       ++out.added;
       ASSAY_TRY_VOID(write(model, ""));
     }

@@ -71,6 +71,10 @@ struct RegistryModel {
                       Field{"selected", "", none, &M::selected}, Field{"files", "", none, &M::files});
   }
   bool is_here() const { return status == ModelStatus::downloaded; }
+  bool is_weights(const RegistryFile& file) const { return format == "gguf" || file.name.ends_with(".safetensors"); }
+  // What results are recorded under: the SHA-256 of the weights, of several files the one over theirs (64 digits and a line end
+  // each). Empty when one is not known.
+  std::string weights_hash() const;
 };
 
 // One ended attempt to get a model.
@@ -132,6 +136,7 @@ class Registry {
   explicit Registry(Database database) : database_(std::move(database)) {}
   Result<> write(const RegistryModel& model, std::string_view holder);
   Result<> read_files(std::vector<RegistryModel>& models);
+  Result<> forget(const std::string& name, const std::string& heir);
 
   Database database_;
   std::filesystem::path moved_aside_;

@@ -103,8 +103,8 @@ void read(Reader& reader, const YamlNode& node, T& out, const std::string& path,
   } else if constexpr (describe_detail::kIsVector<T>) {
     if (node.kind != YamlNode::Kind::list) return wrong("a list");
     out.clear();
-    for (const YamlNode& element : node.elements)
-      read(reader, element, out.emplace_back(), path + "[" + std::to_string(out.size()) + "]", unit);
+    for (std::size_t i = 0; i < node.elements.size(); ++i)
+      read(reader, node.elements[i], out.emplace_back(), path + "[" + std::to_string(i + 1) + "]", unit);
   } else if constexpr (NamedEnum<T>) {
     const std::span<const std::string_view> names = enum_names(T{});
     for (std::size_t i = 0; i < names.size(); ++i)

@@ -82,7 +82,9 @@ Result<std::vector<FileHash>> known_hashes(const ModelFile& model, const Validat
     ASSAY_TRY(sums, read_sums(list));
   }
   for (FileHash& hash : hashes) {
-    if (const auto listed = sums.find(hash.file.filename().string()); listed != sums.end())
+    if (const auto known = options.known.find(hash.file.filename().string()); known != options.known.end())
+      hash.expected = lower(known->second), hash.source = "the registry";
+    else if (const auto listed = sums.find(hash.file.filename().string()); listed != sums.end())
       hash.expected = listed->second, hash.source = list.filename().string();
     else if (hash.expected = blob_name(hash.file); !hash.expected.empty())
       hash.source = "the name of its blob in the hub's cache";

@@ -14,8 +14,8 @@ Result<std::map<std::string, std::string>> read_sums(const std::filesystem::path
 // Whether a text is 64 hex digits.
 bool is_sha256(std::string_view text);
 
-// One entry a file of the model, with what is recorded of it: --sha256, a SHA256SUMS file, the name of the hub cache's
-// blob that the file links to, or the hub's note beside a downloaded file.
+// One entry a file of the model, with what is recorded of it: --sha256, what the caller knows, a SHA256SUMS file, the
+// name of the hub cache's blob that the file links to, or the hub's note beside a downloaded file.
 Result<std::vector<FileHash>> known_hashes(const ModelFile& model, const ValidateOptions& options);
 
 void report_hashes(Subject& subject, const std::vector<FileHash>& hashes);

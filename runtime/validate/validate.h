@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -22,6 +23,7 @@ struct ValidateOptions {
   int threads = 0;                     // 0: as many as this process may use
   std::string sha256{};                // what the (only) file must hash to, in hex
   std::filesystem::path sums{};        // a SHA256SUMS file; empty: one beside the weights is used
+  std::map<std::string, std::string> known{};  // SHA-256 by file name, as somebody else recorded them
   std::vector<RunBackend> backends{};  // for `run`; the first one is the truth
 };
 

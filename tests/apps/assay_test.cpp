@@ -30,7 +30,7 @@ TEST(Assay, HelpTeachesWithExamplesAndTellsExitCodes) {
 TEST(Assay, WrongUsageIsExitCode2OnStderr) {
   expect_error(assay({}), 2, "subcommand");
   expect_error(assay({"nonsense"}), 2, "");
-  expect_error(assay({"info"}), 2, "required");
+  expect_error(assay({"tokenize"}), 2, "required");
   expect_error(assay({"info", "x.gguf", "--nonsense"}), 2, "");
   expect_error(assay({"info", "x.gguf", "--kv", "q2"}), 2, "");
   expect_error(assay({"info", "x.gguf", "--dump", "y"}), 2, "--tensor");

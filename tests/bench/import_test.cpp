@@ -184,17 +184,35 @@ TEST_F(Import, StoreFindsWhatWasAddedAndReindexMakesTheSame) {
   EXPECT_DOUBLE_EQ(found.decode_tps->median, a.decode_tps->median);
 }
 
-TEST_F(Import, IndexThatIsLostOrDamagedIsToldAndCanBeMadeAgain) {
+TEST_F(Import, IndexThatIsLostOrDamagedIsMadeAgainFromTheResults) {
   { ASSERT_TRUE(ResultStore::open(folder_.path())->add(folder_.path() / "results/r.jsonl", {made_run("m", {1, 2, 3}, {1, 2, 3})})); }
   std::ofstream(folder_.path() / "assay.db", std::ios::trunc) << "this is no database at all, but it is long enough to be read as a header of one";
   for (const char* side : {"assay.db-wal", "assay.db-shm"}) std::filesystem::remove(folder_.path() / side);
-  const auto broken = ResultStore::open(folder_.path());
-  ASSERT_FALSE(broken);
-  EXPECT_EQ(broken.error().code, Code::malformed) << broken.error().message();
+  {
+    auto store = ResultStore::open(folder_.path());
+    ASSERT_TRUE(store) << store.error().message();
+    EXPECT_NE(store->note().find("assay.db.damaged-"), std::string::npos) << store->note();
+    EXPECT_EQ(store->find({})->size(), 1u);
+  }
   std::filesystem::remove(folder_.path() / "assay.db");
   auto store = ResultStore::open(folder_.path());
   ASSERT_TRUE(store);
-  EXPECT_EQ(store->reindex()->records, 1u);
+  EXPECT_EQ(store->note(), "");
+  EXPECT_EQ(store->find({})->size(), 1u);
+}
+
+TEST_F(Import, LastSpeedIsTheNewestOfAModel) {
+  auto store = ResultStore::open(folder_.path());
+  ASSERT_TRUE(store);
+  CaseRun older = made_run("m", {100, 100, 100}, {10, 10, 10}), newer = made_run("m", {100, 100, 100}, {20, 20, 20});
+  older.time = "2026-01-01T00:00:00Z", newer.time = "2026-01-02T00:00:00Z";
+  ASSERT_TRUE(store->add(store->file_for("run-1"), {newer, older, test::failed_run("m", Status::timeout, "slow")}));
+  const auto speeds = store->last_speeds();
+  ASSERT_TRUE(speeds);
+  ASSERT_EQ(speeds->size(), 1u);
+  EXPECT_EQ(speeds->at(0).model, "m");
+  EXPECT_EQ(speeds->at(0).model_sha256, older.model_sha256);
+  EXPECT_DOUBLE_EQ(speeds->at(0).decode_tps, newer.decode_tps->median);
 }
 
 // ---- the peer

@@ -35,6 +35,16 @@ TEST(Hashes, AgreeWithWhatTheCallerSays) {
   ASSERT_NE(wrong, nullptr);
 }
 
+TEST(Hashes, ThatTheCallerKnowsComeBeforeListsBesideTheFile) {
+  const OneFile file;
+  file.write("SHA256SUMS", kWrong + "  m.gguf\n");
+  const Validation good = test::validated(file.path, {.hash = true, .known = {{"m.gguf", file.hash}}});
+  EXPECT_EQ(good.count(Severity::error), 0u) << test::told(good);
+  EXPECT_EQ(good.hashes[0].source, "the registry");
+  const Finding* wrong = test::find(test::validated(file.path, {.hash = true, .known = {{"m.gguf", kWrong}}}), "hash.mismatch");
+  ASSERT_NE(wrong, nullptr);
+}
+
 TEST(Hashes, AreReadFromAListBesideTheFile) {
   const OneFile file;
   file.write("SHA256SUMS", "# made by hand\n" + file.hash + "  m.gguf\r\n" + kWrong + " *other.gguf\n\n");

@@ -8,6 +8,7 @@
 
 #include "bench/apps/assay/bench_parts.h"
 #include "bench/apps/assay/commands.h"
+#include "bench/apps/assay/library_access.h"
 #include "bench/apps/assay/places.h"
 #include "bench/harness/plan.h"
 #include "bench/harness/runner.h"
@@ -37,6 +38,24 @@ Examples:
 Results are kept: assay results, assay report, assay compare.
 Exit codes: 0 all measured, 1 a wrong answer, 2 usage, 3 something could not be measured, 130 interrupted.)";
 
+// Names of the catalogue and of repositories become paths; synthetic models are made later. None at all: the selected one.
+Result<> find_planned_models(PlanText& text, const BenchArguments& arguments) {
+  if (!text.has("model")) {
+    ASSAY_TRY(Library library, open_library());
+    ASSAY_TRY(const std::string selected, library.registry().selected());
+    if (!selected.empty()) text.options["model"].push_back({selected, "assay use"});
+  }
+  for (const std::string_view option : {"model", "reference"}) {
+    const auto found = text.options.find(option);
+    if (found == text.options.end()) continue;
+    for (PlanValue& value : found->second) {
+      if (value.text.starts_with("synth:")) continue;
+      ASSAY_TRY(value.text, find_model(value.text, arguments.pull, arguments.progress));
+    }
+  }
+  return success();
+}
+
 Result<BenchPlan> plan_from(BenchArguments& arguments) {
   PlanText text = arguments.text;
   if (!arguments.models.empty())
@@ -59,6 +78,7 @@ Result<BenchPlan> plan_from(BenchArguments& arguments) {
   }
   const char* isa = std::getenv("ASSAY_ISA");
   if (isa != nullptr && *isa != '\0' && !text.has("isa")) text.options["isa"].push_back({isa, "ASSAY_ISA"});
+  ASSAY_TRY_VOID(find_planned_models(text, arguments));
   ASSAY_TRY(BenchPlan plan, make_plan(text));
   plan.preset = arguments.preset;
   plan.run_id = make_run_id();
@@ -133,7 +153,7 @@ Result<std::filesystem::path> keep(const BenchArguments& arguments, const BenchP
     ASSAY_TRY_VOID(append_records(arguments.records, records));
     return std::filesystem::path(arguments.records);
   }
-  ASSAY_TRY(ResultStore store, ResultStore::open(home_folder()));
+  ASSAY_TRY(ResultStore store, open_results());
   const std::filesystem::path file = store.file_for(plan.run_id);
   ASSAY_TRY_VOID(store.add(file, records));
   return file;
@@ -228,7 +248,7 @@ void add_bench(CLI::App& app, int& exit_code) {
   CLI::App* command = app.add_subcommand("bench", "Measure models: speed, latency, memory, start and quality in one record");
   const auto arguments = std::make_shared<BenchArguments>();
   command->footer(kFooter);
-  command->add_option("MODEL", arguments->models, "Model files or folders, or synth:SHAPE:QUANT");
+  command->add_option("MODEL", arguments->models, "Model files or folders, catalogue ids, ORG/REPO[:QUANT], or synth:SHAPE:QUANT; none: the selected one");
   command->add_option("-m,--model", arguments->models, "The same")->allow_extra_args(false);
   add_plan_options(*command, *arguments);
   command->add_option("--preset", arguments->preset, "quick (under a minute), ci (>= 10 rounds), llama-bench (its defaults), localscore (its nine tests and score)")->type_name("NAME");
@@ -239,6 +259,7 @@ void add_bench(CLI::App& app, int& exit_code) {
   command->add_option("--records", arguments->records, "Append the records to this file instead of the store")->type_name("FILE");
   command->add_flag("--json", arguments->json, "Print the records as one JSON document");
   command->add_flag("--list", arguments->list, "Print the cases and stop");
+  add_pull_options(*command, arguments->pull);
   add_progress_options(*command, arguments->progress);
   command->callback([arguments, &exit_code] { exit_code = run_bench(*arguments); });
 }

@@ -9,6 +9,7 @@
 #include "bench/harness/case_run.h"
 #include "bench/harness/plan.h"
 #include "bench/harness/runner.h"
+#include "runtime/registry/fetch_model.h"
 
 namespace assay {
 
@@ -18,6 +19,7 @@ struct BenchArguments {
   std::string plan_file, preset, resume, output, records;
   int aa = 0;
   bool json = false, list = false;
+  PullPolicy pull;
   ProgressChoice progress;
 };
 

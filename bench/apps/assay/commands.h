@@ -31,6 +31,20 @@ void add_results(CLI::App& app, int& exit_code);
 void add_compare(CLI::App& app, int& exit_code);
 void add_report(CLI::App& app, int& exit_code);
 void add_pull(CLI::App& app, int& exit_code);
+void add_cache(CLI::App& app, int& exit_code);
+void add_list(CLI::App& app, int& exit_code);
+void add_show(CLI::App& app, int& exit_code);
+void add_use(CLI::App& app, int& exit_code);
+void add_remove(CLI::App& app, int& exit_code);
+void add_import(CLI::App& app, int& exit_code);
+void add_export(CLI::App& app, int& exit_code);
+void add_verify(CLI::App& app, int& exit_code);
+void add_outdated(CLI::App& app, int& exit_code);
+void add_update(CLI::App& app, int& exit_code);
+void add_prepare(CLI::App& app, int& exit_code);
+
+// What `assay info` prints of a model.
+int show_info(const std::string& path);
 
 // The command line with llama-bench's short options of several letters (-ngl, -ctk) written out, which `assay bench` knows.
 std::vector<std::string> expand_short_options(int argc, char** argv);

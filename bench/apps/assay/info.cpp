@@ -156,7 +156,7 @@ void add_info(CLI::App& app, int& exit_code) {
   CLI::App* command = app.add_subcommand("info", "Tell what a model file holds and the memory it needs");
   const auto arguments = std::make_shared<InfoArguments>();
   command->footer(kFooter);
-  command->add_option("model,-m,--model", arguments->path, "Path, catalogue id or ORG/REPO[:QUANT]")->required();
+  command->add_option("model,-m,--model", arguments->path, "Path, catalogue id or ORG/REPO[:QUANT]; none: the selected model");
   command->add_flag("--tensors", arguments->tensors, "List every tensor");
   command->add_flag("--metadata", arguments->metadata, "List every key, arrays shortened (config.json for folders)");
   command->add_option("-c,--context", arguments->context, "Tokens to plan memory for; 0: the model's own, at most 4096")

@@ -76,6 +76,17 @@ int main(int argc, char** argv) {
   assay::add_compare(app, exit_code);
   assay::add_report(app, exit_code);
   assay::add_pull(app, exit_code);
+  assay::add_cache(app, exit_code);
+  assay::add_list(app, exit_code);
+  assay::add_show(app, exit_code);
+  assay::add_use(app, exit_code);
+  assay::add_remove(app, exit_code);
+  assay::add_verify(app, exit_code);
+  assay::add_outdated(app, exit_code);
+  assay::add_update(app, exit_code);
+  assay::add_import(app, exit_code);
+  assay::add_export(app, exit_code);
+  assay::add_prepare(app, exit_code);
   assay::catch_interrupts();
   try {
     std::vector<std::string> arguments = assay::expand_short_options(argc, argv);

@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "bench/apps/assay/commands.h"
+#include "bench/apps/assay/library_access.h"
 #include "runtime/core/json.h"
 #include "runtime/formats/model_file.h"
 #include "runtime/model/convert.h"
@@ -146,7 +147,8 @@ Result<> run(const Arguments& arguments) {
   ASSAY_TRY(options.kind, kind_of(arguments));
   ASSAY_TRY_VOID(choose_type(arguments, options));
   ASSAY_TRY_VOID(choose_overrides(arguments, options));
-  ASSAY_TRY(const ModelFile in, open_model(arguments.in));
+  ASSAY_TRY(const std::string path, find_model(arguments.in));
+  ASSAY_TRY(const ModelFile in, open_model(path));
   ASSAY_TRY_VOID(check_paths(arguments, in, options.kind));
   ProgressPrinter printer(stderr, progress_options(arguments.progress));
   const auto progress = [&](const ProgressEvent& event) {
@@ -169,7 +171,7 @@ void add_quantize(CLI::App& app, int& exit_code) {
   auto arguments = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand("quantize", "Convert a model into another weight format, GGUF, safetensors or MLX");
   command->footer(kFooter);
-  command->add_option("IN", arguments->in, "A .gguf file, .safetensors file or index, or a model folder")->required();
+  command->add_option("IN", arguments->in, "A .gguf file, .safetensors file or index, a model folder, a catalogue id or ORG/REPO[:QUANT]")->required();
   command->add_option("OUT", arguments->out, "The .gguf file to write, or a folder with --format safetensors or mlx")->required();
   command->add_option("-t,--type", arguments->type, "Weight format or mix, such as Q4_K_M, Q8_0, F16, BF16")->required();
   command->add_option("--format", arguments->format, "gguf (default where OUT ends so), safetensors, mlx")->check(CLI::IsMember({"gguf", "safetensors", "mlx"}));

@@ -8,7 +8,7 @@
 #include <set>
 
 #include "bench/apps/assay/commands.h"
-#include "bench/apps/assay/places.h"
+#include "bench/apps/assay/library_access.h"
 #include "bench/apps/assay/results_parts.h"
 #include "bench/harness/import.h"
 #include "bench/harness/lines_file.h"
@@ -122,7 +122,7 @@ std::string rendered(const std::vector<CaseRun>& records, const std::string& for
 }
 
 int list_results(ResultsArguments& arguments) {
-  auto store = ResultStore::open(home_folder());
+  auto store = open_results();
   if (!store) return report_error(store.error());
   const std::string format = arguments.json ? "json" : arguments.format;
   if (format == "text" && arguments.filter.limit == 0) arguments.filter.limit = kShownByDefault;
@@ -139,7 +139,7 @@ int list_results(ResultsArguments& arguments) {
 }
 
 int import_results(const ResultsArguments& arguments) {
-  auto store = ResultStore::open(home_folder());
+  auto store = open_results();
   if (!store) return report_error(store.error());
   int exit_code = kExitYes;
   for (const std::string& file : arguments.files) {
@@ -161,7 +161,7 @@ int import_results(const ResultsArguments& arguments) {
 }
 
 int reindex_results() {
-  auto store = ResultStore::open(home_folder());
+  auto store = open_results();
   if (!store) return report_error(store.error());
   const auto done = store->reindex();
   if (!done) return report_error(done.error());
@@ -185,7 +185,7 @@ Result<std::vector<CaseRun>> find_results(const std::string& name) {
     if (all.empty()) return Error{Code::not_found, name, "the file has no results with this tag"};
     return all;
   }
-  ASSAY_TRY(ResultStore store, ResultStore::open(home_folder()));
+  ASSAY_TRY(ResultStore store, open_results());
   if (name == "latest" || name == "previous") {
     ASSAY_TRY(const auto all, store.find({}));
     std::vector<std::string> runs;

@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "bench/apps/assay/commands.h"
+#include "bench/apps/assay/library_access.h"
 #include "runtime/core/json.h"
 #include "runtime/model/tokenizer.h"
 
@@ -125,7 +126,9 @@ void print_ids(const Tokenizer& tokenizer, const std::vector<TokenId>& ids, cons
 int run_tokenize(const TokenizeArguments& arguments) {
   if (arguments.has_text != arguments.file.empty())
     return report_error({Code::usage, "tokenize", arguments.has_text ? "has both TEXT and -f; give one of them" : "needs TEXT or -f FILE"});
-  const auto opened = open_tokenizer(arguments.model, arguments.quiet);
+  const auto path = find_model(arguments.model);
+  if (!path) return report_error(path.error());
+  const auto opened = open_tokenizer(*path, arguments.quiet);
   if (!opened) return report_error(opened.error());
   const Tokenizer& tokenizer = opened->tokenizer;
   const auto input = read_input(arguments);
@@ -156,7 +159,7 @@ void add_tokenize(CLI::App& app, int& exit_code) {
   CLI::App* command = app.add_subcommand("tokenize", "Show the token ids of a text, or the text of ids");
   const auto arguments = std::make_shared<TokenizeArguments>();
   command->footer(kFooter);
-  command->add_option("path", arguments->model, "The model whose tokenizer is used")->required();
+  command->add_option("path", arguments->model, "The model whose tokenizer is used: path, catalogue id or ORG/REPO[:QUANT]")->required();
   const CLI::Option* text = command->add_option("text", arguments->text, "The text, or with --decode the ids");
   command->add_option("-f,--file", arguments->file, "Read the text (or ids) from a file; - is stdin");
   command->add_flag("-d,--decode", arguments->decode, "Ids in, text out");

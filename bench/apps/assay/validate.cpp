@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "bench/apps/assay/commands.h"
+#include "bench/apps/assay/library_access.h"
 #include "runtime/core/build_info.h"
 #include "runtime/core/mapped_file.h"
 #include "runtime/engine/session.h"
@@ -157,8 +158,13 @@ int run_validate(ValidateArguments arguments) {
   };
   std::vector<Validation> validations;
   int failed = kExitYes;
-  for (const std::string& argument : arguments.paths)
-    for (const auto& path : models_at(argument)) {
+  for (const std::string& argument : arguments.paths) {
+    const auto found = find_model(argument);
+    if (!found) {
+      failed = report_error(found.error());
+      continue;
+    }
+    for (const auto& path : models_at(*found)) {
       auto validation = validate(path, options, show);
       printer.clear();
       if (!validation) {
@@ -169,6 +175,7 @@ int run_validate(ValidateArguments arguments) {
       if (arguments.format == "text") print_text(*validation, arguments);
       validations.push_back(std::move(*validation));
     }
+  }
   const int answer = finish(validations, arguments);
   return failed != kExitYes ? failed : answer;
 }
@@ -179,7 +186,7 @@ void add_validate(CLI::App& app, int& exit_code) {
   CLI::App* command = app.add_subcommand("validate", "Name every defect of model files");
   const auto arguments = std::make_shared<ValidateArguments>();
   command->footer(kFooter);
-  command->add_option("paths", arguments->paths, "Model files, folders, snapshots or repositories of the hub's cache");
+  command->add_option("paths", arguments->paths, "Model files, folders, snapshots or repositories of the hub's cache, catalogue ids, ORG/REPO[:QUANT]");
   command->add_option("-l,--level", arguments->levels, "What to look at: structure, numbers, hash, run")
       ->delimiter(',')
       ->check(CLI::IsMember({"structure", "numbers", "hash", "run"}));
