@@ -218,7 +218,7 @@ void CpuBackend::multiply(Slot from, std::span<const Product> products, bool add
     if (kernel.matvec == nullptr)
       work.chunk_rows = kDequantisedRows;
     else
-      work.chunk_rows = many && kernel.matmul != nullptr ? kTileRows : matvec_chunk_rows(work.weights.rows);
+      work.chunk_rows = many && kernel.matmul != nullptr ? kTilesTogether * kTileRows : matvec_chunk_rows(work.weights.rows);
     chunks += (work.weights.rows + work.chunk_rows - 1) / work.chunk_rows;
     works_.push_back(work);
   }

@@ -5,6 +5,7 @@
 #include <limits>
 #include <string>
 
+#include "runtime/core/aligned.h"
 #include "tests/kernels/support.h"
 
 namespace assay::test {
@@ -75,6 +76,45 @@ TEST_P(Rows, GateIsSiluTimesUp) {
       EXPECT_NEAR(gate[i], expected, 1e-6 * std::abs(expected) + 1e-35) << before[i];
     }
   }
+}
+
+// Whole panels have code of their own in some tables; what they hold is the same to the bit, also where inputs are zero, tiny or
+// not numbers (of those, that scales are NaN is enough).
+TEST_P(Rows, PackedLevelsAreTheSameInEveryTable) {
+  const Kernels& plain = *kernels_named("scalar");
+  for (const Packing packing : {Packing::levels32, Packing::levels64})
+    for (const std::uint32_t inputs : {kPanel, 2 * kPanel - 1}) {
+      const std::uint32_t cols = 2 * kChunk + 40, chunks = chunks_of(cols);
+      std::vector<float> values = random(std::size_t{inputs} * cols, inputs);
+      std::fill_n(values.begin() + 64, 64, 0.0f);
+      std::fill_n(values.begin() + 128, 64, 1e-32f);
+      values[cols + 7] = std::numeric_limits<float>::quiet_NaN();
+      values[2 * cols + 200] = 1e6f;
+      PackedInputs expected{packing, inputs, cols, nullptr}, packed = expected;
+      AlignedBuffer<std::byte> expected_memory(expected.bytes()), memory(packed.bytes());
+      expected.panels = expected_memory.data(), packed.panels = memory.data();
+      for (std::uint32_t p = 0; p < panels_of(inputs); ++p) plain.pack(values.data(), expected, p), kernels().pack(values.data(), packed, p);
+      for (std::uint32_t chunk = 0; chunk < chunks; ++chunk)
+        for (std::uint32_t p = 0; p < panels_of(inputs); ++p) {
+          const LevelPanel &a = *expected.panel<LevelPanel>(chunk, p), &b = *packed.panel<LevelPanel>(chunk, p);
+          for (std::uint32_t c = 0; c < kPanel; ++c) {
+            SCOPED_TRACE(testing::Message() << "inputs " << inputs << " chunk " << chunk << " panel " << p << " column " << c);
+            if (std::isnan(a.pair_scales[c])) {
+              EXPECT_TRUE(std::isnan(b.pair_scales[c]));
+              for (std::uint32_t g = 0; g < kChunk / 32; ++g) EXPECT_EQ(std::isnan(a.scales[g][c]), std::isnan(b.scales[g][c]));
+              continue;
+            }
+            EXPECT_EQ(a.pair_scales[c], b.pair_scales[c]);
+            for (std::uint32_t k = 0; k < kChunk; ++k) ASSERT_EQ(a.levels[k / 4][c][k % 4], b.levels[k / 4][c][k % 4]) << k;
+            for (std::uint32_t g = 0; g < kChunk / 32; ++g) {
+              EXPECT_EQ(a.scales[g][c], b.scales[g][c]);
+              EXPECT_EQ(a.sums[g][c], b.sums[g][c]);
+              for (int i = 0; i < 2; ++i) EXPECT_EQ(a.pairs16[g][c][i], b.pairs16[g][c][i]);
+              EXPECT_EQ(a.pairs32[g / 2][c][g % 2], b.pairs32[g / 2][c][g % 2]);
+            }
+          }
+        }
+    }
 }
 
 // What q8_0 keeps of a row: a scale for 32 values, rounded to F16, and the nearest of 255 levels.

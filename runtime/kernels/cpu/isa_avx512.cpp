@@ -9,6 +9,7 @@
 
 #define ASSAY_ISA_NAME "avx512"
 #define ASSAY_ISA_NEEDS (kIsaAvx2 | kIsaAvx512 | kIsaAvx512Vnni)
+#define ASSAY_PACKS_WHOLE_PANELS
 #define ASSAY_FILL_MATMUL(traits) \
   row.matmul = matmul<traits>;    \
   row.packing = traits::kPacking;
@@ -30,6 +31,7 @@ namespace {
 #include "runtime/kernels/cpu/matvec_avx512.inl.h"
 #include "runtime/kernels/cpu/vector.inl.h"
 #include "runtime/kernels/cpu/attention.inl.h"
+#include "runtime/kernels/cpu/pack_avx512.inl.h"
 #include "runtime/kernels/cpu/pack.inl.h"
 #include "runtime/kernels/cpu/dequantize_avx512.inl.h"
 #include "runtime/kernels/cpu/matmul_avx512.inl.h"

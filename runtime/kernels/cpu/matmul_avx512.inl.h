@@ -282,27 +282,32 @@ inline void prefetch_chunk(const WeightRows& weights, std::uint32_t row, std::ui
   for (std::size_t i = 0; i < bytes_per_chunk; i += 64) _mm_prefetch(reinterpret_cast<const char*>(at + i), _MM_HINT_T0);
 }
 
-// Panels follow each other in scratch, so that input n of all panels is at n.
+// Two tiles at a time: what a panel brings into the first cache level serves both. Scratch holds [panel][tile][input][row].
 template <class Traits>
 void matmul(const WeightRows& weights, const PackedInputs& inputs, std::uint32_t begin, std::uint32_t end, float* scratch, const Outputs& out) {
   const std::uint32_t panels = panels_of(inputs.count), chunks = chunks_of(inputs.cols);
-  typename Traits::Tile tile;
-  for (std::uint32_t row = begin; row < end; row += kTileRows) {
-    const std::uint32_t rows = std::min(kTileRows, end - row);
+  constexpr std::size_t kTileSums = std::size_t{kPanel} * kTileRows;
+  typename Traits::Tile tiles[kTilesTogether];
+  for (std::uint32_t row = begin; row < end; row += kTilesTogether * kTileRows) {
+    const std::uint32_t rows = std::min(kTilesTogether * kTileRows, end - row), tile_count = (rows + kTileRows - 1) / kTileRows;
     std::memset(scratch, 0, matmul_scratch_floats(inputs.count) * sizeof(float));
     for (std::uint32_t chunk = 0; chunk < chunks; ++chunk) {
       const bool is_last = chunk + 1 == chunks;
-      Traits::unpack(weights, row, rows, chunk, tile);
+      for (std::uint32_t t = 0; t < tile_count; ++t) Traits::unpack(weights, row + t * kTileRows, std::min(kTileRows, rows - t * kTileRows), chunk, tiles[t]);
       for (std::uint32_t p = 0; p < panels; ++p) {
         const std::uint32_t present = std::min(kPanel, inputs.count - p * kPanel);
-        float* sums = scratch + std::size_t{p} * kPanel * kTileRows;
-        float* to = out.data + std::size_t{p} * kPanel * out.stride + row;
-        if (is_last)
-          prefetch_panel(present, to, out);
-        else if (p < rows)
-          prefetch_chunk(weights, row + p, chunk + 1);
-        multiply_panel<Traits>(tile, *inputs.panel<typename Traits::Panel>(chunk, p), present, sums);
-        if (is_last) write_panel(sums, present, rows, to, out);
+        const auto& panel = *inputs.panel<typename Traits::Panel>(chunk, p);
+        for (std::uint32_t t = 0; t < tile_count; ++t) {
+          const std::uint32_t first = t * kTileRows, its_rows = std::min(kTileRows, rows - first);
+          float* sums = scratch + (std::size_t{p} * kTilesTogether + t) * kTileSums;
+          float* to = out.data + std::size_t{p} * kPanel * out.stride + row + first;
+          if (is_last)
+            prefetch_panel(present, to, out);
+          else if (p < its_rows)
+            prefetch_chunk(weights, row + first + p, chunk + 1);
+          multiply_panel<Traits>(tiles[t], panel, present, sums);
+          if (is_last) write_panel(sums, present, its_rows, to, out);
+        }
       }
     }
   }

@@ -12,9 +12,7 @@ inline void pack_group(const float* from, std::uint32_t present, float inverse, 
   }
 }
 
-// Sums in 16 bits: in units of 1/8 of the largest scale's level, so that 32 * 127 levels still fit. Finer than the levels' own
-// rounding moves a sum.
-constexpr float kPairSteps = 8;
+inline float larger_or_nan(float a, float b) { return a >= b || std::isnan(a) ? a : b; }
 
 // One column of a chunk; `present` values are there, none for an unused column.
 inline void pack_column(const float* from, std::uint32_t present, std::uint32_t group, std::uint32_t c, LevelPanel& to) {
@@ -24,10 +22,10 @@ inline void pack_column(const float* from, std::uint32_t present, std::uint32_t 
     float top = 0;
     for (std::uint32_t i = at; i < at + group && i < present; i += 32) {
       const float top32 = top_magnitude(from + i, std::min(32u, present - i));
-      top = top >= top32 ? top : top32;  // a NaN stays
+      top = larger_or_nan(top, top32);
     }
     if (top < kTinyInput) top = 0;
-    largest = largest >= top ? largest : top;
+    largest = larger_or_nan(largest, top);
     const float inverse = top > 0 ? 127.0f / top : 0.0f;
     for (std::uint32_t i = at; i < at + group; i += 32) {
       scales[i / 32] = top / 127.0f;
@@ -50,6 +48,9 @@ inline void pack_column(const float* from, std::uint32_t present, std::uint32_t 
 
 inline void pack_levels(const float* values, std::uint32_t cols, std::uint32_t group, std::uint32_t chunk, std::uint32_t first_input, std::uint32_t inputs, LevelPanel& to) {
   const std::uint32_t first = chunk * kChunk, present = std::min(kChunk, cols - first);
+#ifdef ASSAY_PACKS_WHOLE_PANELS
+  if (present == kChunk && inputs == kPanel) return pack_whole_panel(values + std::size_t{first_input} * cols + first, cols, group, to);
+#endif
   for (std::uint32_t c = 0; c < kPanel; ++c) {
     const bool used = c < inputs;
     pack_column(values + std::size_t{first_input + (used ? c : 0)} * cols + first, used ? present : 0, group, c, to);

@@ -20,6 +20,8 @@ inline constexpr std::uint32_t kMatvecInputs = 4;
 // Weight rows and inputs of a mat-mul tile.
 inline constexpr std::uint32_t kTileRows = 32;
 inline constexpr std::uint32_t kPanel = 6;
+// Tiles that a mat-mul works on together.
+inline constexpr std::uint32_t kTilesTogether = 2;
 
 constexpr std::uint32_t chunks_of(std::uint32_t cols) { return (cols + kChunk - 1) / kChunk; }
 
@@ -102,7 +104,7 @@ struct PackedInputs {
 using MatvecKernel = void (*)(const WeightRows&, const Inputs&, std::uint32_t begin, std::uint32_t end, const Outputs&);
 // The same for many inputs; `begin` is a multiple of kTileRows. `scratch` holds scratch_floats(inputs.count) floats, 64-byte aligned.
 using MatmulKernel = void (*)(const WeightRows&, const PackedInputs&, std::uint32_t begin, std::uint32_t end, float* scratch, const Outputs&);
-constexpr std::size_t matmul_scratch_floats(std::uint32_t inputs) { return std::size_t{panels_of(inputs)} * kPanel * kTileRows; }
+constexpr std::size_t matmul_scratch_floats(std::uint32_t inputs) { return std::size_t{panels_of(inputs)} * kPanel * kTileRows * kTilesTogether; }
 
 // One row to float32, equal to dequantize_row() bit for bit. Many rows: dequantize_rows.h.
 using DequantizeKernel = void (*)(const WeightRows&, std::uint32_t row, float* out);

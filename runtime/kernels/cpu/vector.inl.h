@@ -22,6 +22,9 @@ inline float top_magnitude(const float* values, std::uint32_t count) {
 // Below this inputs count as zero: their inverse scale would overflow.
 constexpr float kTinyInput = 1e-30f;
 constexpr std::uint32_t kInputGroup = 32;  // values that share a scale
+// Sums of levels in 16 bits: in units of 1/8 of the largest scale's level, so that 32 * 127 levels still fit. Finer than the levels'
+// own rounding moves a sum.
+constexpr float kPairSteps = 8;
 
 void quantize(const float* values, std::uint32_t cols, std::int8_t* levels, float* scales, float* sums) {
   const std::uint32_t padded = chunks_of(cols) * kChunk;
