@@ -59,7 +59,7 @@ bool is_same_link(const fs::path& link, const fs::path& target) {
 Result<> place_file(const fs::path& blob, const fs::path& pointer) {
   if (::link(blob.c_str(), pointer.c_str()) == 0 || errno == EEXIST) return success();
   std::error_code problem;
-  const fs::path temporary = pointer.string() + ".assay.tmp";
+  const fs::path temporary = temporary_beside(pointer);
   fs::copy_file(blob, temporary, fs::copy_options::overwrite_existing, problem);
   if (!problem) fs::rename(temporary, pointer, problem);
   if (problem) return disk_error(pointer, "cannot be copied from the cache", problem.value());
@@ -140,8 +140,7 @@ Result<fs::path> add_to_snapshot(const CacheLayout& layout, std::string_view nam
   const fs::path target = relative_blob(path, etag);
   if (kind == LinkKind::symlink) {
     if (is_same_link(pointer, target)) return pointer;
-    const fs::path temporary = pointer.string() + "." + std::to_string(::getpid()) + ".assay.tmp";
-    ::unlink(temporary.c_str());
+    const fs::path temporary = temporary_beside(pointer);
     if (::symlink(target.c_str(), temporary.c_str()) == 0) {
       if (::rename(temporary.c_str(), pointer.c_str()) != 0) return disk_error(pointer, "cannot be linked", errno);
       sync_folder(pointer.parent_path());

@@ -1,6 +1,7 @@
 // HubContext: what all parts of one hub client share: its options, its trust, its stop flag, its rate limit, its events.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <mutex>
@@ -20,6 +21,8 @@ class RateLimit {
   explicit RateLimit(std::uint64_t bytes_per_second) : rate_(bytes_per_second) {}
   // Sleeps until `bytes` more may have passed.
   void take(std::uint64_t bytes, const std::atomic<bool>& stop);
+  // How many bytes to read at once so that the flow stays even.
+  std::size_t piece(std::size_t most) const { return rate_ == 0 ? most : std::clamp<std::size_t>(rate_ / 20, 1, most); }
 
  private:
   std::uint64_t rate_;

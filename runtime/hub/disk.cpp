@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 #include <limits>
+#include <random>
 #include <string>
 
 namespace assay {
@@ -53,10 +54,15 @@ void sync_folder(const fs::path& folder) {
   ::close(descriptor);
 }
 
+fs::path temporary_beside(const fs::path& path) {
+  std::random_device random;
+  return path.string() + "." + std::to_string(random()) + std::to_string(random()) + kTemporarySuffix;
+}
+
 Result<> write_whole(const fs::path& path, std::string_view text, bool is_synced) {
   ASSAY_TRY_VOID(make_folders(path.parent_path()));
-  const fs::path temporary = path.string() + "." + std::to_string(::getpid()) + ".assay.tmp";
-  const int descriptor = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  const fs::path temporary = temporary_beside(path);
+  const int descriptor = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   if (descriptor < 0) return disk_error(path, "cannot be written", errno);
   int problem = 0;
   if (::write(descriptor, text.data(), text.size()) != static_cast<ssize_t>(text.size())) problem = errno != 0 ? errno : ENOSPC;

@@ -20,6 +20,10 @@ std::uint64_t free_bytes(const std::filesystem::path& path);
 // The names in a folder survive a power cut from here on. A file system that cannot do it is not an error.
 void sync_folder(const std::filesystem::path& folder);
 
+// `path` with an ending that nobody else uses at the same time, in this process, in another, or on another machine.
+inline constexpr const char* kTemporarySuffix = ".assay.tmp";
+std::filesystem::path temporary_beside(const std::filesystem::path& path);
+
 // Writes under another name beside `path` first, so that `path` is always whole. `is_synced`: it survives a power cut.
 Result<> write_whole(const std::filesystem::path& path, std::string_view text, bool is_synced = false);
 

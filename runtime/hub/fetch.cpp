@@ -59,6 +59,8 @@ void Fetcher::run() {
     client_.close();
     if (outcome.error->code == Code::interrupted) return state_.notify();
     if (outcome.is_final || outcome.error->code != Code::network) return state_.give_up(*outcome.error);
+    // Nothing says whether it would still be the same file: no half of one is joined with half of another.
+    if (!state_.is_identified()) return state_.give_up({Code::mismatch, "changed", outcome.error->message() + "; the server tells neither etag nor date"});
     if (!state_.failed(*outcome.error, outcome.asked, outcome.is_at_once)) return;
   }
 }
@@ -175,7 +177,7 @@ Fetcher::Outcome Fetcher::read_body(Range range) {
   std::uint64_t at = range.begin, noted = range.begin;
   Outcome outcome;
   while (at < range.end && !outcome.error) {
-    const std::size_t room = static_cast<std::size_t>(std::min<std::uint64_t>(buffer_.size(), range.end - at));
+    const std::size_t room = static_cast<std::size_t>(std::min<std::uint64_t>(state_.context.limit.piece(buffer_.size()), range.end - at));
     const Result<std::size_t> count = client_.read(std::span(buffer_).first(room));
     if (!count) {
       outcome.error = named(count.error());

@@ -64,7 +64,7 @@ struct HttpConnection::State {
   std::uint64_t body_left = 0;  // of a body of known length
   bool is_plain_body = false;   // known length: bytes are handed on without the parser
   bool keeps_alive = false;
-  Deadline stall_deadline{};
+  std::chrono::steady_clock::duration stall_left{};  // time in reads until the transfer counts as stalled
   std::uint64_t since_alive = 0;
 
   Result<> connect(const Url& url);
@@ -75,7 +75,7 @@ struct HttpConnection::State {
   Result<HttpHead> exchange(const HttpRequest& request);
   Result<std::size_t> read_known(std::span<std::byte> into);
   Result<std::size_t> read_parsed(std::span<std::byte> into);
-  Deadline stall_limit(std::size_t count);
+  void count_stall(std::size_t count, Deadline began);
 };
 
 HttpConnection::HttpConnection(const HttpOptions& options, const TlsTrust& trust, const std::atomic<bool>& stop)
@@ -180,7 +180,7 @@ Result<HttpHead> HttpConnection::State::exchange(const HttpRequest& request) {
   is_plain_body = request.method == "HEAD" || (head.length.has_value() && !parser->chunked());
   body_left = is_plain_body && request.method != "HEAD" && !parser->is_done() ? head.length.value_or(0) : 0;
   since_alive = 0;
-  stall_deadline = after(options.stall_timeout);
+  stall_left = options.stall_timeout;
   return head;
 }
 
@@ -204,13 +204,13 @@ Result<HttpHead> HttpConnection::send(const HttpRequest& request) {
   return head;
 }
 
-Deadline HttpConnection::State::stall_limit(std::size_t count) {
+// Only the time spent in reads counts: whoever reads may take as long as they like in between.
+void HttpConnection::State::count_stall(std::size_t count, Deadline began) {
+  stall_left -= std::chrono::steady_clock::now() - began;
   since_alive += count;
-  if (since_alive >= kAlive) {
-    since_alive = 0;
-    stall_deadline = after(options.stall_timeout);
-  }
-  return stall_deadline;
+  if (since_alive < kAlive) return;
+  since_alive = 0;
+  stall_left = options.stall_timeout;
 }
 
 Result<std::size_t> HttpConnection::State::read_known(std::span<std::byte> into) {
@@ -221,10 +221,11 @@ Result<std::size_t> HttpConnection::State::read_known(std::span<std::byte> into)
     std::memcpy(into.data(), pending.data() + pending_at, count);
     pending_at += count;
   } else {
-    ASSAY_TRY(count, socket->read(into, stall_deadline));
+    const Deadline now = std::chrono::steady_clock::now();
+    ASSAY_TRY(count, socket->read(into, now + stall_left));
     if (count == 0) return network("the connection was closed " + std::to_string(body_left) + " bytes before the end");
+    count_stall(count, now);
   }
-  stall_limit(count);
   body_left -= count;
   return count;
 }
@@ -244,8 +245,9 @@ Result<std::size_t> HttpConnection::State::read_parsed(std::span<std::byte> into
       if (parser->is_done()) break;
     }
     const std::size_t old = pending.size() - pending_at;
-    ASSAY_TRY_VOID(fill(stall_deadline));
-    stall_limit(pending.size() - pending_at - old);
+    const Deadline now = std::chrono::steady_clock::now();
+    ASSAY_TRY_VOID(fill(now + stall_left));
+    count_stall(pending.size() - pending_at - old, now);
     if (pending.size() - pending_at != old) continue;
     parser->put_eof(problem);
     if (problem || !parser->is_done()) return network("the connection was closed in the middle of the body");

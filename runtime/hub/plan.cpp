@@ -48,7 +48,7 @@ HubListing list_snapshot(const CacheLayout& layout, const std::string& repositor
     if (!entry->is_regular_file(unreadable)) continue;  // a link to nothing is none
     const std::uint64_t size = entry->file_size(unreadable);
     const fs::path blob = fs::read_symlink(entry->path(), unreadable);
-    listing.files.push_back({fs::relative(entry->path(), folder, unreadable).generic_string(), size, blob.filename().string()});
+    listing.files.push_back({entry->path().lexically_relative(folder).generic_string(), size, blob.filename().string()});
   }
   std::sort(listing.files.begin(), listing.files.end(), [](const HubFile& a, const HubFile& b) { return a.path < b.path; });
   return listing;

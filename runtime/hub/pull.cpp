@@ -186,12 +186,12 @@ class Crew {
 
   Result<PulledFile> pull(const PlannedFile& file) {
     Result<PulledFile> pulled = pull_file(context_, events_, plan_, file);
-    if (!pulled && pulled.error().code != Code::interrupted) {
-      Error error = pulled.error();
-      if (error.subject == "hash" || error.subject == "changed") error.subject = file.name;
-      events_.tell({.step = PullStep::failed, .file = file.name, .total = file.size.value_or(0), .message = error.message()});
-    }
-    return pulled;
+    if (pulled || pulled.error().code == Code::interrupted) return pulled;
+    Error error = std::move(pulled).error();
+    const bool can_restart = error.subject == "changed" && plan_.repository.empty();  // Hub::pull() does
+    if (!can_restart && (error.subject == "hash" || error.subject == "changed")) error.subject = file.name;
+    if (!can_restart) events_.tell({.step = PullStep::failed, .file = file.name, .total = file.size.value_or(0), .message = error.message()});
+    return error;
   }
 
   HubContext& context_;
@@ -214,7 +214,9 @@ Result<PullResult> Hub::pull(const PullPlan& first_plan, PullEvents tell) {
     ASSAY_TRY_VOID(check_space(plan));
     events.tell({.step = PullStep::planned, .done = plan.total_bytes - plan.missing_bytes, .total = plan.total_bytes});
     Result<std::vector<PulledFile>> files = Crew(context, events, plan).run();
-    if (!files && files.error().subject == "changed" && plan.repository.empty() && start < kFreshStarts) {
+    const bool has_changed = !files && files.error().subject == "changed";
+    if (has_changed && start == kFreshStarts) return Error{Code::mismatch, plan.source.text(), files.error().detail + "; it changes faster than it can be fetched"};
+    if (has_changed) {
       events.tell({.step = PullStep::retrying, .message = files.error().detail + "; starting with the new one"});
       ASSAY_TRY(plan, plan_url(context, events, plan.source));
       continue;

@@ -2,7 +2,6 @@
 #include "runtime/hub/socket.h"
 
 #include <fcntl.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>

@@ -75,6 +75,7 @@ class Follower {
       hasher.update(std::span(piece).first(*count));
       at += *count;
       done_.store(at, std::memory_order_relaxed);
+      state_.hashed(*count);
       if (state_.context.stop.load(std::memory_order_relaxed)) return;
     }
     hash_ = hasher.finish();
@@ -165,7 +166,7 @@ int first_connections(const HubContext& context, const TransferRequest& request)
 // Runs the connections until all bytes are there or everything has failed.
 void fetch_all(TransferState& state) {
   Connections connections(state);
-  const int first = first_connections(state.context, state.request);
+  const int first = state.has_ranges() ? first_connections(state.context, state.request) : 1;
   state.want(first);
   Adapter adapter(state, state.request.size < kSeveral ? 1 : std::max(first, state.context.options.connections));
   auto told = steady_clock::now(), synced = told;

@@ -10,6 +10,7 @@ namespace {
 constexpr std::uint64_t kSmallestPiece = 4 << 20;
 constexpr std::uint64_t kFirstPiece = 8 << 20;
 constexpr std::uint64_t kLargestPiece = 256 << 20;
+constexpr std::uint64_t kHashLag = 32 << 20;
 
 }  // namespace
 
@@ -27,10 +28,15 @@ std::uint64_t piece_bytes(double bytes_per_second, double answer_s, std::uint64_
 TransferState::TransferState(HubContext& hub, EventTeller& teller, const TransferRequest& what, PartialFile& file)
     : context(hub), events(teller), request(what), partial(file), taken_(file.have()), there_(file.have()), retry_(hub.options.retry) {
   if (!what.is_pinned) validator_ = what.etag;
+  if (!is_identified()) has_ranges_.store(false);
 }
 
 bool TransferState::is_over_locked() const {
   return fatal_ || context.stop.load(std::memory_order_relaxed) || there_.bytes() == request.size;
+}
+
+bool TransferState::is_hash_behind() const {
+  return request.digest && received() > hashed_.load(std::memory_order_relaxed) + kHashLag;
 }
 
 std::optional<Range> TransferState::next_gap() const {
@@ -43,7 +49,7 @@ std::optional<Range> TransferState::claim(int number, double bytes_per_second, d
   std::unique_lock lock(mutex_);
   for (;;) {
     if (is_over_locked() || number >= wanted()) return std::nullopt;
-    if (auto gap = next_gap()) {
+    if (auto gap = number > 0 && is_hash_behind() ? std::nullopt : next_gap()) {
       if (has_ranges()) {
         const std::uint64_t left = request.size - there_.bytes();
         gap->end = std::min(gap->end, gap->begin + piece_bytes(bytes_per_second, answer_s, left, wanted()));
@@ -52,7 +58,7 @@ std::optional<Range> TransferState::claim(int number, double bytes_per_second, d
       ++claims_;
       return gap;
     }
-    changed_.wait_for(lock, std::chrono::milliseconds(50));
+    changed_.wait_for(lock, std::chrono::milliseconds(20));
   }
 }
 

@@ -28,6 +28,8 @@ class TransferState {
   std::optional<Error> fatal() const;
   bool is_over() const;  // complete, or given up, or stopped
   bool is_complete() const;
+  // Whether bytes of two answers can be known to be of the same file.
+  bool is_identified() const { return request.digest.has_value() || !request.etag.empty(); }
   std::uint64_t there_bytes() const;
 
   // How many connections there should be; threads of higher numbers end.
@@ -36,6 +38,8 @@ class TransferState {
   bool has_ranges() const { return has_ranges_.load(std::memory_order_relaxed); }
   void go_without_ranges();
   std::uint64_t received() const { return received_.load(std::memory_order_relaxed); }
+  // Bytes that the hash has taken in. Where it falls behind, only the first connection goes on: others would take its processor.
+  void hashed(std::uint64_t bytes) { hashed_.fetch_add(bytes, std::memory_order_relaxed); }
   bool is_pressed() const { return is_pressed_.load(std::memory_order_relaxed); }  // the server asked for less
 
   // Where the bytes are, once a redirect has told; nothing: ask the request's own URL.
@@ -61,6 +65,7 @@ class TransferState {
 
  private:
   bool is_over_locked() const;
+  bool is_hash_behind() const;
   std::optional<Range> next_gap() const;
   std::optional<std::chrono::milliseconds> next_wait(const Error& error, std::optional<std::chrono::milliseconds> asked);
 
@@ -75,7 +80,7 @@ class TransferState {
   Retry retry_;
   std::uint64_t received_at_failure_ = ~std::uint64_t{0};
   std::chrono::steady_clock::time_point retry_at_{};
-  std::atomic<std::uint64_t> received_{0};
+  std::atomic<std::uint64_t> received_{0}, hashed_{0};
   std::atomic<int> wanted_{1};
   std::atomic<int> odd_answers_{0};
   std::atomic<bool> has_ranges_{true}, is_pressed_{false};
