@@ -9,6 +9,7 @@ packages=(
   libpcre2-dev libutf8proc-dev libbenchmark-dev libgtest-dev
   clang-14 libclang-rt-14-dev
   libsqlite3-dev libyaml-cpp-dev libjs-chart.js chromium
+  nginx-light openssl python3-filelock
 )
 
 usage() {

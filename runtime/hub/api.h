@@ -26,10 +26,12 @@ struct HubListing {
 
 // Asks for the revision's commit, then for the files of that commit, page by page. Transient failures are tried again.
 // Errors: denied, not_found, network, malformed, interrupted.
-Result<HubListing> list_repository(HubContext& context, EventTeller& events, const std::string& repository, const std::string& revision);
+Result<HubListing> list_repository(HubContext& context, EventTeller& events, const std::string& repository,
+                                   const std::string& revision);
 
 // The address of a file's bytes.
-std::string file_url(std::string_view endpoint, std::string_view repository, std::string_view commit, std::string_view path);
+std::string file_url(std::string_view endpoint, std::string_view repository, std::string_view commit,
+                     std::string_view path);
 
 // Parsers of the two answers, which do not trust them. `page` is added to `files`.
 Result<HubListing> parse_revision(std::string_view text, std::string_view repository);
@@ -38,6 +40,7 @@ Result<> parse_tree_page(std::string_view text, std::vector<HubFile>& files);
 std::string next_link(std::string_view link_header);
 
 // The names most like `name` among `names`, the likeliest first, at most `count`.
-std::vector<std::string> nearest_names(std::string_view name, const std::vector<std::string>& names, std::size_t count = 3);
+std::vector<std::string> nearest_names(std::string_view name, const std::vector<std::string>& names,
+                                       std::size_t count = 3);
 
 }  // namespace assay

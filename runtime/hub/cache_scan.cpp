@@ -31,17 +31,21 @@ std::vector<Entry> entries_below(const fs::path& folder) {
   std::vector<Entry> entries;
   std::error_code problem;
   const std::time_t now = std::time(nullptr);
-  for (fs::recursive_directory_iterator at(folder, fs::directory_options::skip_permission_denied, problem), end; !problem && at != end; at.increment(problem)) {
+  for (fs::recursive_directory_iterator at(folder, fs::directory_options::skip_permission_denied, problem), end;
+       !problem && at != end; at.increment(problem)) {
     struct stat info {};
     if (::lstat(at->path().c_str(), &info) != 0) continue;
     std::error_code ignored;
-    entries.push_back({at->path(), at->symlink_status(ignored).type(), static_cast<std::uint64_t>(info.st_size), std::chrono::seconds(std::max<std::int64_t>(0, now - info.st_mtime))});
+    entries.push_back({at->path(), at->symlink_status(ignored).type(), static_cast<std::uint64_t>(info.st_size),
+                       std::chrono::seconds(std::max<std::int64_t>(0, now - info.st_mtime))});
   }
   std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) { return a.path < b.path; });
   return entries;
 }
 
-bool ends_with(const fs::path& path, std::string_view ending) { return path.native().ends_with(ending); }
+bool ends_with(const fs::path& path, std::string_view ending) {
+  return path.native().ends_with(ending);
+}
 
 std::optional<LeftoverKind> kind_of(const fs::path& path) {
   if (ends_with(path, kPartialSuffix)) return LeftoverKind::partial;
@@ -58,7 +62,12 @@ bool is_held(const fs::path& lock) {
 }
 
 Leftover leftover_of(LeftoverKind kind, const Entry& entry, const std::string& repository, fs::path lock) {
-  Leftover out{.kind = kind, .path = entry.path, .repository = repository, .bytes = entry.bytes, .age = entry.age, .lock = std::move(lock)};
+  Leftover out{.kind = kind,
+               .path = entry.path,
+               .repository = repository,
+               .bytes = entry.bytes,
+               .age = entry.age,
+               .lock = std::move(lock)};
   if (kind == LeftoverKind::partial) {
     if (const auto facts = look_at_partial(entry.path)) out.total_bytes = facts->size, out.bytes = facts->have_bytes;
   }
@@ -83,7 +92,8 @@ std::map<std::string, std::vector<std::string>> refs_by_commit(const fs::path& r
   for (const Entry& entry : entries_below(repository / "refs")) {
     std::ifstream in(entry.path);
     std::string commit;
-    if (entry.type == fs::file_type::regular && std::getline(in, commit)) refs[commit].push_back(entry.path.lexically_relative(repository / "refs").generic_string());
+    if (entry.type == fs::file_type::regular && std::getline(in, commit))
+      refs[commit].push_back(entry.path.lexically_relative(repository / "refs").generic_string());
   }
   return refs;
 }
@@ -119,7 +129,8 @@ void scan_snapshots(const fs::path& folder, CachedRepository& repository, std::s
 }
 
 void scan_repository(const CacheLayout& layout, const fs::path& folder, CacheScan& scan) {
-  CachedRepository repository{.name = CacheLayout::name_of_folder(folder.filename().string()), .bytes = 0, .revisions = {}};
+  CachedRepository repository{
+      .name = CacheLayout::name_of_folder(folder.filename().string()), .bytes = 0, .revisions = {}};
   std::set<fs::path> used;
   scan_snapshots(folder, repository, used, scan);
   std::error_code ignored;
@@ -143,7 +154,8 @@ void scan_repository(const CacheLayout& layout, const fs::path& folder, CacheSca
 }  // namespace
 
 std::string_view name_of(LeftoverKind kind) {
-  constexpr std::string_view kNames[] = {"unfinished", "unfinished by another program", "temporary", "unreferenced", "dangling link"};
+  constexpr std::string_view kNames[] = {"unfinished", "unfinished by another program", "temporary", "unreferenced",
+                                         "dangling link"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 

@@ -38,11 +38,11 @@ struct Leftover {
   LeftoverKind kind = LeftoverKind::partial;
   std::filesystem::path path;
   std::string repository;
-  std::uint64_t bytes = 0;            // on the disk
-  std::uint64_t total_bytes = 0;      // of the whole file, where that is known
-  std::chrono::seconds age{0};        // since it was last written
-  std::filesystem::path lock;         // of its download; empty: none
-  bool is_in_use = false;             // somebody holds that lock
+  std::uint64_t bytes = 0;        // on the disk
+  std::uint64_t total_bytes = 0;  // of the whole file, where that is known
+  std::chrono::seconds age{0};    // since it was last written
+  std::filesystem::path lock;     // of its download; empty: none
+  bool is_in_use = false;         // somebody holds that lock
 };
 
 struct CacheScan {
@@ -51,7 +51,8 @@ struct CacheScan {
   std::uint64_t bytes = 0;  // everything
 };
 
-// `files_folder`: where files of plain URLs lie; only leftovers are looked for there. A cache that does not exist is empty.
+// `files_folder`: where files of plain URLs lie; only leftovers are looked for there. A cache that does not exist is
+// empty.
 CacheScan scan_cache(const std::filesystem::path& cache, const std::filesystem::path& files_folder = {});
 
 // Removes it unless its lock is held now. False when it is in use. Errors: denied, io.
@@ -66,6 +67,7 @@ struct CorruptBlob {
   std::uint64_t bytes = 0;
 };
 // Hashes every blob whose name is a hash. Errors: interrupted.
-Result<std::vector<CorruptBlob>> find_corrupt_blobs(const std::filesystem::path& cache, ProgressFn progress = ignore_progress);
+Result<std::vector<CorruptBlob>> find_corrupt_blobs(const std::filesystem::path& cache,
+                                                    ProgressFn progress = ignore_progress);
 
 }  // namespace assay

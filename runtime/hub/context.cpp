@@ -35,18 +35,25 @@ Error denied_error(const HttpHead& head, std::string_view what, std::string_view
   const std::string_view code = head.header("X-Error-Code");
   if (code == "GatedRepo")
     return Error{Code::denied, std::string(what),
-                 fmt::format("is gated: open {} in a browser, accept its conditions, and give a token of that account (HF_TOKEN or --token){}", page, said)};
-  if (said.find("disabled") != std::string_view::npos) return Error{Code::denied, std::string(what), fmt::format("was disabled by the hub{}", said)};
+                 fmt::format("is gated: open {} in a browser, accept its conditions, and give a token of that account "
+                             "(HF_TOKEN or --token){}",
+                             page, said)};
+  if (said.find("disabled") != std::string_view::npos)
+    return Error{Code::denied, std::string(what), fmt::format("was disabled by the hub{}", said)};
   if (head.status == 401)
     return Error{Code::denied, std::string(what),
-                 fmt::format("does not exist, or needs a token: check the name; for a private or gated repository set HF_TOKEN or give --token{}", said)};
-  return Error{Code::denied, std::string(what), fmt::format("may not be read with this token: ask its owner for access, or use another token{}", said)};
+                 fmt::format("does not exist, or needs a token: check the name; for a private or gated repository set "
+                             "HF_TOKEN or give --token{}",
+                             said)};
+  return Error{Code::denied, std::string(what),
+               fmt::format("may not be read with this token: ask its owner for access, or use another token{}", said)};
 }
 
 }  // namespace
 
 std::string_view name_of(PullStep step) {
-  constexpr std::string_view kNames[] = {"planned", "started", "waiting", "progress", "retrying", "verifying", "done", "failed", "note"};
+  constexpr std::string_view kNames[] = {"planned",   "started", "waiting", "progress", "retrying",
+                                         "verifying", "done",    "failed",  "note"};
   return kNames[static_cast<std::size_t>(step)];
 }
 
@@ -57,7 +64,8 @@ void RateLimit::take(std::uint64_t bytes, const std::atomic<bool>& stop) {
     const std::lock_guard lock(mutex_);
     const auto now = steady_clock::now();
     free_at_ = std::max(free_at_, now - milliseconds(100));
-    free_at_ += std::chrono::duration_cast<steady_clock::duration>(std::chrono::duration<double>(static_cast<double>(bytes) / static_cast<double>(rate_)));
+    free_at_ += std::chrono::duration_cast<steady_clock::duration>(
+        std::chrono::duration<double>(static_cast<double>(bytes) / static_cast<double>(rate_)));
     wait = std::chrono::duration_cast<milliseconds>(free_at_ - now);
   }
   if (wait.count() > 0) sleep_for(wait, stop);
@@ -78,7 +86,8 @@ std::optional<milliseconds> Retry::next(std::optional<milliseconds> asked) {
   if (asked && *asked > policy_.longest_asked) return std::nullopt;
   const double factor = std::uniform_real_distribution<double>(0.5, 1.0)(random_);
   const std::int64_t doubled = policy_.first_wait.count() << std::min(failures_ - 1, 20);
-  const milliseconds wait(static_cast<std::int64_t>(factor * static_cast<double>(std::min<std::int64_t>(doubled, policy_.longest_wait.count()))));
+  const milliseconds wait(static_cast<std::int64_t>(
+      factor * static_cast<double>(std::min<std::int64_t>(doubled, policy_.longest_wait.count()))));
   return asked ? std::max(*asked, wait) : wait;
 }
 
@@ -104,15 +113,21 @@ Error status_error(const HttpHead& head, std::string_view what, std::string_view
   const unsigned status = head.status;
   const std::string_view code = head.header("X-Error-Code");
   const std::string host = head.url.authority();
-  if (code == "RevisionNotFound") return Error{Code::not_found, std::string(what), "has no such revision; check --revision" + said};
+  if (code == "RevisionNotFound")
+    return Error{Code::not_found, std::string(what), "has no such revision; check --revision" + said};
   if (code == "EntryNotFound") return Error{Code::not_found, std::string(what), "has no such file" + said};
   if (status == 401 || status == 403 || code == "GatedRepo") return denied_error(head, what, said);
-  if (status == 404 || status == 410) return Error{Code::not_found, std::string(what), "was not found at " + host + "; check the name" + said};
+  if (status == 404 || status == 410)
+    return Error{Code::not_found, std::string(what), "was not found at " + host + "; check the name" + said};
   const bool may_pass = status == 408 || status == 425 || status == 429 || status >= 500;
-  if (!may_pass) return Error{Code::malformed, std::string(what), fmt::format("{} answers {}, which is no answer for a file{}", host, status, said)};
+  if (!may_pass)
+    return Error{Code::malformed, std::string(what),
+                 fmt::format("{} answers {}, which is no answer for a file{}", host, status, said)};
   const auto wait = asked_wait(head);
   const std::string_view meaning = status == 429 ? "too many requests" : "the server has a problem";
-  return Error{Code::network, host, fmt::format("answers {} ({}{}){}", status, meaning, wait ? fmt::format(", come back in {} s", wait->count() / 1000) : "", said)};
+  return Error{Code::network, host,
+               fmt::format("answers {} ({}{}){}", status, meaning,
+                           wait ? fmt::format(", come back in {} s", wait->count() / 1000) : "", said)};
 }
 
 }  // namespace assay

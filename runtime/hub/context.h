@@ -1,4 +1,5 @@
-// HubContext: what all parts of one hub client share: its options, its trust, its stop flag, its rate limit, its events.
+// HubContext: what all parts of one hub client share: its options, its trust, its stop flag, its rate limit, its
+// events.
 #pragma once
 
 #include <algorithm>
@@ -80,8 +81,8 @@ bool sleep_for(std::chrono::milliseconds time, const std::atomic<bool>& stop);
 // What an answer says about coming back: Retry-After in seconds or as a date, or "ratelimit: ...;t=SECONDS".
 std::optional<std::chrono::milliseconds> asked_wait(const HttpHead& head);
 
-// The error of an answer that is no success. network: try again; denied, not_found, malformed: do not. `what` is the repository or
-// URL that was asked for.
+// The error of an answer that is no success. network: try again; denied, not_found, malformed: do not. `what` is the
+// repository or URL that was asked for.
 Error status_error(const HttpHead& head, std::string_view what, std::string_view body = {});
 
 }  // namespace assay

@@ -22,14 +22,17 @@ struct Hasher::State {
 };
 
 std::optional<Digest> digest_of_etag(std::string_view etag) {
-  const bool is_hex = std::all_of(etag.begin(), etag.end(), [](char c) { return std::isxdigit(static_cast<unsigned char>(c)) != 0; });
+  const bool is_hex =
+      std::all_of(etag.begin(), etag.end(), [](char c) { return std::isxdigit(static_cast<unsigned char>(c)) != 0; });
   if (!is_hex || (etag.size() != 64 && etag.size() != 40)) return std::nullopt;
   Digest digest{.kind = etag.size() == 64 ? DigestKind::sha256 : DigestKind::git_sha1, .hex = std::string(etag)};
   for (char& c : digest.hex) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   return digest;
 }
 
-std::string_view name_of(DigestKind kind) { return kind == DigestKind::sha256 ? "SHA-256" : "git SHA-1"; }
+std::string_view name_of(DigestKind kind) {
+  return kind == DigestKind::sha256 ? "SHA-256" : "git SHA-1";
+}
 
 Hasher::Hasher(DigestKind kind, std::uint64_t size) : state_(std::make_unique<State>()) {
   if (kind == DigestKind::sha256) return;

@@ -40,6 +40,7 @@ class Hasher {
   std::unique_ptr<State> state_;
 };
 
-Result<std::string> hash_file(const std::filesystem::path& path, DigestKind kind, ProgressFn progress = ignore_progress);
+Result<std::string> hash_file(const std::filesystem::path& path, DigestKind kind,
+                              ProgressFn progress = ignore_progress);
 
 }  // namespace assay

@@ -20,7 +20,9 @@ Error disk_error(const fs::path& path, std::string_view what, int number) {
   Code code = Code::io;
   if (number == ENOSPC || number == EDQUOT) {
     code = Code::space;
-    detail += "; free some space, or name another folder with --cache-dir or --local-dir, and run the command again: it goes on where it stopped";
+    detail +=
+        "; free some space, or name another folder with --cache-dir or --local-dir, and run the command again: it goes "
+        "on where it stopped";
   }
   if (number == EACCES || number == EPERM || number == EROFS) {
     code = Code::denied;
@@ -65,7 +67,8 @@ Result<> write_whole(const fs::path& path, std::string_view text, bool is_synced
   const int descriptor = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   if (descriptor < 0) return disk_error(path, "cannot be written", errno);
   int problem = 0;
-  if (::write(descriptor, text.data(), text.size()) != static_cast<ssize_t>(text.size())) problem = errno != 0 ? errno : ENOSPC;
+  if (::write(descriptor, text.data(), text.size()) != static_cast<ssize_t>(text.size()))
+    problem = errno != 0 ? errno : ENOSPC;
   if (problem == 0 && is_synced && ::fsync(descriptor) != 0 && errno != EINVAL && errno != ENOTSUP) problem = errno;
   ::close(descriptor);
   if (problem == 0 && ::rename(temporary.c_str(), path.c_str()) == 0) return success();

@@ -12,7 +12,7 @@ enum class PullStep : std::uint8_t {
   planned,    // the files are known: total bytes, and how many of them are here already
   started,    // a file's transfer begins; `done` bytes of it were here from before
   waiting,    // another process downloads the same file
-  progress,   // several times a second for every file under way, and for the whole pull (empty `file`)
+  progress,   // several times a second for every file under way
   retrying,   // something failed that may work another time; `message` says what and when
   verifying,  // the bytes are here; the hash of the rest is being finished
   done,       // a file is here, complete and checked, under `path`

@@ -14,12 +14,18 @@ using std::chrono::duration;
 using std::chrono::steady_clock;
 
 constexpr std::size_t kBuffer = 512 << 10;
-constexpr std::uint64_t kNote = 1 << 20;  // bytes between two notes in the journal
+// Between two notes in the journal: what a killed process may lose of each connection.
+constexpr std::uint64_t kNote = 1 << 20;
+constexpr double kNoteSeconds = 0.25;
 constexpr int kOddLimit = 6;
 
-double seconds_since(steady_clock::time_point start) { return duration<double>(steady_clock::now() - start).count(); }
+double seconds_since(steady_clock::time_point start) {
+  return duration<double>(steady_clock::now() - start).count();
+}
 
-bool is_strong(std::string_view etag) { return !etag.empty() && !etag.starts_with("W/"); }
+bool is_strong(std::string_view etag) {
+  return !etag.empty() && !etag.starts_with("W/");
+}
 
 std::optional<std::uint64_t> number(std::string_view text) {
   std::uint64_t value = 0;
@@ -49,7 +55,10 @@ std::optional<ContentRange> parse_content_range(std::string_view text) {
 }
 
 Fetcher::Fetcher(TransferState& state, int number)
-    : state_(state), number_(number), client_(state.context.options.http, state.context.trust, state.context.stop), buffer_(kBuffer) {}
+    : state_(state),
+      number_(number),
+      client_(state.context.options.http, state.context.trust, state.context.stop),
+      buffer_(kBuffer) {}
 
 void Fetcher::run() {
   while (const auto claim = state_.claim(number_, bytes_per_second_, answer_s_)) {
@@ -57,10 +66,12 @@ void Fetcher::run() {
     state_.release(*claim);
     if (!outcome.error) continue;
     client_.close();
-    if (outcome.error->code == Code::interrupted) return state_.notify();
+    if (outcome.error->code == Code::interrupted) return state_.notify_all();
     if (outcome.is_final || outcome.error->code != Code::network) return state_.give_up(*outcome.error);
     // Nothing says whether it would still be the same file: no half of one is joined with half of another.
-    if (!state_.is_identified()) return state_.give_up({Code::mismatch, "changed", outcome.error->message() + "; the server tells neither etag nor date"});
+    if (!state_.is_identified())
+      return state_.give_up(
+          {Code::mismatch, "changed", outcome.error->message() + "; the server tells neither etag nor date"});
     if (!state_.failed(*outcome.error, outcome.asked, outcome.is_at_once)) return;
   }
 }
@@ -73,7 +84,8 @@ HttpRequest Fetcher::request_for(Range claim) const {
   const bool is_whole = claim.begin == 0 && claim.end == request.size;
   if (state_.has_ranges() && !is_whole) {
     out.headers.emplace_back("Range", fmt::format("bytes={}-{}", claim.begin, claim.end - 1));
-    if (const std::string validator = state_.validator(); is_strong(validator)) out.headers.emplace_back("If-Range", validator);
+    if (const std::string validator = state_.validator(); is_strong(validator))
+      out.headers.emplace_back("If-Range", validator);
   }
   if (wants_plain_) out.headers.emplace_back("Cache-Control", "no-transform");
   return out;
@@ -92,7 +104,7 @@ Fetcher::Outcome Fetcher::fetch(Range claim) {
   if (head->status == 206) {
     if (Outcome outcome = check_partial(*head, claim); outcome.error) return outcome;
   }
-  return read_body(claim);
+  return read_body(claim, head->length.has_value());
 }
 
 Error Fetcher::named(Error error) const {
@@ -118,8 +130,11 @@ Fetcher::Outcome Fetcher::odd(std::string what, bool ends_ranges) {
 Fetcher::Outcome Fetcher::refused(const HttpHead& head) {
   const Result<std::string> body = client_.read_all(4096);
   // The address that a redirect gave may have been signed for a while only: ask for a new one.
-  if (head.status / 100 == 4 && head.status != 408 && head.status != 429 && head.status != 416 && state_.forget_data_url())
-    return {.error = Error{Code::network, head.url.authority(), fmt::format("answers {}: the address has run out", head.status)}, .is_at_once = true};
+  if (head.status / 100 == 4 && head.status != 408 && head.status != 429 && head.status != 416 &&
+      state_.forget_data_url())
+    return {.error = Error{Code::network, head.url.authority(),
+                           fmt::format("answers {}: the address has run out", head.status)},
+            .is_at_once = true};
   if (head.status == 416) return changed("the server's file ends before the bytes that were asked for");
   return {.error = status_error(head, state_.request.name, body ? *body : ""), .asked = asked_wait(head)};
 }
@@ -143,20 +158,27 @@ Fetcher::Outcome Fetcher::check_head(const HttpHead& head, const std::vector<Htt
 
 Fetcher::Outcome Fetcher::check_whole(const HttpHead& head, bool has_range) {
   if (head.length && *head.length != state_.request.size)
-    return changed(fmt::format("the server's file has {} bytes, and {} were expected", *head.length, state_.request.size));
+    return changed(
+        fmt::format("the server's file has {} bytes, and {} were expected", *head.length, state_.request.size));
   if (!has_range) return {};
-  // All of it, though a part was asked for: this server knows no ranges (or has just got another etag, which counts as odd once).
+  // All of it, though a part was asked for: this server knows no ranges (or has just got another etag, which counts as
+  // odd once).
   if (state_.count_odd() > 1 || header_of(head.headers, "Accept-Ranges") == "none") state_.go_without_ranges();
-  return {.error = Error{Code::network, state_.request.name, "the server sends the whole file and no part of it"}, .is_at_once = true};
+  return {.error = Error{Code::network, state_.request.name, "the server sends the whole file and no part of it"},
+          .is_at_once = true};
 }
 
 Fetcher::Outcome Fetcher::check_partial(const HttpHead& head, Range& claim) {
   const auto range = parse_content_range(head.header("Content-Range"));
-  if (!range) return odd(fmt::format("answers with a part that says not which ('{}')", head.header("Content-Range")), true);
+  if (!range)
+    return odd(fmt::format("answers with a part that says not which ('{}')", head.header("Content-Range")), true);
   if (range->total && *range->total != state_.request.size)
-    return changed(fmt::format("the server's file has {} bytes, and {} were expected", *range->total, state_.request.size));
+    return changed(
+        fmt::format("the server's file has {} bytes, and {} were expected", *range->total, state_.request.size));
   if (range->range.begin != claim.begin || range->range.end > claim.end)
-    return odd(fmt::format("answers with the bytes from {} on, and those from {} on were asked for", range->range.begin, claim.begin), true);
+    return odd(fmt::format("answers with the bytes from {} on, and those from {} on were asked for", range->range.begin,
+                           claim.begin),
+               true);
   if (head.length && *head.length != range->range.size())
     return odd(fmt::format("announces {} bytes and sends {}", range->range.size(), *head.length), true);
   claim.end = range->range.end;
@@ -166,37 +188,47 @@ Fetcher::Outcome Fetcher::check_partial(const HttpHead& head, Range& claim) {
 Result<> Fetcher::write_missing(const RangeSet& there, std::uint64_t at, Bytes bytes) {
   const std::uint64_t end = at + bytes.size();
   for (auto gap = there.first_gap(at, end); gap; gap = there.first_gap(gap->end, end))
-    ASSAY_TRY_VOID(state_.partial.write(gap->begin, bytes.subspan(static_cast<std::size_t>(gap->begin - at), static_cast<std::size_t>(gap->size()))));
+    ASSAY_TRY_VOID(state_.partial.write(
+        gap->begin, bytes.subspan(static_cast<std::size_t>(gap->begin - at), static_cast<std::size_t>(gap->size()))));
   return success();
 }
 
-Fetcher::Outcome Fetcher::read_body(Range range) {
+Fetcher::Outcome Fetcher::read_body(Range range, bool has_length) {
   const auto start = steady_clock::now();
   // Bytes that are there stay as they are: they have been hashed already.
   const RangeSet there = state_.partial.have();
   std::uint64_t at = range.begin, noted = range.begin;
+  auto noted_at = start;
   Outcome outcome;
   while (at < range.end && !outcome.error) {
-    const std::size_t room = static_cast<std::size_t>(std::min<std::uint64_t>(state_.context.limit.piece(buffer_.size()), range.end - at));
+    const std::size_t room =
+        static_cast<std::size_t>(std::min<std::uint64_t>(state_.context.limit.piece(buffer_.size()), range.end - at));
     const Result<std::size_t> count = client_.read(std::span(buffer_).first(room));
     if (!count) {
       outcome.error = named(count.error());
     } else if (*count == 0) {
-      outcome.error = Error{Code::network, state_.request.name, fmt::format("the body ended {} bytes early", range.end - at)};
+      outcome.error =
+          Error{Code::network, state_.request.name, fmt::format("the body ended {} bytes early", range.end - at)};
     } else {
       const Result<> written = write_missing(there, at, std::span(buffer_).first(*count));
       if (!written) return {.error = written.error(), .is_final = true};
       at += *count;
       state_.context.limit.take(*count, state_.context.stop);
     }
-    if (at - noted >= kNote || at == range.end || outcome.error) {
+    if (at - noted >= kNote || seconds_since(noted_at) >= kNoteSeconds || at == range.end || outcome.error) {
       state_.wrote({noted, at});
       noted = at;
+      noted_at = steady_clock::now();
     }
   }
   const double seconds = seconds_since(start);
   if (seconds > 0) bytes_per_second_ = static_cast<double>(at - range.begin) / seconds;
-  if (!outcome.error) client_.finish();
+  if (outcome.error) return outcome;
+  // A body that tells no length may be longer than the file should be.
+  if (const auto more = has_length ? Result<std::size_t>(0) : client_.read(std::span(buffer_).first(1));
+      more && *more > 0)
+    return changed(fmt::format("the server's file is longer than {} bytes", state_.request.size));
+  client_.finish();
   return outcome;
 }
 

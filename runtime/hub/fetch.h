@@ -28,7 +28,7 @@ class Fetcher {
   Outcome check_partial(const HttpHead& head, Range& claim);
   Outcome check_whole(const HttpHead& head, bool has_range);
   Outcome refused(const HttpHead& head);
-  Outcome read_body(Range range);
+  Outcome read_body(Range range, bool has_length);
   Result<> write_missing(const RangeSet& there, std::uint64_t at, Bytes bytes);
   Outcome odd(std::string what, bool ends_ranges);
   Outcome changed(std::string what);

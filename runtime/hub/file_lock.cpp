@@ -26,8 +26,10 @@ Result<std::optional<FileLock>> FileLock::try_take(const fs::path& path) {
       return disk_error(path, "cannot be locked; use a cache folder on a disk of this machine (--cache-dir)", errno);
     }
     // Some clients remove the file when they free the lock: then this is a lock on nothing.
-    struct stat held {}, named {};
-    if (::fstat(descriptor, &held) == 0 && ::stat(path.c_str(), &named) == 0 && held.st_ino == named.st_ino && held.st_dev == named.st_dev)
+    struct stat held {
+    }, named{};
+    if (::fstat(descriptor, &held) == 0 && ::stat(path.c_str(), &named) == 0 && held.st_ino == named.st_ino &&
+        held.st_dev == named.st_dev)
       return std::optional<FileLock>(std::move(lock));
   }
 }

@@ -12,7 +12,8 @@ namespace assay {
 
 class FileLock {
  public:
-  // Nothing when somebody else holds it. Makes the folders above; the file stays when the lock is freed. Errors: denied, io.
+  // Nothing when somebody else holds it. Makes the folders above; the file stays when the lock is freed. Errors:
+  // denied, io.
   static Result<std::optional<FileLock>> try_take(const std::filesystem::path& path);
 
   FileLock(FileLock&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}

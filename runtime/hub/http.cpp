@@ -1,4 +1,5 @@
-// One HTTP connection: requests written by hand, answers parsed by Boost.Beast, bodies of known length read straight through.
+// One HTTP connection: requests written by hand, answers parsed by Boost.Beast, bodies of known length read straight
+// through.
 #include "runtime/hub/http.h"
 
 #include <boost/asio/buffer.hpp>
@@ -24,7 +25,9 @@ constexpr std::uint64_t kAlive = 1024;  // bytes that count as progress within a
 
 using Parser = beast_http::response_parser<beast_http::buffer_body>;
 
-Error network(std::string detail) { return Error{Code::network, "", std::move(detail)}; }
+Error network(std::string detail) {
+  return Error{Code::network, "", std::move(detail)};
+}
 
 HttpHead head_of(const Parser& parser, const Url& url) {
   HttpHead head{.status = parser.get().result_int(), .url = url};
@@ -56,7 +59,7 @@ struct HttpConnection::State {
   const TlsTrust& trust;
   const std::atomic<bool>& stop;
   std::optional<Socket> socket{};
-  std::string place{};             // origin, and the proxy on the way
+  std::string place{};  // origin, and the proxy on the way
   std::optional<Url> proxy{};
   std::optional<Parser> parser{};
   std::vector<std::byte> pending{};  // read and not yet parsed or handed on
@@ -106,7 +109,8 @@ Result<> HttpConnection::State::read_head(bool has_body, Deadline deadline) {
     if (pending.size() - pending_at == old) return network("the connection was closed before an answer came");
     boost::system::error_code problem;
     parser->get().body().data = nullptr;
-    const std::size_t used = parser->put(boost::asio::buffer(pending.data() + pending_at, pending.size() - pending_at), problem);
+    const std::size_t used =
+        parser->put(boost::asio::buffer(pending.data() + pending_at, pending.size() - pending_at), problem);
     pending_at += used;
     if (problem == beast_http::error::need_more || problem == beast_http::error::need_buffer) continue;
     if (problem == beast_http::error::header_limit)
@@ -155,13 +159,16 @@ Result<> HttpConnection::State::connect(const Url& url) {
 std::string HttpConnection::State::request_text(const HttpRequest& request) const {
   const bool is_absolute = proxy && request.url.scheme == "http";
   std::string text(request.method);
-  text += " " + (is_absolute ? request.url.text() : request.url.target) + " HTTP/1.1\r\nHost: " + request.url.authority() + "\r\n";
+  text += " " + (is_absolute ? request.url.text() : request.url.target) +
+          " HTTP/1.1\r\nHost: " + request.url.authority() + "\r\n";
   text += "User-Agent: " + options.user_agent + "\r\nAccept: */*\r\nAccept-Encoding: identity\r\n";
-  if (is_absolute && !proxy->user_info.empty()) text += "Proxy-Authorization: Basic " + base64(proxy->user_info) + "\r\n";
+  if (is_absolute && !proxy->user_info.empty())
+    text += "Proxy-Authorization: Basic " + base64(proxy->user_info) + "\r\n";
   for (const auto& [name, value] : request.headers) {
     text += name + ": ";
     // A value that came from a network or a file must not begin a header of its own.
-    std::copy_if(value.begin(), value.end(), std::back_inserter(text), [](char c) { return c != '\r' && c != '\n' && c != '\0'; });
+    std::copy_if(value.begin(), value.end(), std::back_inserter(text),
+                 [](char c) { return c != '\r' && c != '\n' && c != '\0'; });
     text += "\r\n";
   }
   return text + "\r\n";

@@ -1,4 +1,5 @@
-// HttpClient: requests over kept-alive connections (HTTP/1.1, TLS, proxies), redirects followed, bodies read piece by piece.
+// HttpClient: requests over kept-alive connections (HTTP/1.1, TLS, proxies), redirects followed, bodies read piece by
+// piece.
 #pragma once
 
 #include <atomic>
@@ -54,8 +55,8 @@ struct HttpHead {
   std::string_view header(std::string_view name) const { return header_of(headers, name); }
 };
 
-// One connection to one place, opened when it is needed and again when it was closed. Errors as Socket's; malformed when the
-// answer is no HTTP or its header is larger than 64 kB.
+// One connection to one place, opened when it is needed and again when it was closed. Errors as Socket's; malformed
+// when the answer is no HTTP or its header is larger than 64 kB.
 class HttpConnection {
  public:
   HttpConnection(const HttpOptions& options, const TlsTrust& trust, const std::atomic<bool>& stop);
@@ -74,8 +75,8 @@ class HttpConnection {
   std::unique_ptr<State> state_;
 };
 
-// Follows redirects, over one connection for each place. Authorization goes to the first request's origin only; an https URL
-// never leads to an http one. Not for several threads at once: each has a client of its own.
+// Follows redirects, over one connection for each place. Authorization goes to the first request's origin only; an
+// https URL never leads to an http one. Not for several threads at once: each has a client of its own.
 class HttpClient {
  public:
   HttpClient(const HttpOptions& options, const TlsTrust& trust, const std::atomic<bool>& stop);

@@ -11,7 +11,9 @@ namespace {
 constexpr int kMaxRedirects = 10;
 constexpr std::size_t kShortRest = 256 << 10;  // reading so much is cheaper than a new connection
 
-bool is_redirect(unsigned status) { return status == 301 || status == 302 || status == 303 || status == 307 || status == 308; }
+bool is_redirect(unsigned status) {
+  return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
 
 // One entry of no_proxy against a host.
 bool is_excepted(std::string_view entry, const Url& url) {
@@ -37,7 +39,8 @@ std::string base64(std::string_view text) {
   std::string out;
   for (std::size_t i = 0; i < text.size(); i += 3) {
     std::uint32_t bits = 0;
-    for (std::size_t k = 0; k < 3; ++k) bits = bits << 8 | (i + k < text.size() ? static_cast<unsigned char>(text[i + k]) : 0u);
+    for (std::size_t k = 0; k < 3; ++k)
+      bits = bits << 8 | (i + k < text.size() ? static_cast<unsigned char>(text[i + k]) : 0u);
     for (std::size_t k = 0; k < 4; ++k) out += i + k <= text.size() ? kDigits[bits >> (18 - 6 * k) & 63] : '=';
   }
   return out;
@@ -54,7 +57,8 @@ Result<std::optional<Url>> proxy_for(const Url& url, const Proxies& proxies) {
   }
   if (address.find("://") == std::string::npos) address = "http://" + address;
   if (address.starts_with("socks"))
-    return Error{Code::unsupported, "proxy " + address, "SOCKS proxies are not supported; name an http proxy or unset the variable"};
+    return Error{Code::unsupported, "proxy " + address,
+                 "SOCKS proxies are not supported; name an http proxy or unset the variable"};
   Result<Url> proxy = parse_url(address);
   if (!proxy) return Error{proxy.error().code, "proxy " + address, proxy.error().detail};
   return std::optional<Url>(*std::move(proxy));
@@ -76,14 +80,16 @@ Result<HttpHead> HttpClient::open(HttpRequest request, std::vector<HttpHead>* re
     if (!is_redirect(head.status) || location.empty()) return head;
     ASSAY_TRY(Url next, resolve_url(request.url, location));
     if (request.url.scheme == "https" && next.scheme == "http")
-      return Error{Code::denied, request.url.authority(), "redirects from https to http at " + next.authority() + ", which is not followed"};
+      return Error{Code::denied, request.url.authority(),
+                   "redirects from https to http at " + next.authority() + ", which is not followed"};
     finish();
-    if (next.origin() != first_origin) 
+    if (next.origin() != first_origin)
       std::erase_if(request.headers, [](const auto& header) { return is_same_name(header.first, "Authorization"); });
     request.url = std::move(next);
     if (redirects != nullptr) redirects->push_back(std::move(head));
   }
-  return Error{Code::malformed, request.url.authority(), "redirects more than " + std::to_string(kMaxRedirects) + " times; the address leads in a circle"};
+  return Error{Code::malformed, request.url.authority(),
+               "redirects more than " + std::to_string(kMaxRedirects) + " times; the address leads in a circle"};
 }
 
 Result<std::size_t> HttpClient::read(std::span<std::byte> into) {

@@ -1,4 +1,5 @@
-// Hub: what a user asks for becomes a plan of files, and a plan becomes files that are complete, checked and in their place.
+// Hub: what a user asks for becomes a plan of files, and a plan becomes files that are complete, checked and in their
+// place.
 #pragma once
 
 #include <cstdint>
@@ -15,13 +16,13 @@
 namespace assay {
 
 struct PlannedFile {
-  std::string name;                 // path in the repository, or the URL's file name
+  std::string name;                   // path in the repository, or the URL's file name
   std::optional<std::uint64_t> size;  // nothing where a server does not say
-  std::string etag;                 // of a repository's file: its SHA-256 or git's SHA-1; of a URL: the server's
+  std::string etag;                   // of a repository's file: its SHA-256 or git's SHA-1; of a URL: the server's
   std::string url;
-  std::filesystem::path path;       // where it will be, or is
-  bool is_here = false;             // complete, from before
-  std::uint64_t have_bytes = 0;     // here already, of an earlier try
+  std::filesystem::path path;    // where it will be, or is
+  bool is_here = false;          // complete, from before
+  std::uint64_t have_bytes = 0;  // here already, of an earlier try
 };
 
 struct PullPlan {
@@ -56,12 +57,13 @@ class Hub {
 
   const HubOptions& options() const;
 
-  // Asks the hub (or, offline or without a network, the cache) which files there are and chooses. Fetches nothing but a shard index,
-  // which it needs. Errors: denied, not_found, unsupported, network, malformed, usage, interrupted.
+  // Asks the hub (or, offline or without a network, the cache) which files there are and chooses. Fetches nothing but a
+  // shard index, which it needs. Errors: denied, not_found, unsupported, network, malformed, usage, interrupted.
   Result<PullPlan> plan(const HubSource& source, const FileChoice& choice = {}, PullEvents events = ignore_pull_events);
 
-  // Fetches what is missing, checks hashes, links, validates a whole model's structure. Errors: space (nothing was fetched, or what was
-  // stays for the next time), mismatch, malformed (arrived whole, and is no valid model), network, denied, not_found, interrupted.
+  // Fetches what is missing, checks hashes, links, validates a whole model's structure. Errors: space (nothing was
+  // fetched, or what was stays for the next time), mismatch, malformed (arrived whole, and is no valid model), network,
+  // denied, not_found, interrupted.
   Result<PullResult> pull(const PullPlan& plan, PullEvents events = ignore_pull_events);
 
   // The plan of a repository's files as the cache has them, without a network. Errors: not_found.

@@ -27,6 +27,7 @@ Result<PullPlan> plan_url(HubContext& context, EventTeller& events, const HubSou
 Result<PulledFile> pull_file(HubContext& context, EventTeller& events, const PullPlan& plan, const PlannedFile& file);
 
 // A body whose length the server does not say, into `place`. Errors as transfer()'s.
-Result<std::uint64_t> stream_file(HubContext& context, EventTeller& events, const PlannedFile& file, const Place& place);
+Result<std::uint64_t> stream_file(HubContext& context, EventTeller& events, const PlannedFile& file,
+                                  const Place& place);
 
 }  // namespace assay

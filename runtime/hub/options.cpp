@@ -19,11 +19,13 @@ std::string value_of(Environment environment, std::initializer_list<const char*>
 
 bool is_on(Environment environment, std::initializer_list<const char*> names) {
   std::string value = value_of(environment, names);
-  std::transform(value.begin(), value.end(), value.begin(), [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
+  std::transform(value.begin(), value.end(), value.begin(),
+                 [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
   return value == "1" || value == "ON" || value == "YES" || value == "TRUE";
 }
 
-Result<std::chrono::milliseconds> seconds_of(Environment environment, const char* name, std::chrono::milliseconds otherwise) {
+Result<std::chrono::milliseconds> seconds_of(Environment environment, const char* name,
+                                             std::chrono::milliseconds otherwise) {
   const std::string text = value_of(environment, {name});
   if (text.empty()) return otherwise;
   double seconds = 0;

@@ -20,7 +20,9 @@ namespace {
 
 constexpr const char* kSchema = "assay.partial.v1";
 
-fs::path journal_of(const fs::path& data) { return data.string() + ".json"; }
+fs::path journal_of(const fs::path& data) {
+  return data.string() + ".json";
+}
 
 std::string boot_id() {
   std::ifstream in("/proc/sys/kernel/random/boot_id");
@@ -29,7 +31,9 @@ std::string boot_id() {
   return id;
 }
 
-Json pair_of(Range range) { return Json(Json::Array{Json(range.begin), Json(range.end)}); }
+Json pair_of(Range range) {
+  return Json(Json::Array{Json(range.begin), Json(range.end)});
+}
 
 std::optional<Range> range_of(const Json& value) {
   const Json::Array* pair = value.array();
@@ -80,9 +84,10 @@ std::optional<Journal> read_journal(const fs::path& path) {
   if (!std::getline(in, text)) return std::nullopt;
   const auto head = parse_json(text);
   if (!head) return std::nullopt;
-  const Json *schema = head->find("schema"), *etag = head->find("etag"), *size = head->find("size"), *url = head->find("url"),
-             *boot = head->find("boot");
-  if (!schema || !schema->string() || *schema->string() != kSchema || !etag || !etag->string() || !size || !size->unsigned_integer())
+  const Json *schema = head->find("schema"), *etag = head->find("etag"), *size = head->find("size"),
+             *url = head->find("url"), *boot = head->find("boot");
+  if (!schema || !schema->string() || *schema->string() != kSchema || !etag || !etag->string() || !size ||
+      !size->unsigned_integer())
     return std::nullopt;
   Journal journal{.identity = {*etag->string(), *size->unsigned_integer(), url && url->string() ? *url->string() : ""},
                   .boot = boot && boot->string() ? *boot->string() : ""};
@@ -159,12 +164,15 @@ Result<PartialFile> PartialFile::open(const fs::path& data, const PartialIdentit
   if (journal && journal->identity.etag == identity.etag && journal->identity.size == identity.size)
     state->have = trusted(*journal, static_cast<std::uint64_t>(info.st_size));
   if (state->have.bytes() == 0 && ::ftruncate(state->file, 0) != 0) return disk_error(data, "cannot be emptied", errno);
-  if (state->have.bytes() > 0 && ::fdatasync(state->file) != 0 && errno != EINVAL) return disk_error(data, "cannot be brought to the disk", errno);
+  if (state->have.bytes() > 0 && ::fdatasync(state->file) != 0 && errno != EINVAL)
+    return disk_error(data, "cannot be brought to the disk", errno);
   ASSAY_TRY_VOID(state->begin_journal());
   return PartialFile(std::move(state));
 }
 
-Result<> PartialFile::write(std::uint64_t offset, Bytes bytes) { return write_all(state_->file, state_->data, offset, bytes); }
+Result<> PartialFile::write(std::uint64_t offset, Bytes bytes) {
+  return write_all(state_->file, state_->data, offset, bytes);
+}
 
 void PartialFile::note(Range written) {
   if (written.begin >= written.end) return;
@@ -199,7 +207,8 @@ Result<> PartialFile::sync() {
   if (::fdatasync(state_->file) != 0 && errno != EINVAL && errno != ENOTSUP)
     return disk_error(state_->data, "cannot be brought to the disk", errno);
   const std::lock_guard lock(state_->mutex);
-  if (::write(state_->journal, line.data(), line.size()) == static_cast<ssize_t>(line.size())) ::fdatasync(state_->journal);
+  if (::write(state_->journal, line.data(), line.size()) == static_cast<ssize_t>(line.size()))
+    ::fdatasync(state_->journal);
   return success();
 }
 

@@ -1,8 +1,8 @@
 // PartialFile: a file under way, and the journal beside it that says which of its bytes are there.
 //
-// The journal is DATA.json, a JSON value a line: first what file this is, then {"written":[begin,end]} after bytes were handed to the
-// system and {"synced":[[begin,end],...]} after they had reached the disk. When a process dies, what was written counts; when the
-// machine died in between (its boot id has changed), only what was synced does.
+// The journal is DATA.json, a JSON value a line: first what file this is, then {"written":[begin,end]} after bytes were
+// handed to the system and {"synced":[[begin,end],...]} after they had reached the disk. When a process dies, what was
+// written counts; when the machine died in between (its boot id has changed), only what was synced does.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +28,8 @@ struct PartialIdentity {
 
 class PartialFile {
  public:
-  // Opens or makes DATA and DATA.json and takes over what is there of the same identity; the caller holds the file's lock.
+  // Opens or makes DATA and DATA.json and takes over what is there of the same identity; the caller holds the file's
+  // lock.
   static Result<PartialFile> open(const std::filesystem::path& data, const PartialIdentity& identity);
 
   PartialFile(PartialFile&&) noexcept;

@@ -24,14 +24,18 @@ Place place_in_cache(const fs::path& cache, const std::string& repository, const
 
 Place place_in_folder(const fs::path& folder, const fs::path& name, const std::string& etag) {
   const std::string beside = (folder / ".cache" / "huggingface" / "download" / name).string();
-  return {.target = folder / name, .partial = beside + "." + etag_name(etag) + kPartialSuffix, .lock = beside + ".lock", .note = beside + ".metadata"};
+  return {.target = folder / name,
+          .partial = beside + "." + etag_name(etag) + kPartialSuffix,
+          .lock = beside + ".lock",
+          .note = beside + ".metadata"};
 }
 
 std::optional<DownloadNote> read_note(const Place& place) {
   std::ifstream in(place.note);
   DownloadNote note;
   std::string time;
-  if (place.note.empty() || !std::getline(in, note.commit) || !std::getline(in, note.etag) || !std::getline(in, time)) return std::nullopt;
+  if (place.note.empty() || !std::getline(in, note.commit) || !std::getline(in, note.etag) || !std::getline(in, time))
+    return std::nullopt;
   double noted = 0;
   const auto [end, problem] = std::from_chars(time.data(), time.data() + time.size(), noted);
   struct stat info {};

@@ -1,4 +1,5 @@
-// Place: where one file of a plan is kept: its name, its partial file, its lock, and the note that says which version it is.
+// Place: where one file of a plan is kept: its name, its partial file, its lock, and the note that says which version
+// it is.
 #pragma once
 
 #include <filesystem>
@@ -11,12 +12,13 @@
 namespace assay {
 
 struct Place {
-  std::filesystem::path target;   // the file with the bytes: a blob, or the file itself
+  std::filesystem::path target;  // the file with the bytes: a blob, or the file itself
   std::filesystem::path partial, lock;
-  std::filesystem::path note;     // FILE.metadata for files outside the cache; empty in it
+  std::filesystem::path note;  // FILE.metadata for files outside the cache; empty in it
 };
 
-// In the cache of a repository, or below `folder` under its own name (with .cache/huggingface/download beside it, as Python has it).
+// In the cache of a repository, or below `folder` under its own name (with .cache/huggingface/download beside it, as
+// Python has it).
 Place place_in_cache(const std::filesystem::path& cache, const std::string& repository, const std::string& etag);
 Place place_in_folder(const std::filesystem::path& folder, const std::filesystem::path& name, const std::string& etag);
 

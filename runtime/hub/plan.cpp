@@ -26,14 +26,16 @@ fs::path base_folder(const HubOptions& options, const PullPlan& plan) {
 Result<std::string> read_index(const fs::path& path) {
   std::error_code problem;
   if (const std::uintmax_t size = fs::file_size(path, problem); problem || size > kIndexLimit)
-    return Error{Code::malformed, "", problem ? "cannot be read" : "is too large for an index of shards", path.string()};
+    return Error{Code::malformed, "", problem ? "cannot be read" : "is too large for an index of shards",
+                 path.string()};
   std::ifstream in(path, std::ios::binary);
   return std::string{std::istreambuf_iterator<char>(in), {}};
 }
 
 void add_files(const HubOptions& options, PullPlan& plan, const std::vector<HubFile>& files) {
   for (const HubFile& file : files) {
-    const bool is_double = std::any_of(plan.files.begin(), plan.files.end(), [&](const PlannedFile& each) { return each.name == file.path; });
+    const bool is_double = std::any_of(plan.files.begin(), plan.files.end(),
+                                       [&](const PlannedFile& each) { return each.name == file.path; });
     if (!is_double) plan.files.push_back(plan_file(options, plan, file));
   }
 }
@@ -43,14 +45,17 @@ HubListing list_snapshot(const CacheLayout& layout, const std::string& repositor
   HubListing listing{.repository = repository, .commit = commit, .files = {}};
   const fs::path folder = layout.snapshot(repository, commit);
   std::error_code problem;
-  for (fs::recursive_directory_iterator entry(folder, problem), end; !problem && entry != end; entry.increment(problem)) {
+  for (fs::recursive_directory_iterator entry(folder, problem), end; !problem && entry != end;
+       entry.increment(problem)) {
     std::error_code unreadable;
     if (!entry->is_regular_file(unreadable)) continue;  // a link to nothing is none
     const std::uint64_t size = entry->file_size(unreadable);
     const fs::path blob = fs::read_symlink(entry->path(), unreadable);
-    listing.files.push_back({entry->path().lexically_relative(folder).generic_string(), size, blob.filename().string()});
+    listing.files.push_back(
+        {entry->path().lexically_relative(folder).generic_string(), size, blob.filename().string()});
   }
-  std::sort(listing.files.begin(), listing.files.end(), [](const HubFile& a, const HubFile& b) { return a.path < b.path; });
+  std::sort(listing.files.begin(), listing.files.end(),
+            [](const HubFile& a, const HubFile& b) { return a.path < b.path; });
   return listing;
 }
 
@@ -62,14 +67,17 @@ std::optional<std::uint64_t> told_size(const HttpHead& head) {
   return range ? range->total : std::nullopt;
 }
 
-bool is_model_name(std::string_view name) { return name.ends_with(".gguf") || name.ends_with(".safetensors"); }
+bool is_model_name(std::string_view name) {
+  return name.ends_with(".gguf") || name.ends_with(".safetensors");
+}
 
 Result<HttpHead> probe(HubContext& context, EventTeller& events, const Url& url, std::string_view what) {
   HttpClient client(context.options.http, context.trust, context.stop);
   Retry retry(context.options.retry);
   for (;;) {
     Result<HttpHead> head = client.open({.url = url, .headers = {{"Range", "bytes=0-0"}}});
-    const bool is_good = head && (head->status == 200 || head->status == 206 || (head->status == 416 && told_size(*head)));
+    const bool is_good =
+        head && (head->status == 200 || head->status == 206 || (head->status == 416 && told_size(*head)));
     if (is_good) return head;
     const Error error = head ? status_error(*head, what) : head.error();
     client.close();
@@ -104,16 +112,21 @@ Place place_of(const HubOptions& options, const PullPlan& plan, const PlannedFil
 }
 
 PlannedFile plan_file(const HubOptions& options, const PullPlan& plan, const HubFile& file) {
-  PlannedFile planned{.name = file.path, .size = file.size, .etag = file.etag, .url = file_url(options.endpoint, plan.repository, plan.commit, file.path),
+  PlannedFile planned{.name = file.path,
+                      .size = file.size,
+                      .etag = file.etag,
+                      .url = file_url(options.endpoint, plan.repository, plan.commit, file.path),
                       .path = base_folder(options, plan) / file.path};
   const Place place = place_of(options, plan, planned);
   std::error_code ignored;
   // A snapshot without links holds the file itself.
-  const bool is_plain = options.local_folder.empty() && fs::is_regular_file(fs::symlink_status(planned.path, ignored)) &&
+  const bool is_plain = options.local_folder.empty() &&
+                        fs::is_regular_file(fs::symlink_status(planned.path, ignored)) &&
                         fs::file_size(planned.path, ignored) == file.size;
   planned.is_here = !options.downloads_again && (is_plain || is_there(place, file.size, file.etag));
   if (planned.is_here) planned.have_bytes = file.size;
-  if (const auto partial = look_at_partial(place.partial); partial && !planned.is_here && !options.downloads_again && partial->size == file.size)
+  if (const auto partial = look_at_partial(place.partial);
+      partial && !planned.is_here && !options.downloads_again && partial->size == file.size)
     planned.have_bytes = partial->have_bytes;
   return planned;
 }
@@ -126,7 +139,8 @@ void finish_plan(const HubOptions& options, PullPlan& plan, const std::string& m
     if (!file.is_here) plan.missing_bytes += size - std::min(size, file.have_bytes);
   }
   const fs::path base = plan.repository.empty() ? plan.files.front().path : base_folder(options, plan);
-  if (!plan.repository.empty()) plan.model = model.empty() ? (plan.files.size() == 1 ? base / plan.files.front().name : base) : base / model;
+  if (!plan.repository.empty())
+    plan.model = model.empty() ? (plan.files.size() == 1 ? base / plan.files.front().name : base) : base / model;
   plan.free_bytes = free_bytes(base);
 }
 
@@ -137,7 +151,13 @@ Result<PullPlan> plan_url(HubContext& context, EventTeller& events, const HubSou
   ASSAY_TRY(const fs::path safe_name, safe_path(name.empty() ? "download" : name));
   if (safe_name.has_parent_path()) return Error{Code::denied, name, "the URL's file name has a slash in it"};
   ASSAY_TRY(const fs::path folder, folder_of_url(options, url, name));
-  PullPlan plan{.source = source, .repository = "", .revision = "", .commit = "", .files = {}, .model = folder / safe_name, .is_model = name.ends_with(".gguf")};
+  PullPlan plan{.source = source,
+                .repository = "",
+                .revision = "",
+                .commit = "",
+                .files = {},
+                .model = folder / safe_name,
+                .is_model = name.ends_with(".gguf")};
   PlannedFile file{.name = safe_name.string(), .size = {}, .etag = "", .url = source.url, .path = plan.model};
   if (options.is_offline) {
     const auto note = read_note(place_in_folder(folder, safe_name, ""));
@@ -149,12 +169,15 @@ Result<PullPlan> plan_url(HubContext& context, EventTeller& events, const HubSou
   } else {
     ASSAY_TRY(const HttpHead head, probe(context, events, url, source.url));
     if (is_model_name(name) && head.header("Content-Type").starts_with("text/html"))
-      return Error{Code::malformed, source.url, "answers with a web page and not with a model; a log-in page may stand in the way"};
+      return Error{Code::malformed, source.url,
+                   "answers with a web page and not with a model; a log-in page may stand in the way"};
     file.size = told_size(head);
-    file.etag = head.header("ETag").empty() ? std::string(head.header("Last-Modified")) : std::string(head.header("ETag"));
+    file.etag =
+        head.header("ETag").empty() ? std::string(head.header("Last-Modified")) : std::string(head.header("ETag"));
     const Place place = place_of(options, plan, file);
     file.is_here = !options.downloads_again && is_there(place, file.size, file.etag);
-    if (const auto partial = look_at_partial(place.partial); partial && file.size && partial->size == *file.size && !options.downloads_again)
+    if (const auto partial = look_at_partial(place.partial);
+        partial && file.size && partial->size == *file.size && !options.downloads_again)
       file.have_bytes = partial->have_bytes;
     if (file.is_here) file.have_bytes = file.size.value_or(0);
   }
@@ -169,18 +192,34 @@ Result<PullPlan> Hub::plan_from_cache(const HubSource& source, const FileChoice&
   const std::string revision = source.revision.empty() ? "main" : source.revision;
   const std::string commit = cached_commit(layout, source.repository, revision);
   if (commit.empty())
-    return Error{Code::not_found, source.repository, fmt::format("revision {} is not in the cache at {}; pull it with a network", revision, options.cache_folder.string())};
+    return Error{Code::not_found, source.repository,
+                 fmt::format("revision {} is not in the cache at {}; pull it with a network", revision,
+                             options.cache_folder.string())};
   const HubListing listing = list_snapshot(layout, source.repository, commit);
   Result<FileSelection> selection = select_files(listing, source, choice);
   if (selection && !selection->index.empty()) {
     ASSAY_TRY(const std::string index, read_index(layout.snapshot(source.repository, commit) / selection->index));
     if (const auto added = add_shards(listing, index, *selection); !added) selection = added.error();
   }
-  if (!selection) return Error{selection.error().code, selection.error().subject, selection.error().detail + "; this is all that the cache has, and the hub was not asked"};
-  PullPlan plan{.source = source, .repository = source.repository, .revision = revision, .commit = commit, .files = {}, .model = {}, .is_model = selection->is_model, .is_offline = true};
+  if (!selection)
+    return Error{selection.error().code, selection.error().subject,
+                 selection.error().detail + "; this is all that the cache has, and the hub was not asked"};
+  PullPlan plan{.source = source,
+                .repository = source.repository,
+                .revision = revision,
+                .commit = commit,
+                .files = {},
+                .model = {},
+                .is_model = selection->is_model,
+                .is_offline = true};
   for (const HubFile& file : selection->files)
-    plan.files.push_back({.name = file.path, .size = file.size, .etag = file.etag, .url = file_url(options.endpoint, plan.repository, commit, file.path),
-                          .path = layout.snapshot(source.repository, commit) / file.path, .is_here = true, .have_bytes = file.size});
+    plan.files.push_back({.name = file.path,
+                          .size = file.size,
+                          .etag = file.etag,
+                          .url = file_url(options.endpoint, plan.repository, commit, file.path),
+                          .path = layout.snapshot(source.repository, commit) / file.path,
+                          .is_here = true,
+                          .have_bytes = file.size});
   HubOptions in_cache = options;
   in_cache.local_folder.clear();
   finish_plan(in_cache, plan, selection->model);
@@ -200,19 +239,28 @@ Result<PullPlan> Hub::plan(const HubSource& source, const FileChoice& choice, Pu
     if (listing.error().code != Code::network || !options.local_folder.empty()) return listing.error();
     Result<PullPlan> cached = plan_from_cache(source, choice);
     if (!cached) return listing.error();
-    events.tell({.step = PullStep::note, .message = listing.error().message() + "; going on with what the cache has of " + source.repository});
+    events.tell({.step = PullStep::note,
+                 .message = listing.error().message() + "; going on with what the cache has of " + source.repository});
     return cached;
   }
   ASSAY_TRY(FileSelection selection, select_files(*listing, source, choice));
-  PullPlan plan{.source = source, .repository = listing->repository, .revision = revision, .commit = listing->commit, .files = {}, .model = {}, .is_model = selection.is_model};
+  PullPlan plan{.source = source,
+                .repository = listing->repository,
+                .revision = revision,
+                .commit = listing->commit,
+                .files = {},
+                .model = {},
+                .is_model = selection.is_model};
   if (!selection.index.empty()) {
-    const auto index = std::find_if(selection.files.begin(), selection.files.end(), [&](const HubFile& file) { return file.path == selection.index; });
+    const auto index = std::find_if(selection.files.begin(), selection.files.end(),
+                                    [&](const HubFile& file) { return file.path == selection.index; });
     PlannedFile planned = plan_file(options, plan, *index);
     if (!planned.is_here) {
       ASSAY_TRY(const PulledFile pulled, pull_file(context, events, plan, planned));
       planned.path = pulled.path;
     }
-    ASSAY_TRY(const std::string text, read_index(fs::exists(planned.path) ? planned.path : place_of(options, plan, planned).target));
+    ASSAY_TRY(const std::string text,
+              read_index(fs::exists(planned.path) ? planned.path : place_of(options, plan, planned).target));
     ASSAY_TRY_VOID(add_shards(*listing, text, selection));
   }
   add_files(options, plan, selection.files);

@@ -20,9 +20,10 @@ struct FileSelection {
   std::string index;
 };
 
-// By what the repository holds: one quantisation of its GGUF files with all its parts; sharded safetensors (only the index and the
-// companions are in `files` then: add_shards() follows); the safetensors of a folder with its configuration and tokenizer; or what a
-// file name, globs or `all` ask for. Errors: not_found (with the names that are there), unsupported (.pte), usage.
+// By what the repository holds: one quantisation of its GGUF files with all its parts; sharded safetensors (only the
+// index and the companions are in `files` then: add_shards() follows); the safetensors of a folder with its
+// configuration and tokenizer; or what a file name, globs or `all` ask for. Errors: not_found (with the names that are
+// there), unsupported (.pte), usage.
 Result<FileSelection> select_files(const HubListing& listing, const HubSource& source, const FileChoice& choice);
 
 // The shards that the text of an index names, each of which must be in the listing.

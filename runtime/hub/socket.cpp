@@ -24,10 +24,12 @@ using std::chrono::steady_clock;
 
 namespace {
 
-constexpr milliseconds kSlice{50};            // how long a wait may go on before it looks whether to stop
-constexpr milliseconds kNextAddress{250};     // RFC 8305, section 5
+constexpr milliseconds kSlice{50};         // how long a wait may go on before it looks whether to stop
+constexpr milliseconds kNextAddress{250};  // RFC 8305, section 5
 
-Error network(std::string host, std::string detail) { return Error{Code::network, std::move(host), std::move(detail)}; }
+Error network(std::string host, std::string detail) {
+  return Error{Code::network, std::move(host), std::move(detail)};
+}
 
 Result<std::vector<asio::ip::tcp::endpoint>> look_up(const std::string& host, std::uint16_t port, Deadline deadline,
                                                      const std::atomic<bool>& stop) {
@@ -46,7 +48,8 @@ Result<std::vector<asio::ip::tcp::endpoint>> look_up(const std::string& host, st
     if (stop.load(std::memory_order_relaxed)) return stopped();
     if (!is_done && steady_clock::now() >= deadline) return network(host, "the name server does not answer");
   }
-  if (problem) return network(host, "the name cannot be looked up: " + problem.message() + "; check the name and the network");
+  if (problem)
+    return network(host, "the name cannot be looked up: " + problem.message() + "; check the name and the network");
   return found;
 }
 
@@ -67,7 +70,9 @@ struct Attempt {
 Attempt start(const asio::ip::tcp::endpoint& endpoint, int& problem) {
   Attempt attempt;
   attempt.number = ::socket(endpoint.data()->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
-  if (attempt.number >= 0 && (::connect(attempt.number, endpoint.data(), static_cast<socklen_t>(endpoint.size())) == 0 || errno == EINPROGRESS))
+  if (attempt.number >= 0 &&
+      (::connect(attempt.number, endpoint.data(), static_cast<socklen_t>(endpoint.size())) == 0 ||
+       errno == EINPROGRESS))
     return attempt;
   problem = errno;
   return {};
@@ -93,7 +98,9 @@ Attempt first_connected(std::vector<Attempt>& attempts, milliseconds time, int& 
 
 }  // namespace
 
-Error stopped() { return Error{Code::interrupted, "", "stopped"}; }
+Error stopped() {
+  return Error{Code::interrupted, "", "stopped"};
+}
 
 Result<> wait_for(int descriptor, short events, Deadline deadline, const std::atomic<bool>& stop) {
   for (;;) {
@@ -113,7 +120,8 @@ Socket::Socket(Socket&&) noexcept = default;
 Socket& Socket::operator=(Socket&&) noexcept = default;
 Socket::~Socket() = default;
 
-Result<Socket> Socket::connect(const std::string& host, std::uint16_t port, Deadline deadline, const std::atomic<bool>& stop) {
+Result<Socket> Socket::connect(const std::string& host, std::uint16_t port, Deadline deadline,
+                               const std::atomic<bool>& stop) {
   ASSAY_TRY(const std::vector<asio::ip::tcp::endpoint> endpoints, look_up(host, port, deadline, stop));
   std::vector<Attempt> attempts;
   int problem = 0;
@@ -124,7 +132,8 @@ Result<Socket> Socket::connect(const std::string& host, std::uint16_t port, Dead
     const auto now = steady_clock::now();
     if (now >= deadline) return network(host, "no connection in time; check the network, or give it longer");
     if (next < endpoints.size() && (attempts.empty() || now >= next_start)) {
-      if (Attempt attempt = start(endpoints[next++], problem); attempt.number >= 0) attempts.push_back(std::move(attempt));
+      if (Attempt attempt = start(endpoints[next++], problem); attempt.number >= 0)
+        attempts.push_back(std::move(attempt));
       next_start = now + kNextAddress;
     }
     if (attempts.empty()) continue;

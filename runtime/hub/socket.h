@@ -14,7 +14,9 @@
 namespace assay {
 
 using Deadline = std::chrono::steady_clock::time_point;
-inline Deadline after(std::chrono::milliseconds time) { return std::chrono::steady_clock::now() + time; }
+inline Deadline after(std::chrono::milliseconds time) {
+  return std::chrono::steady_clock::now() + time;
+}
 
 // The certificates that are believed: the system's, or what SSL_CERT_FILE and SSL_CERT_DIR name. TLS 1.2 and later.
 class TlsTrust {
@@ -32,7 +34,8 @@ class TlsTrust {
 class Socket {
  public:
   // Looks the name up and tries its addresses, a further one every quarter of a second, until one answers.
-  static Result<Socket> connect(const std::string& host, std::uint16_t port, Deadline deadline, const std::atomic<bool>& stop);
+  static Result<Socket> connect(const std::string& host, std::uint16_t port, Deadline deadline,
+                                const std::atomic<bool>& stop);
 
   Socket(Socket&&) noexcept;
   Socket& operator=(Socket&&) noexcept;

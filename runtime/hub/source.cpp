@@ -13,7 +13,9 @@ namespace {
 
 constexpr const char* kForms = "write ORG/REPO, ORG/REPO:QUANT, ORG/REPO/FILE or a URL";
 
-bool is_alnum(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0; }
+bool is_alnum(char c) {
+  return std::isalnum(static_cast<unsigned char>(c)) != 0;
+}
 
 // The hub's own rule for names: letters, digits, "-._", no ".." and "--", nothing special at the ends.
 bool is_name(std::string_view text) {
@@ -43,7 +45,8 @@ Error bad_source(std::string_view text, std::string detail) {
   return Error{Code::usage, std::string(text.substr(0, 200)), std::move(detail) + "; " + kForms};
 }
 
-// /ORG/REPO, /ORG/REPO/tree/REV, /ORG/REPO/resolve/REV/FILE and what /blob/ and /raw/ make of it; nothing for other paths.
+// /ORG/REPO, /ORG/REPO/tree/REV, /ORG/REPO/resolve/REV/FILE and what /blob/ and /raw/ make of it; nothing for other
+// paths.
 std::optional<HubSource> source_of_path(std::string_view path) {
   while (path.starts_with('/')) path.remove_prefix(1);
   const std::vector<std::string_view> parts = split(path, '/');
@@ -140,7 +143,8 @@ Result<HubSource> parse_source(std::string_view text, std::string_view endpoint)
     if (source.revision.empty()) return bad_source(text, "names no revision after the @");
   }
   if (parts.size() == 1 && !is_forced) return bad_source(text, "is no repository");
-  if (!is_name(parts[0]) || !is_name(name)) return bad_source(text, "is no repository: names have letters, digits, '-', '_' and '.'");
+  if (!is_name(parts[0]) || !is_name(name))
+    return bad_source(text, "is no repository: names have letters, digits, '-', '_' and '.'");
   source.repository = parts.size() == 1 ? std::string(name) : std::string(parts[0]) + "/" + std::string(name);
   if (parts.size() > 2) {
     if (!source.quant.empty()) return bad_source(text, "names a quantisation and a file");
@@ -160,7 +164,8 @@ bool matches_glob(std::string_view pattern, std::string_view text) {
       star_text = t;
       continue;
     }
-    const auto [length, does_match] = p < pattern.size() ? match_one(pattern.substr(p), text[t]) : std::pair<std::size_t, bool>{0, false};
+    const auto [length, does_match] =
+        p < pattern.size() ? match_one(pattern.substr(p), text[t]) : std::pair<std::size_t, bool>{0, false};
     if (does_match) {
       p += length;
       ++t;

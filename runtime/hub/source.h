@@ -29,8 +29,8 @@ struct FileChoice {
   bool all = false;                               // every file of the repository
 };
 
-// ORG/REPO, ORG/REPO:QUANT, ORG/REPO/FILE, each with @REVISION after the repository and with hf: or hf:// before it, or a URL; a
-// URL of a repository or a file at `endpoint` is taken as that. Errors: usage, saying what the forms are.
+// ORG/REPO, ORG/REPO:QUANT, ORG/REPO/FILE, each with @REVISION after the repository and with hf: or hf:// before it, or
+// a URL; a URL of a repository or a file at `endpoint` is taken as that. Errors: usage, saying what the forms are.
 Result<HubSource> parse_source(std::string_view text, std::string_view endpoint = "https://huggingface.co");
 
 // ORG/REPO or ORG/REPO:QUANT by its letters; says nothing about whether it exists.

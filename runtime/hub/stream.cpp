@@ -12,16 +12,20 @@ namespace {
 
 constexpr std::size_t kPiece = 256 << 10;
 
-Result<std::uint64_t> stream_once(HubContext& context, EventTeller& events, const PlannedFile& file, const Place& place) {
+Result<std::uint64_t> stream_once(HubContext& context, EventTeller& events, const PlannedFile& file,
+                                  const Place& place) {
   HttpClient client(context.options.http, context.trust, context.stop);
   ASSAY_TRY(const Url url, parse_url(file.url));
   ASSAY_TRY(const HttpHead head, client.open({.url = url}));
   if (head.status != 200) return status_error(head, file.name);
   if (const std::string_view encoding = head.header("Content-Encoding"); !encoding.empty() && encoding != "identity")
-    return Error{Code::unsupported, file.name, fmt::format("the server sends it compressed ({}) although it was asked for as it is", encoding)};
+    return Error{Code::unsupported, file.name,
+                 fmt::format("the server sends it compressed ({}) although it was asked for as it is", encoding)};
   // Without a length, only chunks tell a whole body from one that was cut off.
   if (!head.length && header_of(head.headers, "Transfer-Encoding").empty() && context.options.sha256.empty())
-    return Error{Code::unsupported, file.name, "the server does not say how long it is, so that nobody could tell whether it arrived whole; give --sha256"};
+    return Error{
+        Code::unsupported, file.name,
+        "the server does not say how long it is, so that nobody could tell whether it arrived whole; give --sha256"};
   ASSAY_TRY(OutputFile out, OutputFile::create(place.target));
   Hasher hasher(DigestKind::sha256, 0);
   std::vector<std::byte> buffer(kPiece);
@@ -35,14 +39,17 @@ Result<std::uint64_t> stream_once(HubContext& context, EventTeller& events, cons
     if (context.stop.load(std::memory_order_relaxed)) return Error{Code::interrupted, "", "stopped"};
   }
   if (const std::string hash = hasher.finish(); !context.options.sha256.empty() && hash != context.options.sha256)
-    return Error{Code::mismatch, "hash", fmt::format("{} arrived with the SHA-256 {}, and it must be {}", file.name, hash, context.options.sha256)};
+    return Error{
+        Code::mismatch, "hash",
+        fmt::format("{} arrived with the SHA-256 {}, and it must be {}", file.name, hash, context.options.sha256)};
   ASSAY_TRY_VOID(out.commit());
   return out.written();
 }
 
 }  // namespace
 
-Result<std::uint64_t> stream_file(HubContext& context, EventTeller& events, const PlannedFile& file, const Place& place) {
+Result<std::uint64_t> stream_file(HubContext& context, EventTeller& events, const PlannedFile& file,
+                                  const Place& place) {
   Retry retry(context.options.retry);
   std::error_code ignored;
   std::filesystem::create_directories(place.target.parent_path(), ignored);
@@ -52,7 +59,9 @@ Result<std::uint64_t> stream_file(HubContext& context, EventTeller& events, cons
     if (size || size.error().code != Code::network) return size;
     const auto wait = retry.next();
     if (!wait) return size;
-    events.tell({.step = PullStep::retrying, .file = file.name, .message = retry_text(size.error(), *wait) + " (from the beginning: the server tells no length)"});
+    events.tell({.step = PullStep::retrying,
+                 .file = file.name,
+                 .message = retry_text(size.error(), *wait) + " (from the beginning: the server tells no length)"});
     if (!sleep_for(*wait, context.stop)) return Error{Code::interrupted, "", "stopped"};
   }
 }

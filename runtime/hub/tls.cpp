@@ -19,9 +19,13 @@ namespace assay {
 
 namespace {
 
+// AES-128 first, as browsers have it: as safe for this, and a quarter faster than AES-256 on both sides.
+constexpr const char* kSuites = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
 constexpr std::size_t kReadAhead = 256 << 10;  // several records for one call of the system
 
-SSL* ssl_of(void* tls) { return static_cast<SSL*>(tls); }
+SSL* ssl_of(void* tls) {
+  return static_cast<SSL*>(tls);
+}
 
 // OpenSSL's own descriptor BIO writes with write(), which can raise SIGPIPE; this one cannot.
 int write_bytes(BIO* bio, const char* data, int size) {
@@ -94,15 +98,19 @@ TlsTrust::TlsTrust() {
   SSL_CTX* context = SSL_CTX_new(TLS_client_method());
   ASSAY_CHECK(context != nullptr);
   SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+  SSL_CTX_set_ciphersuites(context, kSuites);
   SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
   SSL_CTX_set_default_verify_paths(context);  // honours SSL_CERT_FILE and SSL_CERT_DIR
-  SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+  SSL_CTX_set_mode(context,
+                   SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
   SSL_CTX_set_read_ahead(context, 1);
   SSL_CTX_set_default_read_buffer_len(context, kReadAhead);
   context_ = context;
 }
 
-TlsTrust::~TlsTrust() { SSL_CTX_free(static_cast<SSL_CTX*>(context_)); }
+TlsTrust::~TlsTrust() {
+  SSL_CTX_free(static_cast<SSL_CTX*>(context_));
+}
 
 Result<> Socket::start_tls(const TlsTrust& trust, const std::string& host, Deadline deadline) {
   SSL* ssl = SSL_new(static_cast<SSL_CTX*>(trust.context()));
@@ -124,7 +132,8 @@ Result<> Socket::start_tls(const TlsTrust& trust, const std::string& host, Deadl
     if (answer == 1) return success();
     const int reason = SSL_get_error(ssl, answer);
     if (reason == SSL_ERROR_WANT_READ || reason == SSL_ERROR_WANT_WRITE) {
-      ASSAY_TRY_VOID(wait_for(state_->descriptor, reason == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT, deadline, state_->stop));
+      ASSAY_TRY_VOID(
+          wait_for(state_->descriptor, reason == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT, deadline, state_->stop));
       continue;
     }
     const long verdict = SSL_get_verify_result(ssl);
@@ -144,10 +153,16 @@ Result<std::size_t> Socket::State::read_tls(std::span<std::byte> into) {
     }
     if (filled > 0) break;
     switch (SSL_get_error(ssl_of(tls), answer)) {
-      case SSL_ERROR_WANT_READ: wanted = POLLIN; return kMustWait;
-      case SSL_ERROR_WANT_WRITE: wanted = POLLOUT; return kMustWait;
-      case SSL_ERROR_ZERO_RETURN: return std::size_t{0};
-      default: return broken("the encrypted connection broke");
+      case SSL_ERROR_WANT_READ:
+        wanted = POLLIN;
+        return kMustWait;
+      case SSL_ERROR_WANT_WRITE:
+        wanted = POLLOUT;
+        return kMustWait;
+      case SSL_ERROR_ZERO_RETURN:
+        return std::size_t{0};
+      default:
+        return broken("the encrypted connection broke");
     }
   }
   return filled;
@@ -159,9 +174,14 @@ Result<std::size_t> Socket::State::write_tls(Bytes bytes) {
   const int answer = SSL_write_ex(ssl_of(tls), bytes.data(), bytes.size(), &count);
   if (answer == 1) return count;
   switch (SSL_get_error(ssl_of(tls), answer)) {
-    case SSL_ERROR_WANT_READ: wanted = POLLIN; return kMustWait;
-    case SSL_ERROR_WANT_WRITE: wanted = POLLOUT; return kMustWait;
-    default: return broken("the encrypted connection broke");
+    case SSL_ERROR_WANT_READ:
+      wanted = POLLIN;
+      return kMustWait;
+    case SSL_ERROR_WANT_WRITE:
+      wanted = POLLOUT;
+      return kMustWait;
+    default:
+      return broken("the encrypted connection broke");
   }
 }
 

@@ -18,16 +18,18 @@ using std::chrono::duration;
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-constexpr std::uint64_t kSeveral = 16 << 20;   // files below this size come over one connection
+constexpr std::uint64_t kSeveral = 16 << 20;  // files below this size come over one connection
 constexpr int kFirstConnections = 4;
-constexpr double kWorthIt = 1.1;               // more connections must bring so much
-constexpr milliseconds kWindow{500};           // over which a rate is measured
+constexpr double kWorthIt = 1.1;      // more connections must bring so much
+constexpr milliseconds kWindow{500};  // over which a rate is measured
 constexpr std::uint64_t kSyncBytes = 64 << 20;
 constexpr milliseconds kSyncTime{2'000};
 constexpr milliseconds kProgressTime{100};
 constexpr std::size_t kHashPiece = 256 << 10;
 
-double seconds_since(steady_clock::time_point start) { return duration<double>(steady_clock::now() - start).count(); }
+double seconds_since(steady_clock::time_point start) {
+  return duration<double>(steady_clock::now() - start).count();
+}
 
 // Follows the bytes that are there without a gap, in a thread of its own.
 class Follower {
@@ -53,7 +55,7 @@ class Follower {
   void run() {
     follow();
     is_done_.store(true, std::memory_order_release);
-    state_.notify();
+    state_.notify_all();
   }
   void follow() {
     Hasher hasher(state_.request.digest->kind, state_.request.size);
@@ -63,7 +65,7 @@ class Follower {
       const std::uint64_t limit = state_.partial.prefix();
       if (at == limit) {
         if (state_.context.stop.load(std::memory_order_relaxed) || state_.fatal()) return;
-        state_.wait(milliseconds(20));
+        state_.wait_for_bytes(milliseconds(20));
         continue;
       }
       const std::size_t room = static_cast<std::size_t>(std::min<std::uint64_t>(piece.size(), limit - at));
@@ -143,7 +145,7 @@ class Connections {
       threads_.emplace_back([this, number] {
         Fetcher(state_, number).run();
         state_.context.connections.fetch_sub(1, std::memory_order_relaxed);
-        state_.notify();
+        state_.notify_all();
       });
     }
   }
@@ -173,14 +175,18 @@ void fetch_all(TransferState& state) {
   std::uint64_t synced_bytes = 0;
   while (!state.is_over()) {
     connections.start_up_to(state.wanted());
-    state.wait(milliseconds(50));
+    state.wait_for_end(milliseconds(50));
     adapter.look();
     const auto now = steady_clock::now();
     if (now - told >= kProgressTime) {
       told = now;
-      state.events.tell({.step = PullStep::progress, .file = state.request.name, .done = state.there_bytes(), .total = state.request.size});
+      state.events.tell({.step = PullStep::progress,
+                         .file = state.request.name,
+                         .done = state.there_bytes(),
+                         .total = state.request.size});
     }
-    if (state.received() - synced_bytes >= kSyncBytes || (now - synced >= kSyncTime && state.received() > synced_bytes)) {
+    if (state.received() - synced_bytes >= kSyncBytes ||
+        (now - synced >= kSyncTime && state.received() > synced_bytes)) {
       synced_bytes = state.received();
       if (const auto done = state.partial.sync(); !done) state.give_up(done.error());
       synced = steady_clock::now();
@@ -194,7 +200,10 @@ Result<std::string> finish_hash(TransferState& state, Follower& follower) {
   while (state.request.digest && !follower.is_done() && !state.context.stop.load(std::memory_order_relaxed)) {
     if (const auto now = steady_clock::now(); now - told >= kProgressTime) {
       told = now;
-      state.events.tell({.step = PullStep::verifying, .file = state.request.name, .done = follower.done(), .total = state.request.size});
+      state.events.tell({.step = PullStep::verifying,
+                         .file = state.request.name,
+                         .done = follower.done(),
+                         .total = state.request.size});
     }
     std::this_thread::sleep_for(milliseconds(1));
   }
@@ -203,22 +212,27 @@ Result<std::string> finish_hash(TransferState& state, Follower& follower) {
 
 }  // namespace
 
-Result<TransferTimes> transfer(HubContext& context, EventTeller& events, const TransferRequest& request, PartialFile& partial) {
+Result<TransferTimes> transfer(HubContext& context, EventTeller& events, const TransferRequest& request,
+                               PartialFile& partial) {
   const auto start = steady_clock::now();
   TransferState state(context, events, request, partial);
   Follower follower(state);
   if (!state.is_complete()) fetch_all(state);
+  // A file without a hash that turned out to be another one is not the one that was asked for, complete or not.
+  const auto fatal = state.fatal();
+  if (fatal && fatal->code == Code::mismatch && !request.is_pinned) return *fatal;
   if (!state.is_complete()) {
     // What is there stays for the next time, also when the power goes.
     static_cast<void>(partial.sync());
-    if (const auto fatal = state.fatal()) return *fatal;
+    if (fatal) return *fatal;
     return Error{Code::interrupted, "", "stopped"};
   }
   ASSAY_TRY(const std::string hash, finish_hash(state, follower));
   if (context.stop.load(std::memory_order_relaxed)) return Error{Code::interrupted, "", "stopped"};
   if (request.digest && hash != request.digest->hex)
     return Error{Code::mismatch, "hash",
-                 fmt::format("{} arrived with the {} {}, and it must be {}", request.name, name_of(request.digest->kind), hash, request.digest->hex)};
+                 fmt::format("{} arrived with the {} {}, and it must be {}", request.name,
+                             name_of(request.digest->kind), hash, request.digest->hex)};
   return TransferTimes{.transfer_s = seconds_since(start)};
 }
 

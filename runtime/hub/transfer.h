@@ -15,11 +15,11 @@ namespace assay {
 struct TransferRequest {
   std::string name;  // for messages and events
   Url url;
-  HttpHeaders headers{};               // Authorization, for the URL's own origin
+  HttpHeaders headers{};  // Authorization, for the URL's own origin
   std::uint64_t size = 0;
-  std::string etag{};                  // the hub's, or the server's own for a plain URL
-  std::optional<Digest> digest{};      // nothing: only the length and the server's etag vouch for the bytes
-  bool is_pinned = false;              // the bytes are known by their hash: a server's other etag does not matter
+  std::string etag{};              // the hub's, or the server's own for a plain URL
+  std::optional<Digest> digest{};  // nothing: only the length and the server's etag vouch for the bytes
+  bool is_pinned = false;          // the bytes are known by their hash: a server's other etag does not matter
 };
 
 struct TransferTimes {
@@ -27,9 +27,11 @@ struct TransferTimes {
   double sync_s = 0;      // waiting for the disk before the file got its name
 };
 
-// Fills `partial` and checks it. Errors: mismatch (subject "changed": the server has another file now; subject "hash": the bytes
-// are not what they should be), network (given up after retries), denied, not_found, space, io, unsupported, interrupted.
-Result<TransferTimes> transfer(HubContext& context, EventTeller& events, const TransferRequest& request, PartialFile& partial);
+// Fills `partial` and checks it. Errors: mismatch (subject "changed": the server has another file now; subject "hash":
+// the bytes are not what they should be), network (given up after retries), denied, not_found, space, io, unsupported,
+// interrupted.
+Result<TransferTimes> transfer(HubContext& context, EventTeller& events, const TransferRequest& request,
+                               PartialFile& partial);
 
 // The next answer's "Content-Range: bytes BEGIN-END/TOTAL"; `total` nothing for "*". Nothing when it is no such thing.
 struct ContentRange {

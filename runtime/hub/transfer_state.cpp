@@ -10,6 +10,7 @@ namespace {
 constexpr std::uint64_t kSmallestPiece = 4 << 20;
 constexpr std::uint64_t kFirstPiece = 8 << 20;
 constexpr std::uint64_t kLargestPiece = 256 << 20;
+constexpr std::uint64_t kProgress = 64 << 10;  // less between two failures is none
 constexpr std::uint64_t kHashLag = 32 << 20;
 
 }  // namespace
@@ -26,7 +27,13 @@ std::uint64_t piece_bytes(double bytes_per_second, double answer_s, std::uint64_
 }
 
 TransferState::TransferState(HubContext& hub, EventTeller& teller, const TransferRequest& what, PartialFile& file)
-    : context(hub), events(teller), request(what), partial(file), taken_(file.have()), there_(file.have()), retry_(hub.options.retry) {
+    : context(hub),
+      events(teller),
+      request(what),
+      partial(file),
+      taken_(file.have()),
+      there_(file.have()),
+      retry_(hub.options.retry) {
   if (!what.is_pinned) validator_ = what.etag;
   if (!is_identified()) has_ranges_.store(false);
 }
@@ -58,7 +65,7 @@ std::optional<Range> TransferState::claim(int number, double bytes_per_second, d
       ++claims_;
       return gap;
     }
-    changed_.wait_for(lock, std::chrono::milliseconds(20));
+    claims_changed_.wait_for(lock, std::chrono::milliseconds(20));
   }
 }
 
@@ -69,25 +76,31 @@ void TransferState::release(Range range) {
     taken_.remove(range);
     for (const Range there : there_.list()) taken_.add(there);
   }
-  changed_.notify_all();
+  claims_changed_.notify_all();
 }
 
 void TransferState::wrote(Range range) {
   partial.note(range);
+  received_.fetch_add(range.size(), std::memory_order_relaxed);
+  bool is_last = false;
   {
     const std::lock_guard lock(mutex_);
     there_.add(range);
+    is_last = is_over_locked();
   }
-  received_.fetch_add(range.size(), std::memory_order_relaxed);
-  changed_.notify_all();
+  bytes_.notify_all();
+  if (is_last) notify_all();
 }
 
-std::optional<std::chrono::milliseconds> TransferState::next_wait(const Error& error, std::optional<std::chrono::milliseconds> asked) {
+std::optional<std::chrono::milliseconds> TransferState::next_wait(const Error& error,
+                                                                  std::optional<std::chrono::milliseconds> asked) {
   using std::chrono::milliseconds;
   const auto now = std::chrono::steady_clock::now();
-  if (received() > received_at_failure_) retry_.made_progress();
+  const bool has_progress = received() >= received_at_failure_ + kProgress;
+  if (has_progress) retry_.made_progress();
   // Connections that fail together count as one failure.
-  if (received() == received_at_failure_ && now < retry_at_) return std::chrono::duration_cast<milliseconds>(retry_at_ - now);
+  if (!has_progress && now < retry_at_)
+    return std::chrono::duration_cast<milliseconds>(retry_at_ - now);
   received_at_failure_ = received();
   const auto wait = retry_.next(asked);
   if (wait)
@@ -107,9 +120,13 @@ bool TransferState::failed(const Error& error, std::optional<std::chrono::millis
     done = there_.bytes();
   }
   if (asked) is_pressed_.store(true, std::memory_order_relaxed);
-  if (!wait) changed_.notify_all();
+  if (!wait) notify_all();
   if (!wait || is_at_once) return wait.has_value();
-  events.tell({.step = PullStep::retrying, .file = request.name, .done = done, .total = request.size, .message = retry_text(error, *wait)});
+  events.tell({.step = PullStep::retrying,
+               .file = request.name,
+               .done = done,
+               .total = request.size,
+               .message = retry_text(error, *wait)});
   return sleep_for(*wait, context.stop);
 }
 
@@ -118,7 +135,7 @@ void TransferState::give_up(Error error) {
     const std::lock_guard lock(mutex_);
     if (!fatal_) fatal_ = std::move(error);
   }
-  changed_.notify_all();
+  notify_all();
 }
 
 std::optional<Error> TransferState::fatal() const {
@@ -131,7 +148,9 @@ bool TransferState::is_over() const {
   return is_over_locked();
 }
 
-bool TransferState::is_complete() const { return there_bytes() == request.size; }
+bool TransferState::is_complete() const {
+  return there_bytes() == request.size;
+}
 
 std::uint64_t TransferState::there_bytes() const {
   const std::lock_guard lock(mutex_);
@@ -140,7 +159,7 @@ std::uint64_t TransferState::there_bytes() const {
 
 void TransferState::want(int connections) {
   wanted_.store(connections, std::memory_order_relaxed);
-  changed_.notify_all();
+  claims_changed_.notify_all();
 }
 
 void TransferState::go_without_ranges() {
@@ -176,9 +195,19 @@ bool TransferState::check_validator(std::string_view etag) {
   return is_first || request.is_pinned;
 }
 
-void TransferState::wait(std::chrono::milliseconds time) {
+void TransferState::wait_for_bytes(std::chrono::milliseconds time) {
   std::unique_lock lock(mutex_);
-  if (!is_over_locked()) changed_.wait_for(lock, time);
+  if (!is_over_locked()) bytes_.wait_for(lock, time);
+}
+
+void TransferState::wait_for_end(std::chrono::milliseconds time) {
+  std::unique_lock lock(mutex_);
+  if (!is_over_locked()) claims_changed_.wait_for(lock, time);
+}
+
+void TransferState::notify_all() {
+  bytes_.notify_all();
+  claims_changed_.notify_all();
 }
 
 }  // namespace assay

@@ -13,15 +13,16 @@ class TransferState {
  public:
   TransferState(HubContext& hub, EventTeller& teller, const TransferRequest& what, PartialFile& file);
 
-  // The next bytes for the connection of this number, which are its own until release(); waits while others may still give some
-  // back. Nothing when the connection is not needed any more.
+  // The next bytes for the connection of this number, which are its own until release(); waits while others may still
+  // give some back. Nothing when the connection is not needed any more.
   std::optional<Range> claim(int number, double bytes_per_second, double answer_s);
   void release(Range range);
 
   // Bytes of a claim have been written.
   void wrote(Range range);
 
-  // One thread's report of a failure. `is_at_once`: try again without a pause, as a new address is known. Waits; false: end.
+  // One thread's report of a failure. `is_at_once`: try again without a pause, as a new address is known. Waits; false:
+  // end.
   bool failed(const Error& error, std::optional<std::chrono::milliseconds> asked, bool is_at_once);
   // The end of everything.
   void give_up(Error error);
@@ -38,7 +39,8 @@ class TransferState {
   bool has_ranges() const { return has_ranges_.load(std::memory_order_relaxed); }
   void go_without_ranges();
   std::uint64_t received() const { return received_.load(std::memory_order_relaxed); }
-  // Bytes that the hash has taken in. Where it falls behind, only the first connection goes on: others would take its processor.
+  // Bytes that the hash has taken in. Where it falls behind, only the first connection goes on: others would take its
+  // processor.
   void hashed(std::uint64_t bytes) { hashed_.fetch_add(bytes, std::memory_order_relaxed); }
   bool is_pressed() const { return is_pressed_.load(std::memory_order_relaxed); }  // the server asked for less
 
@@ -47,16 +49,18 @@ class TransferState {
   void found_data_url(const Url& url);
   bool forget_data_url();  // false when there was none
 
-  // The data server's strong etag, for If-Range. check_validator says no when the file changed under a transfer that is not pinned.
+  // The data server's strong etag, for If-Range. check_validator says no when the file changed under a transfer that is
+  // not pinned.
   std::string validator() const;
   bool check_validator(std::string_view etag);
 
   // Counts odd answers (a wrong range, a compressed body); the number of such so far.
   int count_odd() { return ++odd_answers_; }
 
-  // Waits until something changes or the time is over.
-  void wait(std::chrono::milliseconds time);
-  void notify() { changed_.notify_all(); }
+  // Waits until bytes arrive, or for the end of everything, and no longer than the time.
+  void wait_for_bytes(std::chrono::milliseconds time);
+  void wait_for_end(std::chrono::milliseconds time);
+  void notify_all();
 
   HubContext& context;
   EventTeller& events;
@@ -67,18 +71,21 @@ class TransferState {
   bool is_over_locked() const;
   bool is_hash_behind() const;
   std::optional<Range> next_gap() const;
-  std::optional<std::chrono::milliseconds> next_wait(const Error& error, std::optional<std::chrono::milliseconds> asked);
+  std::optional<std::chrono::milliseconds> next_wait(const Error& error,
+                                                     std::optional<std::chrono::milliseconds> asked);
 
   mutable std::mutex mutex_;
-  std::condition_variable changed_;
-  RangeSet taken_;  // there, or claimed
+  std::condition_variable bytes_;  // the hash waits for it
+  std::condition_variable
+      claims_changed_;  // connections without a claim and the coordinator do: not woken by every megabyte
+  RangeSet taken_;      // there, or claimed
   RangeSet there_;
   int claims_ = 0;
   std::optional<Error> fatal_;
   std::optional<Url> data_url_;
   std::string validator_;
   Retry retry_;
-  std::uint64_t received_at_failure_ = ~std::uint64_t{0};
+  std::uint64_t received_at_failure_ = 0;
   std::chrono::steady_clock::time_point retry_at_{};
   std::atomic<std::uint64_t> received_{0}, hashed_{0};
   std::atomic<int> wanted_{1};

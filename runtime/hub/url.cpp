@@ -2,15 +2,17 @@
 #include "runtime/hub/url.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cctype>
+#include <charconv>
 #include <vector>
 
 namespace assay {
 
 namespace {
 
-bool is_alnum(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0; }
+bool is_alnum(char c) {
+  return std::isalnum(static_cast<unsigned char>(c)) != 0;
+}
 
 int hex_digit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
@@ -38,7 +40,8 @@ std::string clean_target(std::string_view text) {
   std::string out;
   for (std::size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
-    const bool is_escape = c == '%' && i + 2 < text.size() && hex_digit(text[i + 1]) >= 0 && hex_digit(text[i + 2]) >= 0;
+    const bool is_escape =
+        c == '%' && i + 2 < text.size() && hex_digit(text[i + 1]) >= 0 && hex_digit(text[i + 2]) >= 0;
     if (is_alnum(c) || is_escape || kAllowed.find(c) != std::string_view::npos)
       out += c;
     else
@@ -100,7 +103,8 @@ Result<> parse_authority(std::string_view text, std::string_view authority, Url&
   if (port.empty() || port == ":") return success();
   unsigned number = 0;
   const auto [end, problem] = std::from_chars(port.data() + 1, port.data() + port.size(), number);
-  if (port.front() != ':' || problem != std::errc() || end != port.data() + port.size() || number == 0 || number > 65535)
+  if (port.front() != ':' || problem != std::errc() || end != port.data() + port.size() || number == 0 ||
+      number > 65535)
     return bad_url(text, "has a port that is no number from 1 to 65535");
   url.port = static_cast<std::uint16_t>(number);
   return success();
@@ -114,7 +118,9 @@ std::string Url::authority() const {
   return is_default ? out : out + ":" + std::to_string(port);
 }
 
-std::string Url::text() const { return scheme + "://" + authority() + target; }
+std::string Url::text() const {
+  return scheme + "://" + authority() + target;
+}
 
 std::string Url::path() const {
   std::string out = percent_decode(std::string_view(target).substr(0, std::min(target.find('?'), target.size())));
@@ -150,7 +156,8 @@ Result<Url> resolve_url(const Url& base, std::string_view reference) {
   if (reference.starts_with("//")) return parse_url(base.scheme + ":" + std::string(reference));
   Url url = base;
   reference = reference.substr(0, std::min(reference.find('#'), reference.size()));
-  const std::string_view path = std::string_view(base.target).substr(0, std::min(base.target.find('?'), base.target.size()));
+  const std::string_view path =
+      std::string_view(base.target).substr(0, std::min(base.target.find('?'), base.target.size()));
   if (reference.starts_with('/'))
     url.target = clean_target(reference);
   else if (reference.starts_with('?'))

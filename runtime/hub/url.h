@@ -1,4 +1,5 @@
-// Url: http and https addresses taken apart, put together, and resolved against each other (RFC 3986, sections 3 and 5).
+// Url: http and https addresses taken apart, put together, and resolved against each other (RFC 3986, sections 3 and
+// 5).
 #pragma once
 
 #include <cstdint>
@@ -14,7 +15,7 @@ struct Url {
   std::string user_info;  // "name:password", decoded; empty where there is none
   std::string host;       // lower case; an IPv6 address without its brackets
   std::uint16_t port = 0;
-  std::string target;     // path and query as they are sent: "/a%20b?c=d"; the fragment is dropped
+  std::string target;  // path and query as they are sent: "/a%20b?c=d"; the fragment is dropped
 
   // "host", or "host:port" where the port is not the scheme's own; IPv6 in brackets.
   std::string authority() const;
@@ -27,8 +28,8 @@ struct Url {
   std::string file_name() const;
 };
 
-// Bytes that may not stand in a URL (spaces, "|", letters beyond ASCII) are encoded rather than refused. Errors: malformed,
-// unsupported (another scheme).
+// Bytes that may not stand in a URL (spaces, "|", letters beyond ASCII) are encoded rather than refused. Errors:
+// malformed, unsupported (another scheme).
 Result<Url> parse_url(std::string_view text);
 
 // What `reference` (a Location header) means in a document at `base`.

@@ -1,4 +1,5 @@
-// What servers and networks do wrong, and what a pull makes of it: the right bytes, or a clear error and nothing under the name.
+// What servers and networks do wrong, and what a pull makes of it: the right bytes, or a clear error and nothing under
+// the name.
 #include <gtest/gtest.h>
 
 #include "runtime/core/sha256.h"
@@ -38,7 +39,8 @@ class Faults : public testing::Test {
     EXPECT_NE(result.error().message().find(part), std::string::npos) << result.error().message();
     const std::string hash = sha256_of(std::as_bytes(std::span(content)));
     EXPECT_FALSE(fs::exists(world.layout().blob(kRepository, hash)));
-    EXPECT_TRUE(test::files_named(world.options.cache_folder / "models--org--model" / "snapshots", "weights.bin").empty());
+    EXPECT_TRUE(
+        test::files_named(world.options.cache_folder / "models--org--model" / "snapshots", "weights.bin").empty());
   }
 
   const std::string content = test::random_text(kSize, 7);
@@ -48,7 +50,9 @@ class Faults : public testing::Test {
 };
 
 TEST_F(Faults, ConnectionsThatDropAfterSomeBytesAreTakenUpAgain) {
-  stub.spoil_files([](const ServerRequest&, ServerReply& reply) { reply.drop_after = std::min<std::uint64_t>(reply.body.size(), 700'000); });
+  stub.spoil_files([](const ServerRequest&, ServerReply& reply) {
+    reply.drop_after = std::min<std::uint64_t>(reply.body.size(), 700'000);
+  });
   expect_good(pull());
   EXPECT_LT(stub.files().body_bytes(), kSize + (1 << 20)) << "what came before a drop was kept";
 }
@@ -80,7 +84,8 @@ TEST_F(Faults, ASlowDripCountsAsAStall) {
 TEST_F(Faults, AServerThatStallsForGoodIsGivenUpWithTheBytesKept) {
   world.options.http.stall_timeout = milliseconds(60);
   world.options.retry.tries = 2;
-  stub.spoil_files([this](const ServerRequest&, ServerReply& reply) { reply.stall_after = ++answers <= 2 ? 3'000'000 : 0; });
+  stub.spoil_files(
+      [this](const ServerRequest&, ServerReply& reply) { reply.stall_after = ++answers <= 2 ? 3'000'000 : 0; });
   expect_failure(pull(), Code::network, "stalled");
   const auto plan = world.plan(std::string(kRepository) + "/weights.bin");
   ASSERT_TRUE(plan);
@@ -115,7 +120,9 @@ TEST_F(Faults, RateLimitHeadersAreHonoured) {
 }
 
 TEST_F(Faults, AServerThatWantsAnHourIsNotWaitedFor) {
-  stub.spoil_files([](const ServerRequest&, ServerReply& reply) { reply = {.status = 503, .headers = {{"Retry-After", "3600"}}}; });
+  stub.spoil_files([](const ServerRequest&, ServerReply& reply) {
+    reply = {.status = 503, .headers = {{"Retry-After", "3600"}}};
+  });
   expect_failure(pull(), Code::network, "come back in 3600 s");
 }
 
@@ -153,7 +160,9 @@ TEST_F(Faults, WrongPartsAreNotWritten) {
 }
 
 TEST_F(Faults, PartsThatDoNotSayWhichAreNotWritten) {
-  stub.spoil_files([](const ServerRequest&, ServerReply& reply) { std::erase_if(reply.headers, [](const auto& header) { return header.first == "Content-Range"; }); });
+  stub.spoil_files([](const ServerRequest&, ServerReply& reply) {
+    std::erase_if(reply.headers, [](const auto& header) { return header.first == "Content-Range"; });
+  });
   expect_good(pull());  // at last without ranges
 }
 
@@ -174,13 +183,15 @@ TEST_F(Faults, TooLongAnAnnouncementIsNoticed) {
 
 TEST_F(Faults, AnotherFileOfAnotherLengthIsNotTaken) {
   const std::string other = test::random_text(kSize / 2, 8);
-  stub.spoil_files([&](const ServerRequest& request, ServerReply& reply) { reply = test::serve(request, other, "\"other\""); });
+  stub.spoil_files(
+      [&](const ServerRequest& request, ServerReply& reply) { reply = test::serve(request, other, "\"other\""); });
   expect_failure(pull(), Code::mismatch, "weights.bin");
 }
 
 TEST_F(Faults, AnotherFileOfTheSameLengthIsFoundByItsHash) {
   const std::string other = test::random_text(kSize, 8);
-  stub.spoil_files([&](const ServerRequest& request, ServerReply& reply) { reply = test::serve(request, other, "\"other\""); });
+  stub.spoil_files(
+      [&](const ServerRequest& request, ServerReply& reply) { reply = test::serve(request, other, "\"other\""); });
   expect_failure(pull(), Code::mismatch, "SHA-256");
   EXPECT_EQ(world.count(PullStep::retrying), 2u) << "fetched three times in all";
   stub.spoil_files(nullptr);
@@ -219,11 +230,13 @@ TEST_F(Faults, AddressesThatRunOutAreAskedForAgain) {
 
 TEST_F(Faults, CompressedAnswersAreNotWritten) {
   stub.spoil_files([this](const ServerRequest& request, ServerReply& reply) {
-    if (request.header("Cache-Control") != "no-transform") reply.headers.emplace_back("Content-Encoding", "gzip"), ++answers;
+    if (request.header("Cache-Control") != "no-transform")
+      reply.headers.emplace_back("Content-Encoding", "gzip"), ++answers;
   });
   expect_good(pull());
   EXPECT_GT(answers, 0);
-  stub.spoil_files([](const ServerRequest&, ServerReply& reply) { reply.headers.emplace_back("Content-Encoding", "gzip"); });
+  stub.spoil_files(
+      [](const ServerRequest&, ServerReply& reply) { reply.headers.emplace_back("Content-Encoding", "gzip"); });
   world.options.downloads_again = true;
   const auto result = pull();
   ASSERT_FALSE(result);
@@ -231,12 +244,16 @@ TEST_F(Faults, CompressedAnswersAreNotWritten) {
 }
 
 TEST_F(Faults, EndlessRedirectsEnd) {
-  stub.spoil_files([](const ServerRequest& request, ServerReply& reply) { reply = {.status = 302, .headers = {{"Location", request.target}}}; });
+  stub.spoil_files([](const ServerRequest& request, ServerReply& reply) {
+    reply = {.status = 302, .headers = {{"Location", request.target}}};
+  });
   expect_failure(pull(), Code::malformed, "in a circle");
 }
 
 TEST_F(Faults, HugeHeadersEnd) {
-  stub.spoil_files([](const ServerRequest&, ServerReply& reply) { reply.headers.emplace_back("X-Long", std::string(200'000, 'x')); });
+  stub.spoil_files([](const ServerRequest&, ServerReply& reply) {
+    reply.headers.emplace_back("X-Long", std::string(200'000, 'x'));
+  });
   expect_failure(pull(), Code::malformed, "64 kB");
 }
 
@@ -253,7 +270,9 @@ TEST_F(Faults, AnswersThatNeverComeEnd) {
 }
 
 TEST_F(Faults, RequestsOnConnectionsThatWereClosedMeanwhileAreRepeated) {
-  stub.spoil_hub([](const ServerRequest&, ServerReply& reply) { reply.headers.emplace_back("Keep-Alive", "timeout=1"), reply.drop_after = reply.owned.size(); });
+  stub.spoil_hub([](const ServerRequest&, ServerReply& reply) {
+    reply.headers.emplace_back("Keep-Alive", "timeout=1"), reply.drop_after = reply.owned.size();
+  });
   expect_good(pull());
   EXPECT_EQ(world.count(PullStep::retrying), 0u) << world.messages();
 }
@@ -262,7 +281,8 @@ TEST_F(Faults, ABadStateFileCostsADownloadAndNoMore) {
   const std::string hash = sha256_of(std::as_bytes(std::span(content)));
   const fs::path data = world.layout().blob(kRepository, hash).string() + kPartialSuffix;
   fs::create_directories(data.parent_path());
-  for (const std::string_view journal : {"", "{", "[]\n", "{\"schema\":\"assay.partial.v1\",\"etag\":\"other\",\"size\":5}\n{\"written\":[0,5]}\n"}) {
+  for (const std::string_view journal :
+       {"", "{", "[]\n", "{\"schema\":\"assay.partial.v1\",\"etag\":\"other\",\"size\":5}\n{\"written\":[0,5]}\n"}) {
     std::ofstream(data, std::ios::binary) << std::string(content.size(), 'x');
     std::ofstream(data.string() + ".json", std::ios::binary) << journal;
     expect_good(pull());
@@ -277,135 +297,9 @@ TEST_F(Faults, AStateFileThatLiesIsFoundByTheHash) {
   fs::create_directories(data.parent_path());
   std::ofstream(data, std::ios::binary) << std::string(content.size() + 1000, 'x');
   std::ofstream(data.string() + ".json", std::ios::binary)
-      << "{\"schema\":\"assay.partial.v1\",\"etag\":\"" << hash << "\",\"size\":" << content.size() << ",\"boot\":\"\"}\n{\"synced\":[[0," << content.size() << "]]}\n";
+      << "{\"schema\":\"assay.partial.v1\",\"etag\":\"" << hash << "\",\"size\":" << content.size()
+      << ",\"boot\":\"\"}\n{\"synced\":[[0," << content.size() << "]]}\n";
   expect_good(pull());
-}
-
-// Plain URLs have no hash to lean on: the server's etag and length must do.
-class UrlFaults : public testing::Test {
- protected:
-  Result<PullResult> pull() { return world.pull(server.url("/model.bin")); }
-  std::string content = test::random_text(kSize, 9);
-  std::string etag = "\"one\"";
-  std::function<void(const ServerRequest&, ServerReply&)> spoil;
-  std::mutex mutex;
-  test::TestServer server{[this](const ServerRequest& request) {
-    const std::lock_guard lock(mutex);
-    ServerReply reply = test::serve(request, content, etag);
-    if (spoil) spoil(request, reply);
-    return reply;
-  }};
-  World world;
-};
-
-TEST_F(UrlFaults, AFileThatChangesUnderWayIsFetchedAnewAndNeverMixed) {
-  const std::string second = test::random_text(kSize, 10);
-  int answers = 0;
-  spoil = [&](const ServerRequest& request, ServerReply& reply) {
-    if (++answers > 3) etag = "\"two\"", reply = test::serve(request, second, etag);
-  };
-  const auto result = pull();
-  ASSERT_TRUE(result) << result.error().message();
-  EXPECT_TRUE(test::read_text(result->model) == second);
-  EXPECT_NE(world.messages().find("etag"), std::string::npos) << world.messages();
-}
-
-TEST_F(UrlFaults, AFileThatBecameLongerIsFetchedAnew) {
-  const std::string second = content + "more";
-  int answers = 0;
-  spoil = [&](const ServerRequest& request, ServerReply& reply) {
-    if (++answers > 3) reply = test::serve(request, second, etag);
-  };
-  const auto result = pull();
-  ASSERT_TRUE(result) << result.error().message();
-  EXPECT_TRUE(test::read_text(result->model) == second);
-}
-
-TEST_F(UrlFaults, AFileThatBecameShorterIsFetchedAnew) {
-  const std::string second = content.substr(0, 6 << 20);
-  int answers = 0;
-  spoil = [&](const ServerRequest& request, ServerReply& reply) {
-    if (++answers > 3) reply = test::serve(request, second, etag);
-  };
-  const auto result = pull();
-  ASSERT_TRUE(result) << result.error().message();
-  EXPECT_TRUE(test::read_text(result->model) == second);
-}
-
-TEST_F(UrlFaults, ServersWithoutEtagsAndDatesAreNotResumed) {
-  etag = "";
-  int answers = 0;
-  spoil = [&](const ServerRequest&, ServerReply& reply) {
-    std::erase_if(reply.headers, [](const auto& header) { return header.first == "ETag"; });
-    if (++answers == 2) reply.drop_after = 5'000'000;
-  };
-  const auto result = pull();
-  ASSERT_TRUE(result) << result.error().message();
-  EXPECT_TRUE(test::read_text(result->model) == content);
-  EXPECT_GT(server.body_bytes(), kSize + 4'000'000) << "begun anew";
-}
-
-TEST_F(UrlFaults, ChunkedBodiesAreTakenToTheirEnd) {
-  spoil = [&](const ServerRequest&, ServerReply& reply) { reply = {.status = 200, .headers = {{"ETag", etag}}, .body = content, .is_chunked = true}; };
-  const auto result = pull();
-  ASSERT_TRUE(result) << result.error().message();
-  EXPECT_TRUE(test::read_text(result->model) == content);
-}
-
-TEST_F(UrlFaults, ChunkedBodiesThatBreakOffAreFetchedAgain) {
-  int answers = 0;
-  spoil = [&](const ServerRequest&, ServerReply& reply) {
-    reply = {.status = 200, .headers = {{"ETag", etag}}, .body = content, .is_chunked = true};
-    if (++answers <= 3) reply.drop_after = 1'000'000;
-  };
-  const auto result = pull();
-  ASSERT_TRUE(result) << result.error().message();
-  EXPECT_TRUE(test::read_text(result->model) == content);
-}
-
-TEST_F(UrlFaults, ABodyWhoseEndNobodyKnowsNeedsAHash) {
-  spoil = [&](const ServerRequest&, ServerReply& reply) { reply = {.status = 200, .body = content, .has_no_length = true}; };
-  const auto refused = pull();
-  ASSERT_FALSE(refused);
-  EXPECT_NE(refused.error().message().find("--sha256"), std::string::npos) << refused.error().message();
-  world.options.sha256 = sha256_of(std::as_bytes(std::span(content)));
-  const auto result = pull();
-  ASSERT_TRUE(result) << result.error().message();
-  EXPECT_TRUE(test::read_text(result->model) == content);
-}
-
-TEST_F(UrlFaults, AWrongHashLeavesNoFile) {
-  world.options.sha256 = std::string(64, '0');
-  const auto result = pull();
-  ASSERT_FALSE(result);
-  EXPECT_EQ(result.error().code, Code::mismatch);
-  EXPECT_TRUE(test::files_named(world.folder(), "model.bin").empty() || !fs::exists(world.options.files_folder / "127.0.0.1" / "model.bin"));
-  for (const fs::path& path : test::files_named(world.folder(), "model.bin")) EXPECT_NE(path.filename(), "model.bin") << path;
-}
-
-TEST_F(UrlFaults, AWebPageIsNoModel) {
-  spoil = [&](const ServerRequest&, ServerReply& reply) { reply = {.status = 200, .headers = {{"Content-Type", "text/html; charset=utf-8"}}, .owned = "<html>please log in</html>"}; };
-  const auto result = world.pull(server.url("/model.gguf"));
-  ASSERT_FALSE(result);
-  EXPECT_NE(result.error().message().find("web page"), std::string::npos) << result.error().message();
-}
-
-TEST_F(UrlFaults, AnEmptyFileIsAFile) {
-  content.clear();
-  const auto result = pull();
-  ASSERT_TRUE(result) << result.error().message();
-  EXPECT_EQ(fs::file_size(result->model), 0u);
-}
-
-TEST_F(UrlFaults, ANameThatDoesNotExistAndAPortThatIsClosedAreNetworkErrors) {
-  world.options.retry.tries = 0;
-  const auto closed = world.pull("http://127.0.0.1:1/x.bin");
-  ASSERT_FALSE(closed);
-  EXPECT_EQ(closed.error().code, Code::network);
-  const auto unknown = world.pull("http://no-such-host.invalid/x.bin");
-  ASSERT_FALSE(unknown);
-  EXPECT_EQ(unknown.error().code, Code::network);
-  EXPECT_NE(unknown.error().message().find("looked up"), std::string::npos) << unknown.error().message();
 }
 
 }  // namespace

@@ -12,7 +12,9 @@ namespace assay::test {
 namespace {
 
 ServerReply refuse(unsigned status, std::string code, std::string message) {
-  return {.status = status, .headers = {{"X-Error-Code", std::move(code)}, {"X-Error-Message", message}}, .owned = "{\"error\":\"" + message + "\"}"};
+  return {.status = status,
+          .headers = {{"X-Error-Code", std::move(code)}, {"X-Error-Message", message}},
+          .owned = "{\"error\":\"" + message + "\"}"};
 }
 
 std::string etag_of(const StubFile& file) {
@@ -23,7 +25,10 @@ std::string etag_of(const StubFile& file) {
 
 Json entry_of(const std::string& path, const StubFile& file) {
   Json entry;
-  entry.set("type", "file").set("oid", file.is_large ? std::string(40, 'a') : file.etag).set("size", file.content.size()).set("path", path);
+  entry.set("type", "file")
+      .set("oid", file.is_large ? std::string(40, 'a') : file.etag)
+      .set("size", file.content.size())
+      .set("path", path);
   if (!file.is_large) return entry;
   Json lfs;
   lfs.set("oid", file.etag).set("size", file.content.size()).set("pointerSize", 134);
@@ -39,7 +44,8 @@ std::pair<std::string, std::string> split_repository(const std::string& path) {
 
 }  // namespace
 
-HubStub::HubStub(std::map<std::string, StubRepository> repositories, std::string certificate, std::string key) : repositories_(std::move(repositories)) {
+HubStub::HubStub(std::map<std::string, StubRepository> repositories, std::string certificate, std::string key)
+    : repositories_(std::move(repositories)) {
   for (auto& [name, repository] : repositories_)
     for (auto& [path, file] : repository.files) {
       file.etag = etag_of(file);
@@ -49,7 +55,9 @@ HubStub::HubStub(std::map<std::string, StubRepository> repositories, std::string
       [this](const ServerRequest& request) {
         const std::lock_guard lock(mutex_);
         const auto blob = blobs_.find(request.target.substr(1, request.target.find('?') - 1));
-        ServerReply reply = blob == blobs_.end() ? ServerReply{.status = 404} : serve(request, blob->second, "\"cdn-" + blob->first.substr(0, 12) + "\"");
+        ServerReply reply = blob == blobs_.end()
+                                ? ServerReply{.status = 404}
+                                : serve(request, blob->second, "\"cdn-" + blob->first.substr(0, 12) + "\"");
         if (spoil_files_) spoil_files_(request, reply);
         return reply;
       },
@@ -66,7 +74,9 @@ HubStub::HubStub(std::map<std::string, StubRepository> repositories, std::string
 
 HubStub::~HubStub() = default;
 
-std::string HubStub::endpoint() const { return hub_->url("", "localhost"); }
+std::string HubStub::endpoint() const {
+  return hub_->url("", "localhost");
+}
 
 void HubStub::spoil_files(Spoil spoil) {
   const std::lock_guard lock(mutex_);
@@ -98,8 +108,10 @@ ServerReply HubStub::answer(const ServerRequest& request) {
     target.replace(target.find(name), name.size(), repository.renamed_to);
     return {.status = 307, .headers = {{"Location", target}}};
   }
-  if (repository.is_gated) return refuse(request.header("Authorization").empty() ? 401 : 403, "GatedRepo", "Access to model is restricted");
-  if (!repository.token.empty() && request.header("Authorization") != "Bearer " + repository.token) return refuse(401, "RepoNotFound", "Repository not found");
+  if (repository.is_gated)
+    return refuse(request.header("Authorization").empty() ? 401 : 403, "GatedRepo", "Access to model is restricted");
+  if (!repository.token.empty() && request.header("Authorization") != "Bearer " + repository.token)
+    return refuse(401, "RepoNotFound", "Repository not found");
   return is_api ? answer_api(request, path.substr(11)) : answer_file(request, path);
 }
 
@@ -107,11 +119,17 @@ ServerReply HubStub::answer_api(const ServerRequest& request, const std::string&
   const auto [name, rest] = split_repository(path);
   const StubRepository& repository = repositories_[name];
   const std::string revision = rest.substr(rest.find('/') + 1);
-  if (revision != "main" && revision != repository.commit) return refuse(404, "RevisionNotFound", "Invalid rev id: " + revision);
+  if (revision != "main" && revision != repository.commit)
+    return refuse(404, "RevisionNotFound", "Invalid rev id: " + revision);
   if (rest.starts_with("revision/")) {
     Json siblings = Json::Array{}, out;
     for (const auto& [file, _] : repository.files) siblings.push(Json(Json::Object{{"rfilename", Json(file)}}));
-    out.set("id", name).set("sha", repository.commit).set("private", false).set("gated", false).set("tags", Json::Array{}).set("siblings", std::move(siblings));
+    out.set("id", name)
+        .set("sha", repository.commit)
+        .set("private", false)
+        .set("gated", false)
+        .set("tags", Json::Array{})
+        .set("siblings", std::move(siblings));
     return {.headers = {{"Content-Type", "application/json"}}, .owned = to_text(out)};
   }
   if (rest.starts_with("paths-info/")) return answer_paths(request, repository);
@@ -124,7 +142,8 @@ ServerReply HubStub::answer_api(const ServerRequest& request, const std::string&
   }
   ServerReply reply{.headers = {{"Content-Type", "application/json"}}, .owned = to_text(list)};
   if (begin + page_size < index)
-    reply.headers.emplace_back("Link", fmt::format("<{}/api/models/{}/tree/{}?recursive=true&cursor={}>; rel=\"next\"", endpoint(), name, revision, begin + page_size));
+    reply.headers.emplace_back("Link", fmt::format("<{}/api/models/{}/tree/{}?recursive=true&cursor={}>; rel=\"next\"",
+                                                   endpoint(), name, revision, begin + page_size));
   return reply;
 }
 
@@ -148,16 +167,21 @@ ServerReply HubStub::answer_file(const ServerRequest& request, const std::string
   const auto [name, rest] = split_repository(path);
   const StubRepository& repository = repositories_[name];
   const std::size_t slash = rest.find('/', 8);
-  if (!rest.starts_with("resolve/") || slash == std::string::npos) return refuse(404, "EntryNotFound", "Entry not found");
+  if (!rest.starts_with("resolve/") || slash == std::string::npos)
+    return refuse(404, "EntryNotFound", "Entry not found");
   const std::string revision = rest.substr(8, slash - 8);
-  if (revision != "main" && revision != repository.commit) return refuse(404, "RevisionNotFound", "Invalid rev id: " + revision);
+  if (revision != "main" && revision != repository.commit)
+    return refuse(404, "RevisionNotFound", "Invalid rev id: " + revision);
   const auto found = repository.files.find(rest.substr(slash + 1));
   if (found == repository.files.end()) return refuse(404, "EntryNotFound", "Entry not found");
   const StubFile& file = found->second;
   if (file.is_large)
     return {.status = 302,
-            .headers = {{"X-Repo-Commit", repository.commit}, {"X-Linked-Etag", "\"" + file.etag + "\""}, {"X-Linked-Size", std::to_string(file.content.size())},
-                        {"Accept-Ranges", "bytes"}, {"Location", files_->url("/" + file.etag + "?signature=abc")}}};
+            .headers = {{"X-Repo-Commit", repository.commit},
+                        {"X-Linked-Etag", "\"" + file.etag + "\""},
+                        {"X-Linked-Size", std::to_string(file.content.size())},
+                        {"Accept-Ranges", "bytes"},
+                        {"Location", files_->url("/" + file.etag + "?signature=abc")}}};
   ServerReply reply = serve(request, blobs_[file.etag], "\"" + file.etag + "\"");
   reply.headers.emplace_back("X-Repo-Commit", repository.commit);
   return reply;

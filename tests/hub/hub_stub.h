@@ -27,7 +27,8 @@ struct StubRepository {
 class HubStub {
  public:
   // `files_host`: what the second host is called in redirects, so that it differs by more than its port.
-  explicit HubStub(std::map<std::string, StubRepository> repositories, std::string certificate = "", std::string key = "");
+  explicit HubStub(std::map<std::string, StubRepository> repositories, std::string certificate = "",
+                   std::string key = "");
   ~HubStub();
 
   std::string endpoint() const;

@@ -10,7 +10,9 @@ namespace fs = std::filesystem;
 
 int main(int argc, char** argv) {
   if (argc < 3) {
-    std::fprintf(stderr, "Usage: hub_stub ORG/REPO FOLDER [BYTES_PER_SECOND]\nPrints the address to put into HF_ENDPOINT and serves until its input ends.\n");
+    std::fprintf(stderr,
+                 "Usage: hub_stub ORG/REPO FOLDER [BYTES_PER_SECOND]\nPrints the address to put into HF_ENDPOINT and "
+                 "serves until its input ends.\n");
     return 2;
   }
   assay::test::StubRepository repository;
@@ -19,7 +21,8 @@ int main(int argc, char** argv) {
     std::ifstream in(entry.path(), std::ios::binary);
     std::string content{std::istreambuf_iterator<char>(in), {}};
     const bool is_large = content.size() > 100'000;
-    repository.files[fs::relative(entry.path(), argv[2]).generic_string()] = {.content = std::move(content), .is_large = is_large};
+    repository.files[fs::relative(entry.path(), argv[2]).generic_string()] = {.content = std::move(content),
+                                                                              .is_large = is_large};
   }
   assay::test::HubStub stub({{argv[1], std::move(repository)}});
   if (argc > 3) {

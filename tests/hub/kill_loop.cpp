@@ -1,7 +1,8 @@
 // kill_loop: kills assay pull with SIGKILL at random moments, over and over, and looks at what it left.
 //
-// After every kill: a file under its final name has exactly its bytes; every byte that the journal claims is right; and what was
-// written without being claimed is a few megabytes at most. Then the pull is started again, until it ends by itself.
+// After every kill: a file under its final name has exactly its bytes; every byte that the journal claims is right; and
+// what was written without being claimed is a few megabytes at most. Then the pull is started again, until it ends by
+// itself.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -47,7 +48,7 @@ std::string read_file(const fs::path& path) {
 
 struct Loop {
   std::string program;
-  fs::path folder;
+  fs::path folder, home;
   test::HubStub& stub;
   std::string content;
   std::mt19937_64 random;
@@ -65,16 +66,19 @@ struct Loop {
       arguments.push_back(stub.files().url("/" + etag()));
     else
       arguments.push_back(std::string(kRepository) + "/" + kFile);
-    if (mode == Mode::folder || mode == Mode::url) arguments.insert(arguments.end(), {"--local-dir", (folder / "local").string()});
+    if (mode == Mode::folder || mode == Mode::url)
+      arguments.insert(arguments.end(), {"--local-dir", (folder / "local").string()});
     const pid_t child = fork();
     if (child != 0) return child;
     const int nothing = open("/dev/null", O_WRONLY);
     dup2(nothing, STDOUT_FILENO);
     const int log = open((folder / "log").c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
     dup2(log, STDERR_FILENO);
+    for (const char* name : {"http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", "HF_TOKEN"}) unsetenv(name);
     setenv("HF_ENDPOINT", stub.endpoint().c_str(), 1);
     setenv("HF_HUB_CACHE", (folder / "hub").c_str(), 1);
-    setenv("ASSAY_HOME", (folder / "home").c_str(), 1);
+    setenv("ASSAY_HOME", home.c_str(), 1);
+    setenv("XDG_CACHE_HOME", home.c_str(), 1);
     std::vector<char*> argv;
     for (std::string& argument : arguments) argv.push_back(argument.data());
     argv.push_back(nullptr);
@@ -97,7 +101,8 @@ struct Loop {
       if (WTERMSIG(status) != SIGKILL) fail("the program died of signal " + std::to_string(WTERMSIG(status)));
       return false;
     }
-    if (WEXITSTATUS(status) != 0) fail("the program ended with " + std::to_string(WEXITSTATUS(status)) + ": " + read_file(folder / "log"));
+    if (WEXITSTATUS(status) != 0)
+      fail("the program ended with " + std::to_string(WEXITSTATUS(status)) + ": " + read_file(folder / "log"));
     return true;
   }
 
@@ -120,7 +125,9 @@ struct Loop {
     int whole = 0;
     for (const auto& entry : fs::recursive_directory_iterator(folder)) {
       const std::string name = entry.path().filename().string();
-      if (entry.path() == folder / "log" || name.ends_with(".lock") || name.ends_with(".metadata") || name.ends_with(".json") || name == "main" || name == "CACHEDIR.TAG") continue;
+      if (entry.path() == folder / "log" || name.ends_with(".lock") || name.ends_with(".metadata") ||
+          name.ends_with(".json") || name == "main" || name == "CACHEDIR.TAG")
+        continue;
       if (name.ends_with(kPartialSuffix)) {
         look_at_partial_file(entry.path());
         continue;
@@ -143,7 +150,8 @@ struct Loop {
       if (data.compare(at, kBlock, content, at, kBlock) == 0) written += std::min(kBlock, content.size() - at);
     const auto facts = look_at_partial(path);
     const std::uint64_t claimed = facts ? facts->have_bytes : 0;
-    if (claimed > written) fail("the journal claims " + std::to_string(claimed) + " bytes, and " + std::to_string(written) + " are right");
+    if (claimed > written)
+      fail("the journal claims " + std::to_string(claimed) + " bytes, and " + std::to_string(written) + " are right");
     const std::uint64_t now_lost = written - claimed;
     most_lost = std::max(most_lost, now_lost);
     lost += now_lost;
@@ -178,7 +186,13 @@ int main(int argc, char** argv) {
   const std::string content = test::random_text(kSize, seed);
   test::HubStub stub({{kRepository, {.files = {{kFile, {.content = content, .is_large = true}}}}}});
   stub.spoil_files([](const test::ServerRequest&, test::ServerReply& reply) { reply.bytes_per_second = kRate; });
-  Loop loop{.program = program, .folder = folder, .stub = stub, .content = content, .random = std::mt19937_64(seed)};
+  fs::create_directories(folder / "pulled");
+  Loop loop{.program = program,
+            .folder = folder / "pulled",
+            .home = folder / "home",
+            .stub = stub,
+            .content = content,
+            .random = std::mt19937_64(seed)};
   const auto start = steady_clock::now();
   std::map<int, int> by_mode;
   Mode mode = Mode::cache;
@@ -191,11 +205,16 @@ int main(int argc, char** argv) {
     mode = static_cast<Mode>((static_cast<int>(mode) + 1) % 4);
   }
   fs::remove_all(folder);
-  std::printf("kill_loop: %d rounds, %d kills, %d downloads ended well (%d beside a killed one), in %.0f s; seed %llu\n", loop.rounds, loop.kills, loop.finished,
-              loop.waited, std::chrono::duration<double>(steady_clock::now() - start).count(), static_cast<unsigned long long>(seed));
+  std::printf(
+      "kill_loop: %d rounds, %d kills, %d downloads ended well (%d beside a killed one), in %.0f s; seed %llu\n",
+      loop.rounds, loop.kills, loop.finished, loop.waited,
+      std::chrono::duration<double>(steady_clock::now() - start).count(), static_cast<unsigned long long>(seed));
   for (const auto& [which, count] : by_mode) std::printf("  %-14s %d rounds\n", kModeNames[which], count);
-  std::printf("  wrong bytes under a name: 0; claimed bytes that were not there: 0; written and not claimed: %.2f MB at most, %.2f MB on average\n",
-              static_cast<double>(loop.most_lost) / 1e6, loop.kills > 0 ? static_cast<double>(loop.lost) / 1e6 / loop.kills : 0.0);
+  std::printf(
+      "  wrong bytes under a name: 0; claimed bytes that were not there: 0; written and not claimed: %.2f MB at most, "
+      "%.2f MB on average\n",
+      static_cast<double>(loop.most_lost) / 1e6,
+      loop.kills > 0 ? static_cast<double>(loop.lost) / 1e6 / loop.kills : 0.0);
   if (loop.rounds < rounds) {
     std::fprintf(stderr, "kill_loop: only %d of %d rounds in %d s\n", loop.rounds, rounds, seconds);
     return 1;

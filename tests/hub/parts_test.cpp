@@ -31,7 +31,8 @@ TEST(Url, IsTakenApart) {
 }
 
 TEST(Url, RefusesWhatItCannotFetch) {
-  for (const char* text : {"", "host/path", "ftp://host/x", "https://", "https://host:0/", "https://host:99999/", "https://ho st/", "https://[::1/x", "https://a\r\nb/"})
+  for (const char* text : {"", "host/path", "ftp://host/x", "https://", "https://host:0/", "https://host:99999/",
+                           "https://ho st/", "https://[::1/x", "https://a\r\nb/"})
     EXPECT_FALSE(parse_url(text)) << text;
 }
 
@@ -39,9 +40,11 @@ TEST(Url, RefusesWhatItCannotFetch) {
 TEST(Url, ResolvesReferencesAsTheStandardDoes) {
   const Url base = *parse_url("http://a/b/c/d;p?q");
   const std::map<std::string, std::string> examples = {
-      {"g", "/b/c/g"},       {"./g", "/b/c/g"},     {"g/", "/b/c/g/"},  {"/g", "/g"},          {"?y", "/b/c/d;p?y"}, {"g?y", "/b/c/g?y"}, {"", "/b/c/d;p?q"},
-      {".", "/b/c/"},        {"..", "/b/"},         {"../g", "/b/g"},   {"../..", "/"},        {"../../g", "/g"},    {"../../../g", "/g"}, {"/./g", "/g"},
-      {"/../g", "/g"},       {"g.", "/b/c/g."},     {"..g", "/b/c/..g"}, {"./g/.", "/b/c/g/"}, {"g/../h", "/b/c/h"}, {"g?y/../x", "/b/c/g?y/../x"}};
+      {"g", "/b/c/g"},      {"./g", "/b/c/g"},    {"g/", "/b/c/g/"},    {"/g", "/g"},
+      {"?y", "/b/c/d;p?y"}, {"g?y", "/b/c/g?y"},  {"", "/b/c/d;p?q"},   {".", "/b/c/"},
+      {"..", "/b/"},        {"../g", "/b/g"},     {"../..", "/"},       {"../../g", "/g"},
+      {"../../../g", "/g"}, {"/./g", "/g"},       {"/../g", "/g"},      {"g.", "/b/c/g."},
+      {"..g", "/b/c/..g"},  {"./g/.", "/b/c/g/"}, {"g/../h", "/b/c/h"}, {"g?y/../x", "/b/c/g?y/../x"}};
   for (const auto& [reference, target] : examples) EXPECT_EQ(resolve_url(base, reference)->target, target) << reference;
   EXPECT_EQ(resolve_url(base, "//g")->host, "g");
   EXPECT_EQ(resolve_url(base, "https://h/x")->text(), "https://h/x");
@@ -63,18 +66,22 @@ TEST(Source, KnowsEveryForm) {
   EXPECT_EQ(parse_source("https://huggingface.co/org/repo")->kind, SourceKind::repository);
   EXPECT_EQ(parse_source("https://huggingface.co/org/repo/tree/v2")->revision, "v2");
   EXPECT_EQ(parse_source("https://example.org/org/repo")->kind, SourceKind::url);
-  EXPECT_EQ(parse_source("http://mirror:8080/hf/org/repo/resolve/main/x.gguf", "http://mirror:8080/hf")->file, "x.gguf");
+  EXPECT_EQ(parse_source("http://mirror:8080/hf/org/repo/resolve/main/x.gguf", "http://mirror:8080/hf")->file,
+            "x.gguf");
 }
 
 TEST(Source, RefusesWhatIsNone) {
-  for (const char* text : {"", "model", "org/", "/repo", "org/repo:", "org/repo@", "org/re po", "../etc/passwd", "org/..", "org/repo:Q4/x.gguf", "a--b/c", "org/repo/"})
+  for (const char* text : {"", "model", "org/", "/repo", "org/repo:", "org/repo@", "org/re po", "../etc/passwd",
+                           "org/..", "org/repo:Q4/x.gguf", "a--b/c", "org/repo/"})
     EXPECT_FALSE(parse_source(text)) << text;
   EXPECT_TRUE(is_repository_name("org/repo:Q8_0"));
   EXPECT_FALSE(is_repository_name("./org/repo"));
 }
 
 TEST(Source, TextIsReadBackAsItself) {
-  for (const char* text : {"org/repo", "org/repo:Q8_0", "org/repo@v1", "org/repo/a/b.gguf", "https://example.org/x.gguf"}) EXPECT_EQ(parse_source(text)->text(), text);
+  for (const char* text :
+       {"org/repo", "org/repo:Q8_0", "org/repo@v1", "org/repo/a/b.gguf", "https://example.org/x.gguf"})
+    EXPECT_EQ(parse_source(text)->text(), text);
 }
 
 TEST(Globs, MatchAsPythonsDo) {
@@ -92,7 +99,9 @@ TEST(Globs, MatchAsPythonsDo) {
 // Against a plain array of bits.
 TEST(Ranges, AgreeWithAnArrayOfBits) {
   std::uint64_t state = 1;
-  const auto next = [&](std::uint64_t below) { return (state = state * 6364136223846793005u + 1442695040888963407u, (state >> 33) % below); };
+  const auto next = [&](std::uint64_t below) {
+    return (state = state * 6364136223846793005u + 1442695040888963407u, (state >> 33) % below);
+  };
   RangeSet set;
   std::vector<bool> bits(200);
   for (int step = 0; step < 3000; ++step) {
@@ -122,12 +131,15 @@ TEST(Answers, ContentRangesAreReadStrictly) {
   EXPECT_EQ(parse_content_range("bytes 5-9/100")->range, (Range{5, 10}));
   EXPECT_EQ(parse_content_range("bytes 5-9/100")->total, 100u);
   EXPECT_FALSE(parse_content_range("bytes 0-0/*")->total);
-  for (const char* text : {"", "bytes */5", "bytes 9-5/100", "bytes -5/100", "bytes 5-/100", "bytes 0-18446744073709551615/1", "items 0-1/2", "bytes 0-1/x", "bytes 0-1"})
+  for (const char* text : {"", "bytes */5", "bytes 9-5/100", "bytes -5/100", "bytes 5-/100",
+                           "bytes 0-18446744073709551615/1", "items 0-1/2", "bytes 0-1/x", "bytes 0-1"})
     EXPECT_FALSE(parse_content_range(text)) << text;
 }
 
 TEST(Answers, WaitsAreReadFromEveryHeader) {
-  const auto head = [](unsigned status, const char* name, const std::string& value) { return HttpHead{.status = status, .headers = {{name, value}}}; };
+  const auto head = [](unsigned status, const char* name, const std::string& value) {
+    return HttpHead{.status = status, .headers = {{name, value}}};
+  };
   EXPECT_EQ(asked_wait(head(503, "Retry-After", "7"))->count(), 7000);
   EXPECT_EQ(asked_wait(head(429, "RateLimit", "\"api\";r=0;t=55"))->count(), 55000);
   EXPECT_EQ(asked_wait(head(503, "Retry-After", "Wed, 21 Oct 2015 07:28:00 GMT"))->count(), 0) << "long ago";
@@ -137,17 +149,27 @@ TEST(Answers, WaitsAreReadFromEveryHeader) {
 
 TEST(Answers, StatusesSayWhatToDo) {
   const auto message = [](unsigned status, HttpHeaders headers) {
-    return status_error({.status = status, .headers = std::move(headers), .length = {}, .url = *parse_url("https://hub.example/api")}, "org/repo").message();
+    return status_error({.status = status,
+                         .headers = std::move(headers),
+                         .length = {},
+                         .url = *parse_url("https://hub.example/api")},
+                        "org/repo")
+        .message();
   };
-  EXPECT_NE(message(401, {{"X-Error-Code", "GatedRepo"}}).find("open https://hub.example/org/repo in a browser, accept"), std::string::npos);
-  EXPECT_NE(message(401, {{"X-Error-Code", "RepoNotFound"}}).find("does not exist, or needs a token"), std::string::npos);
+  EXPECT_NE(
+      message(401, {{"X-Error-Code", "GatedRepo"}}).find("open https://hub.example/org/repo in a browser, accept"),
+      std::string::npos);
+  EXPECT_NE(message(401, {{"X-Error-Code", "RepoNotFound"}}).find("does not exist, or needs a token"),
+            std::string::npos);
   EXPECT_NE(message(404, {{"X-Error-Code", "RevisionNotFound"}}).find("--revision"), std::string::npos);
   EXPECT_NE(message(403, {}).find("may not be read"), std::string::npos);
-  EXPECT_NE(message(500, {{"X-Error-Message", "out of order"}}).find("the server says: out of order"), std::string::npos);
+  EXPECT_NE(message(500, {{"X-Error-Message", "out of order"}}).find("the server says: out of order"),
+            std::string::npos);
 }
 
 TEST(Retries, WaitLongerEachTimeAndGiveUp) {
-  Retry retry({.tries = 3, .first_wait = std::chrono::milliseconds(100), .longest_wait = std::chrono::milliseconds(250)});
+  Retry retry(
+      {.tries = 3, .first_wait = std::chrono::milliseconds(100), .longest_wait = std::chrono::milliseconds(250)});
   for (const auto& [least, most] : {std::pair{50, 100}, {100, 200}, {125, 250}}) {
     const auto wait = retry.next();
     ASSERT_TRUE(wait);
@@ -170,7 +192,9 @@ TEST(Pieces, GrowWithTheNetworkAndShrinkTowardsTheEnd) {
 
 TEST(Options, ComeFromTheEnvironmentOfHubClients) {
   const auto options_of = [](std::map<std::string, std::string> values) {
-    return hub_options([&](const char* name) { return values.contains(name) ? std::optional<std::string>(values[name]) : std::nullopt; });
+    return hub_options([&](const char* name) {
+      return values.contains(name) ? std::optional<std::string>(values[name]) : std::nullopt;
+    });
   };
   EXPECT_EQ(options_of({{"HOME", "/h"}})->cache_folder, "/h/.cache/huggingface/hub");
   EXPECT_EQ(options_of({{"HOME", "/h"}, {"XDG_CACHE_HOME", "/c"}})->cache_folder, "/c/huggingface/hub");
@@ -187,7 +211,9 @@ TEST(Options, ComeFromTheEnvironmentOfHubClients) {
 }
 
 TEST(Proxies, ExceptionsAreHostsSuffixesAndPorts) {
-  const auto is_direct = [](const char* none, const char* url) { return !proxy_for(*parse_url(url), {.http = "p:1", .https = "p:1", .none = none})->has_value(); };
+  const auto is_direct = [](const char* none, const char* url) {
+    return !proxy_for(*parse_url(url), {.http = "p:1", .https = "p:1", .none = none})->has_value();
+  };
   EXPECT_TRUE(is_direct("*", "http://a/"));
   EXPECT_TRUE(is_direct("example.org", "https://files.example.org/"));
   EXPECT_TRUE(is_direct(" .example.org ", "https://files.example.org/"));
@@ -202,11 +228,14 @@ TEST(Proxies, ExceptionsAreHostsSuffixesAndPorts) {
 }
 
 TEST(Names, FromTheNetworkStayInTheirFolder) {
-  for (const char* name : {"../x", "a/../../x", "/etc/passwd", "a//b", "", ".", "a/.", "C:/x", "a\\b", "\\\\host\\share", "con", "sub/NUL.txt", "com1", "a:b", "a\nb", "a/"})
+  for (const char* name : {"../x", "a/../../x", "/etc/passwd", "a//b", "", ".", "a/.", "C:/x", "a\\b",
+                           "\\\\host\\share", "con", "sub/NUL.txt", "com1", "a:b", "a\nb", "a/"})
     EXPECT_FALSE(safe_path(name)) << name;
   EXPECT_FALSE(safe_path(std::string_view("a\0b", 3)));
   EXPECT_FALSE(safe_path(std::string(300, 'a')));
-  for (const char* name : {"config.json", "sub/dir/model.gguf", "..a", "a..b", "console.txt", ".gitattributes", "modèle.gguf"}) EXPECT_TRUE(safe_path(name)) << name;
+  for (const char* name :
+       {"config.json", "sub/dir/model.gguf", "..a", "a..b", "console.txt", ".gitattributes", "modèle.gguf"})
+    EXPECT_TRUE(safe_path(name)) << name;
   EXPECT_EQ(etag_name("W/\"abc\""), "abc");
   EXPECT_EQ(etag_name("\"../x\"").size(), 64u) << "what is no plain name is hashed";
   EXPECT_EQ(CacheLayout::folder_of("org/re-po"), "models--org--re-po");
@@ -223,7 +252,8 @@ TEST(Digests, GitsHashIsGits) {
 
 HubListing listing(std::vector<std::string> names) {
   HubListing out{.repository = "org/repo", .commit = std::string(40, 'c'), .files = {}};
-  for (const std::string& name : names) out.files.push_back({name, name.ends_with(".json") ? 100u : 10'000'000u, std::string(64, 'e')});
+  for (const std::string& name : names)
+    out.files.push_back({name, name.ends_with(".json") ? 100u : 10'000'000u, std::string(64, 'e')});
   return out;
 }
 
@@ -238,8 +268,9 @@ std::vector<std::string> chosen(const Result<FileSelection>& selection) {
 using Names = std::vector<std::string>;
 
 TEST(Selection, TakesOneQuantisationWithAllItsParts) {
-  const HubListing repository = listing({"README.md", "config.json", "m-Q4_K_M.gguf", "m-Q8_0.gguf", "m-Q4_K_S.gguf", "mmproj-F16.gguf", "big/m-BF16-00001-of-00002.gguf",
-                                         "big/m-BF16-00002-of-00002.gguf"});
+  const HubListing repository =
+      listing({"README.md", "config.json", "m-Q4_K_M.gguf", "m-Q8_0.gguf", "m-Q4_K_S.gguf", "mmproj-F16.gguf",
+               "big/m-BF16-00001-of-00002.gguf", "big/m-BF16-00002-of-00002.gguf"});
   const HubSource source{.repository = "org/repo"};
   EXPECT_EQ(chosen(select_files(repository, source, {})), (Names{"config.json", "m-Q4_K_M.gguf"}));
   HubSource named = source;
@@ -252,7 +283,8 @@ TEST(Selection, TakesOneQuantisationWithAllItsParts) {
   named.quant = "Q4_K";
   const auto missing = select_files(repository, named, {});
   ASSERT_FALSE(missing);
-  EXPECT_NE(missing.error().message().find("it has Q4_K_M, Q8_0, Q4_K_S, BF16"), std::string::npos) << missing.error().message();
+  EXPECT_NE(missing.error().message().find("it has Q4_K_M, Q8_0, Q4_K_S, BF16"), std::string::npos)
+      << missing.error().message();
 }
 
 TEST(Selection, FallsBackToQ8AndThenToTheOnlyOne) {
@@ -263,13 +295,18 @@ TEST(Selection, FallsBackToQ8AndThenToTheOnlyOne) {
 }
 
 TEST(Selection, ReadsTheIndexOfShardsFirstAndTakesExactlyThose) {
-  const HubListing repository = listing({"config.json", "model.safetensors.index.json", "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "model-old.safetensors",
-                                         "tokenizer.json", "pytorch_model.bin"});
+  const HubListing repository =
+      listing({"config.json", "model.safetensors.index.json", "model-00001-of-00002.safetensors",
+               "model-00002-of-00002.safetensors", "model-old.safetensors", "tokenizer.json", "pytorch_model.bin"});
   auto selection = select_files(repository, {.repository = "org/repo"}, {});
   ASSERT_TRUE(selection) << selection.error().message();
   EXPECT_EQ(selection->index, "model.safetensors.index.json");
-  ASSERT_TRUE(add_shards(repository, R"({"weight_map":{"a":"model-00001-of-00002.safetensors","b":"model-00002-of-00002.safetensors","c":"model-00001-of-00002.safetensors"}})", *selection));
-  EXPECT_EQ(chosen(selection), (Names{"config.json", "tokenizer.json", "model.safetensors.index.json", "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"}));
+  ASSERT_TRUE(add_shards(
+      repository,
+      R"({"weight_map":{"a":"model-00001-of-00002.safetensors","b":"model-00002-of-00002.safetensors","c":"model-00001-of-00002.safetensors"}})",
+      *selection));
+  EXPECT_EQ(chosen(selection), (Names{"config.json", "tokenizer.json", "model.safetensors.index.json",
+                                      "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"}));
   EXPECT_FALSE(add_shards(repository, R"({"weight_map":{"a":"model-00003-of-00003.safetensors"}})", *selection));
   EXPECT_FALSE(add_shards(repository, R"({"weight_map":{"a":"../../etc/passwd"}})", *selection));
   EXPECT_FALSE(add_shards(repository, "{}", *selection));
@@ -277,16 +314,24 @@ TEST(Selection, ReadsTheIndexOfShardsFirstAndTakesExactlyThose) {
 
 TEST(Selection, TakesFoldersOfMlxWithWhatBelongsToThem) {
   const HubSource source{.repository = "org/repo"};
-  EXPECT_EQ(chosen(select_files(listing({".gitattributes", "config.json", "model.safetensors", "special_tokens_map.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "notes.txt"}), source, {})),
-            (Names{"config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja", "model.safetensors"}));
+  EXPECT_EQ(
+      chosen(select_files(listing({".gitattributes", "config.json", "model.safetensors", "special_tokens_map.json",
+                                   "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "notes.txt"}),
+                          source, {})),
+      (Names{"config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja",
+             "model.safetensors"}));
   EXPECT_FALSE(select_files(listing({"model.safetensors"}), source, {})) << "no config.json";
-  EXPECT_EQ(chosen(select_files(listing({"config.json", "weights.safetensors"}), source, {})), (Names{"config.json", "weights.safetensors"}));
+  EXPECT_EQ(chosen(select_files(listing({"config.json", "weights.safetensors"}), source, {})),
+            (Names{"config.json", "weights.safetensors"}));
 }
 
 TEST(Selection, NamesWhatIsNearWhenAFileIsMissing) {
-  const auto missing = select_files(listing({"model-Q4_K_M.gguf", "config.json"}), {.kind = SourceKind::file, .repository = "org/repo", .file = "model-q4_k_n.gguf"}, {});
+  const auto missing =
+      select_files(listing({"model-Q4_K_M.gguf", "config.json"}),
+                   {.kind = SourceKind::file, .repository = "org/repo", .file = "model-q4_k_n.gguf"}, {});
   ASSERT_FALSE(missing);
-  EXPECT_NE(missing.error().message().find("did you mean model-Q4_K_M.gguf"), std::string::npos) << missing.error().message();
+  EXPECT_NE(missing.error().message().find("did you mean model-Q4_K_M.gguf"), std::string::npos)
+      << missing.error().message();
 }
 
 TEST(Selection, OfProgramsForPhonesSaysWhatToTake) {
@@ -311,14 +356,20 @@ TEST(Selection, RefusesNamesThatLeadElsewhere) {
 }
 
 TEST(Api, AnswersAreNotTrusted) {
-  EXPECT_EQ(parse_revision(R"({"id":"new/name","sha":"0123456789abcdef0123456789abcdef01234567"})", "old/name")->repository, "new/name");
-  for (const char* text : {"", "[]", "{}", R"({"sha":5})", R"({"sha":"../../x"})", R"({"sha":""})"}) EXPECT_FALSE(parse_revision(text, "a/b")) << text;
+  EXPECT_EQ(
+      parse_revision(R"({"id":"new/name","sha":"0123456789abcdef0123456789abcdef01234567"})", "old/name")->repository,
+      "new/name");
+  for (const char* text : {"", "[]", "{}", R"({"sha":5})", R"({"sha":"../../x"})", R"({"sha":""})"})
+    EXPECT_FALSE(parse_revision(text, "a/b")) << text;
   std::vector<HubFile> files;
   EXPECT_TRUE(parse_tree_page(R"([{"type":"directory","path":"sub","oid":"x","size":0}])", files));
   EXPECT_TRUE(files.empty());
-  for (const char* text : {"{}", "[5]", R"([{"type":"file"}])", R"([{"type":"file","path":"a","size":-1,"oid":"0123456789abcdef0123456789abcdef01234567"}])",
-                           R"([{"type":"file","path":"a","size":5,"oid":"../x"}])", R"([{"type":"file","path":"a","size":18446744073709551615,"oid":"0123456789abcdef0123456789abcdef01234567"}])",
-                           R"([{"type":"file","path":"a","size":5,"lfs":{}}])"})
+  for (const char* text :
+       {"{}", "[5]", R"([{"type":"file"}])",
+        R"([{"type":"file","path":"a","size":-1,"oid":"0123456789abcdef0123456789abcdef01234567"}])",
+        R"([{"type":"file","path":"a","size":5,"oid":"../x"}])",
+        R"([{"type":"file","path":"a","size":18446744073709551615,"oid":"0123456789abcdef0123456789abcdef01234567"}])",
+        R"([{"type":"file","path":"a","size":5,"lfs":{}}])"})
     EXPECT_FALSE(parse_tree_page(text, files)) << text;
   EXPECT_EQ(next_link(R"(<https://h/a?x=1>; rel="prev", <https://h/b?x=2>; rel="next")"), "https://h/b?x=2");
   EXPECT_EQ(next_link("nonsense"), "");

@@ -14,7 +14,10 @@ using test::World;
 namespace fs = std::filesystem;
 
 std::map<std::string, test::StubRepository> one_gguf() {
-  return {{kRepository, {.files = {{"README.md", {.content = "# A model\n"}}, {"config.json", {.content = "{}\n"}}, {"nano-Q4_K_M.gguf", test::gguf_file()}}}}};
+  return {{kRepository,
+           {.files = {{"README.md", {.content = "# A model\n"}},
+                      {"config.json", {.content = "{}\n"}},
+                      {"nano-Q4_K_M.gguf", test::gguf_file()}}}}};
 }
 
 TEST(Pull, PutsAFileIntoTheCacheAsOtherHubClientsKnowIt) {
@@ -26,7 +29,8 @@ TEST(Pull, PutsAFileIntoTheCacheAsOtherHubClientsKnowIt) {
 
   const std::string content = test::gguf_file().content, hash = sha256_of(std::as_bytes(std::span(content)));
   const std::string commit = "0123456789abcdef0123456789abcdef01234567";
-  const fs::path pointer = world.options.cache_folder / "models--org--model" / "snapshots" / commit / "nano-Q4_K_M.gguf";
+  const fs::path pointer =
+      world.options.cache_folder / "models--org--model" / "snapshots" / commit / "nano-Q4_K_M.gguf";
   EXPECT_EQ(result->model, pointer);
   EXPECT_EQ(fs::read_symlink(pointer), fs::path("../../blobs") / hash);
   EXPECT_EQ(test::read_text(pointer), content);
@@ -34,7 +38,8 @@ TEST(Pull, PutsAFileIntoTheCacheAsOtherHubClientsKnowIt) {
   EXPECT_TRUE(fs::exists(world.options.cache_folder / ".locks" / "models--org--model" / (hash + ".lock")));
   // The optional configuration came with it, named by git's hash of its text; the rest did not.
   EXPECT_EQ(test::read_text(pointer.parent_path() / "config.json"), "{}\n");
-  EXPECT_EQ(fs::read_symlink(pointer.parent_path() / "config.json").filename(), "0967ef424bce6791893e9a57bb952f80fd536e93");
+  EXPECT_EQ(fs::read_symlink(pointer.parent_path() / "config.json").filename(),
+            "0967ef424bce6791893e9a57bb952f80fd536e93");
   EXPECT_FALSE(fs::exists(pointer.parent_path() / "README.md"));
   EXPECT_TRUE(test::files_named(world.folder(), "partial").empty());
 }
@@ -95,7 +100,8 @@ TEST(Pull, OfAUrlKeepsTheFileUnderItsHostAndKnowsItAgain) {
   World world;
   const auto result = world.pull(server.url("/models/a%20model.gguf?x=1"));
   ASSERT_TRUE(result) << result.error().message();
-  EXPECT_EQ(result->model, world.options.files_folder / ("127.0.0.1_" + std::to_string(server.port())) / "models" / "a model.gguf");
+  EXPECT_EQ(result->model,
+            world.options.files_folder / ("127.0.0.1_" + std::to_string(server.port())) / "models" / "a model.gguf");
   EXPECT_EQ(test::read_text(result->model), content);
   const std::uint64_t sent = server.body_bytes();
   ASSERT_TRUE(world.pull(server.url("/models/a%20model.gguf?x=1")));

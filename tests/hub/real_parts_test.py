@@ -16,6 +16,7 @@ from pathlib import Path
 
 BIN = Path(os.environ["ASSAY_BIN_DIR"])
 NPM_PACKAGE = "@huggingface/hub@2.17.5"
+HOMES = {}  # folders of the program's own, new for each test
 COMMIT = "0123456789abcdef0123456789abcdef01234567"  # what hub_stub calls its only commit
 
 
@@ -26,7 +27,9 @@ def free_port():
 
 
 def assay(*arguments, environment=None, prefix=()):
-    settings = {name: value for name, value in os.environ.items() if name != "SSL_CERT_FILE"} | (environment or {})
+    # Nothing of the machine's own settings: no proxy, no token, no certificates.
+    kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy") and not name.startswith(("HF_", "SSL_CERT"))}
+    settings = kept | HOMES | (environment or {})
     return subprocess.run([*prefix, str(BIN / "assay"), *arguments], env=settings, capture_output=True, text=True, timeout=120)
 
 
@@ -34,6 +37,7 @@ class InFolder(unittest.TestCase):
     def setUp(self):
         self.folder = Path(tempfile.mkdtemp(prefix="assay-real-"))
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        HOMES.update(ASSAY_HOME=str(self.folder / "home"), XDG_CACHE_HOME=str(self.folder / "caches"))
 
     def assert_pulled(self, outcome, content):
         self.assertEqual(outcome.returncode, 0, outcome.stderr)
@@ -120,7 +124,7 @@ class Nginx(InFolder):
     def test_ctrl_c_keeps_what_is_there(self):
         out = self.folder / "out"
         command = [str(BIN / "assay"), "pull", "--quiet", "--local-dir", str(out), f"http://127.0.0.1:{self.slow}/model.bin"]
-        child = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        child = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | HOMES)
         time.sleep(1.2)
         child.send_signal(signal.SIGINT)
         self.assertEqual(child.wait(timeout=10), 130, child.stderr.read())
@@ -155,6 +159,60 @@ class HubStub:
         self.process.stdout.close()
 
 
+class Terminal(InFolder):
+    """What a person sees."""
+
+    def test_a_line_for_every_file_and_one_for_all(self):
+        (self.folder / "files").mkdir()
+        for name in ("a.bin", "b.bin"):
+            (self.folder / "files" / name).write_bytes(random.Random(name).randbytes(6 << 20))
+        stub = HubStub(self.folder / "files", str(4 << 20))
+        self.addCleanup(stub.close)
+        leader, follower = os.openpty()
+        environment = os.environ | HOMES | {"HF_ENDPOINT": stub.endpoint, "TERM": "xterm", "NO_COLOR": "1"}
+        command = [str(BIN / "assay"), "pull", "org/model", "--all", "--local-dir", str(self.folder / "out")]
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=follower, env=environment)
+        os.close(follower)
+        seen = b""
+        while True:
+            try:
+                piece = os.read(leader, 65536)
+            except OSError:
+                break
+            if not piece:
+                break
+            seen += piece
+        os.close(leader)
+        path = child.communicate()[0].decode().strip()
+        self.assertEqual(child.returncode, 0, seen)
+        self.assertEqual(Path(path), self.folder / "out")
+        text = seen.decode()
+        for name in ("a.bin", "b.bin", "total"):
+            self.assertRegex(text, name + r" \[#*\.*\] +\d+% [\d.]+ MB of [\d.]+ MB, [\d.]+ .B/s, 0:0\d left")
+        self.assertRegex(text, r"a\.bin: 6\.29 MB in 0:0\d \([\d.]+ MB/s\)")
+        self.assertNotIn("\x1b[32m", text)
+
+    def test_quietly_only_the_path_is_printed(self):
+        (self.folder / "files").mkdir()
+        (self.folder / "files" / "a.bin").write_bytes(b"bytes")
+        stub = HubStub(self.folder / "files")
+        self.addCleanup(stub.close)
+        outcome = assay("pull", "--quiet", "org/model/a.bin", environment={"HF_ENDPOINT": stub.endpoint, "HF_HUB_CACHE": str(self.folder / "hub")})
+        self.assertEqual(outcome.stderr, "")
+        self.assertEqual(outcome.stdout, f"{self.folder}/hub/models--org--model/snapshots/{COMMIT}/a.bin\n")
+
+    def test_when_everything_fails_the_addresses_are_told(self):
+        (self.folder / "files").mkdir()
+        (self.folder / "files" / "a.bin").write_bytes(random.Random(4).randbytes(1 << 20))
+        stub = HubStub(self.folder / "files", "1000")
+        self.addCleanup(stub.close)
+        environment = {"HF_ENDPOINT": stub.endpoint, "HF_HUB_CACHE": str(self.folder / "hub"), "HF_HUB_DOWNLOAD_TIMEOUT": "0.1"}
+        outcome = assay("pull", "org/model/a.bin", "--retries", "1", "--retry-delay", "0.01", environment=environment)
+        self.assertEqual(outcome.returncode, 3)
+        self.assertIn("stalled", outcome.stderr)
+        self.assertIn(f"  {stub.endpoint}/org/model/resolve/{COMMIT}/a.bin\nand then: assay import a.bin", outcome.stderr)
+
+
 def can_mount():
     command = ["unshare", "-rm", "sh", "-c", "mount -t tmpfs none ."]
     return shutil.which("unshare") is not None and subprocess.run(command, cwd=tempfile.gettempdir(), capture_output=True).returncode == 0
@@ -174,8 +232,8 @@ class FullDisk(InFolder):
         (self.folder / "disk").mkdir()
 
     def run_script(self, size, script):
-        pull = f"{BIN}/assay pull --quiet org/model/weights.bin --cache-dir {self.folder}/disk/hub"
-        text = f"mount -t tmpfs -o size={size} none {self.folder}/disk && cd {self.folder}/disk && export HF_ENDPOINT={self.stub.endpoint} && pull='{pull}'\n" + script
+        pull = f"{BIN}/assay pull --quiet --force org/model/weights.bin --cache-dir {self.folder}/disk/hub"
+        text = f"mount -t tmpfs -o size={size} none {self.folder}/disk && cd {self.folder}/disk && export HF_ENDPOINT={self.stub.endpoint} ASSAY_HOME={self.folder}/home XDG_CACHE_HOME={self.folder}/caches && pull='{pull}'\n" + script
         return subprocess.run(["unshare", "-rm", "bash", "-c", text], capture_output=True, text=True, timeout=120)
 
     def test_too_small_a_disk_is_said_before_the_first_byte(self):

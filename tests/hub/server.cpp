@@ -68,7 +68,9 @@ std::string head_text(const ServerReply& reply, std::string_view body) {
 
 }  // namespace
 
-std::string ServerRequest::header(std::string_view name) const { return std::string(header_of(headers, name)); }
+std::string ServerRequest::header(std::string_view name) const {
+  return std::string(header_of(headers, name));
+}
 
 ServerReply serve(const ServerRequest& request, std::string_view content, const std::string& etag) {
   ServerReply reply{.status = 200, .headers = {{"ETag", etag}, {"Accept-Ranges", "bytes"}}, .body = content};
@@ -76,7 +78,8 @@ ServerReply serve(const ServerRequest& request, std::string_view content, const 
   if (!range.starts_with("bytes=") || (!condition.empty() && condition != etag)) return reply;
   const std::uint64_t begin = std::stoull(range.substr(6));
   const std::string last = range.substr(range.find('-') + 1);
-  const std::uint64_t end = last.empty() ? content.size() : std::min<std::uint64_t>(content.size(), std::stoull(last) + 1);
+  const std::uint64_t end =
+      last.empty() ? content.size() : std::min<std::uint64_t>(content.size(), std::stoull(last) + 1);
   if (begin >= content.size()) {
     reply.status = 416;
     reply.headers.emplace_back("Content-Range", "bytes */" + std::to_string(content.size()));
@@ -84,15 +87,18 @@ ServerReply serve(const ServerRequest& request, std::string_view content, const 
     return reply;
   }
   reply.status = 206;
-  reply.headers.emplace_back("Content-Range", "bytes " + std::to_string(begin) + "-" + std::to_string(end - 1) + "/" + std::to_string(content.size()));
+  reply.headers.emplace_back("Content-Range", "bytes " + std::to_string(begin) + "-" + std::to_string(end - 1) + "/" +
+                                                  std::to_string(content.size()));
   reply.body = content.substr(begin, end - begin);
   return reply;
 }
 
 template <class Stream>
-bool TestServer::State::send_body(Stream& stream, Tcp::socket& socket, const ServerReply& reply, std::string_view body) {
+bool TestServer::State::send_body(Stream& stream, Tcp::socket& socket, const ServerReply& reply,
+                                  std::string_view body) {
   const auto start = std::chrono::steady_clock::now();
-  const std::size_t piece = reply.bytes_per_second > 0 ? std::clamp<std::size_t>(reply.bytes_per_second / 50, 1, 64 << 10) : 256 << 10;
+  const std::size_t piece =
+      reply.bytes_per_second > 0 ? std::clamp<std::size_t>(reply.bytes_per_second / 50, 1, 64 << 10) : 256 << 10;
   for (std::size_t at = 0; at < body.size();) {
     std::size_t count = std::min(piece, body.size() - at);
     if (reply.drop_after) count = std::min<std::size_t>(count, *reply.drop_after - at);
@@ -110,8 +116,12 @@ bool TestServer::State::send_body(Stream& stream, Tcp::socket& socket, const Ser
     at += count;
     sent.fetch_add(count, std::memory_order_relaxed);
     if (reply.bytes_per_second > 0) {
-      const auto due = start + std::chrono::duration_cast<std::chrono::steady_clock::duration>(std::chrono::duration<double>(static_cast<double>(at) / static_cast<double>(reply.bytes_per_second)));
-      while (!stops && std::chrono::steady_clock::now() < due) std::this_thread::sleep_for(std::min<std::chrono::steady_clock::duration>(milliseconds(20), due - std::chrono::steady_clock::now()));
+      const auto due =
+          start + std::chrono::duration_cast<std::chrono::steady_clock::duration>(std::chrono::duration<double>(
+                      static_cast<double>(at) / static_cast<double>(reply.bytes_per_second)));
+      while (!stops && std::chrono::steady_clock::now() < due)
+        std::this_thread::sleep_for(
+            std::min<std::chrono::steady_clock::duration>(milliseconds(20), due - std::chrono::steady_clock::now()));
     }
     if (stops) return false;
   }
@@ -157,13 +167,16 @@ void TestServer::State::talk(Stream& stream, Tcp::socket& socket) {
     boost::system::error_code problem;
     beast_http::read(stream, buffer, parser, problem);
     if (problem) return;
-    ServerRequest request{std::string(parser.get().method_string()), std::string(parser.get().target()), {}, parser.get().body()};
-    for (const auto& field : parser.get()) request.headers.emplace_back(std::string(field.name_string()), std::string(field.value()));
+    ServerRequest request{
+        std::string(parser.get().method_string()), std::string(parser.get().target()), {}, parser.get().body()};
+    for (const auto& field : parser.get())
+      request.headers.emplace_back(std::string(field.name_string()), std::string(field.value()));
     {
       const std::lock_guard lock(mutex);
       requests.push_back(request);
     }
-    if (!answer(stream, socket, handler(request), request.method != "HEAD") || !parser.get().keep_alive() || stops) return;
+    if (!answer(stream, socket, handler(request), request.method != "HEAD") || !parser.get().keep_alive() || stops)
+      return;
   }
 }
 
@@ -228,13 +241,18 @@ TestServer::~TestServer() {
   for (std::thread& thread : state_->threads) thread.join();
 }
 
-unsigned short TestServer::port() const { return state_->acceptor.local_endpoint().port(); }
-
-std::string TestServer::url(std::string_view target, std::string_view host) const {
-  return (state_->has_tls ? "https://" : "http://") + std::string(host) + ":" + std::to_string(port()) + std::string(target);
+unsigned short TestServer::port() const {
+  return state_->acceptor.local_endpoint().port();
 }
 
-std::uint64_t TestServer::body_bytes() const { return state_->sent.load(); }
+std::string TestServer::url(std::string_view target, std::string_view host) const {
+  return (state_->has_tls ? "https://" : "http://") + std::string(host) + ":" + std::to_string(port()) +
+         std::string(target);
+}
+
+std::uint64_t TestServer::body_bytes() const {
+  return state_->sent.load();
+}
 
 std::vector<ServerRequest> TestServer::requests() const {
   const std::lock_guard lock(state_->mutex);

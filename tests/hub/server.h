@@ -26,19 +26,20 @@ struct ServerRequest {
 struct ServerReply {
   unsigned status = 200;
   std::vector<std::pair<std::string, std::string>> headers{};
-  std::string_view body{};           // must outlive the server, or be `owned`
-  std::string owned{};               // used when `body` is empty
+  std::string_view body{};  // must outlive the server, or be `owned`
+  std::string owned{};      // used when `body` is empty
   // Faults.
   std::optional<std::uint64_t> drop_after{};   // close after so many bytes of the body
   std::optional<std::uint64_t> stall_after{};  // say nothing more after so many bytes
   std::optional<std::uint64_t> announced{};    // another Content-Length
   std::uint64_t bytes_per_second = 0;          // of this answer; 0: no limit
   bool is_chunked = false, has_no_length = false;
-  bool resets = false;                         // a drop is a TCP reset (under TLS: without the closing alert)
-  std::string raw{};                           // sent instead of everything else
+  bool resets = false;  // a drop is a TCP reset (under TLS: without the closing alert)
+  std::string raw{};    // sent instead of everything else
 };
 
-// Answers a range request of `content` as a good server does: 206 with Content-Range, 416, If-Range, ETag; 200 without a range.
+// Answers a range request of `content` as a good server does: 206 with Content-Range, 416, If-Range, ETag; 200 without
+// a range.
 ServerReply serve(const ServerRequest& request, std::string_view content, const std::string& etag);
 
 class TestServer {

@@ -30,7 +30,9 @@ class Share : public testing::Test {
 
   const std::string content = test::random_text(20 << 20, 5);
   const std::string hash = sha256_of(std::as_bytes(std::span(content)));
-  HubStub stub{{{kRepository, {.files = {{"config.json", {.content = "{}"}}, {"weights.bin", {.content = content, .is_large = true}}}}}}};
+  HubStub stub{
+      {{kRepository,
+        {.files = {{"config.json", {.content = "{}"}}, {"weights.bin", {.content = content, .is_large = true}}}}}}};
   World world;
 };
 
@@ -77,11 +79,15 @@ TEST_F(Share, TheLockOfPythonsFilelockIsRespected) {
   const fs::path lock = world.layout().lock(kRepository, hash);
   fs::create_directories(lock.parent_path());
   const fs::path held = world.folder() / "held", go = world.folder() / "go";
-  const std::string script = "import filelock, pathlib, time\nlock = filelock.FileLock('" + lock.string() + "')\nlock.acquire()\npathlib.Path('" + held.string() +
-                             "').touch()\nwhile not pathlib.Path('" + go.string() + "').exists(): time.sleep(0.01)\nlock.release()\n";
+  const std::string script = "import filelock, pathlib, time\nlock = filelock.FileLock('" + lock.string() +
+                             "')\nlock.acquire()\npathlib.Path('" + held.string() +
+                             "').touch()\nwhile not pathlib.Path('" + go.string() +
+                             "').exists(): time.sleep(0.01)\nlock.release()\n";
   std::ofstream(world.folder() / "hold.py") << script;
-  const std::string command = "/usr/bin/python3 " + (world.folder() / "hold.py").string() + " 2>" + (world.folder() / "python.log").string();
-  std::thread python([&] { EXPECT_EQ(std::system(command.c_str()), 0) << test::read_text(world.folder() / "python.log"); });
+  const std::string command =
+      "/usr/bin/python3 " + (world.folder() / "hold.py").string() + " 2>" + (world.folder() / "python.log").string();
+  std::thread python(
+      [&] { EXPECT_EQ(std::system(command.c_str()), 0) << test::read_text(world.folder() / "python.log"); });
   for (int i = 0; i < 500 && !fs::exists(held); ++i) std::this_thread::sleep_for(milliseconds(20));
   ASSERT_TRUE(fs::exists(held));
   const std::uint64_t before = stub.files().body_bytes();
@@ -108,7 +114,8 @@ TEST_F(Share, WhatAnotherClientDownloadedIsUsed) {
   const auto result = pull();
   ASSERT_TRUE(result) << result.error().message();
   EXPECT_EQ(stub.files().request_count(), 0u);
-  EXPECT_EQ(fs::read_symlink(world.layout().snapshot(kRepository, commit) / "weights.bin"), fs::path("../../blobs") / hash);
+  EXPECT_EQ(fs::read_symlink(world.layout().snapshot(kRepository, commit) / "weights.bin"),
+            fs::path("../../blobs") / hash);
 }
 
 TEST_F(Share, ABlobOfTheWrongSizeIsReplaced) {
@@ -167,7 +174,8 @@ TEST_F(Share, ALocalFolderHoldsFilesUnderTheirNamesWithPythonsNotes) {
   ASSERT_TRUE(result) << result.error().message();
   EXPECT_EQ(result->model, world.folder() / "local" / "weights.bin");
   EXPECT_TRUE(test::read_text(result->model) == content);
-  const std::string note = test::read_text(world.folder() / "local" / ".cache" / "huggingface" / "download" / "weights.bin.metadata");
+  const std::string note =
+      test::read_text(world.folder() / "local" / ".cache" / "huggingface" / "download" / "weights.bin.metadata");
   EXPECT_TRUE(note.starts_with("0123456789abcdef0123456789abcdef01234567\n" + hash + "\n")) << note;
   const std::uint64_t sent = stub.files().body_bytes();
   ASSERT_TRUE(pull());
@@ -210,7 +218,9 @@ TEST_F(Share, ANewCommitSharesWhatDidNotChange) {
   EXPECT_EQ(stub.files().body_bytes(), sent);
   EXPECT_EQ(test::read_text(world.layout().snapshot(kRepository, commit) / "config.json"), "{\"new\":1}");
   EXPECT_EQ(test::read_text(world.layout().ref(kRepository, "main")), commit);
-  EXPECT_EQ(test::read_text(world.layout().snapshot(kRepository, "0123456789abcdef0123456789abcdef01234567") / "config.json"), "{}");
+  EXPECT_EQ(
+      test::read_text(world.layout().snapshot(kRepository, "0123456789abcdef0123456789abcdef01234567") / "config.json"),
+      "{}");
 }
 
 TEST_F(Share, AScanFindsWhatIsLeftOverAndPruneFreesIt) {

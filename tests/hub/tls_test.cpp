@@ -27,12 +27,15 @@ class Authority {
   Authority() {
     const std::string at = folder_.path().string();
     const std::string key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 ";
-    const std::string command = "cd " + at + " && openssl req -x509 " + key + "-keyout ca.key -out ca.pem -subj '/CN=test authority' 2>log && " +
-                                "openssl req " + key + "-keyout server.key -out server.csr -subj '/CN=localhost' 2>>log && " +
+    const std::string command = "cd " + at + " && openssl req -x509 " + key +
+                                "-keyout ca.key -out ca.pem -subj '/CN=test authority' 2>log && " + "openssl req " +
+                                key + "-keyout server.key -out server.csr -subj '/CN=localhost' 2>>log && " +
                                 "printf 'subjectAltName=DNS:localhost,IP:127.0.0.1' > extensions && " +
-                                "openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 -extfile extensions -out server.pem 2>>log && " +
+                                "openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 "
+                                "-extfile extensions -out server.pem 2>>log && " +
                                 "printf 'subjectAltName=DNS:elsewhere.example' > extensions && " +
-                                "openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 -extfile extensions -out other.pem 2>>log";
+                                "openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 "
+                                "-extfile extensions -out other.pem 2>>log";
     is_made_ = std::system(command.c_str()) == 0;
   }
   std::string path(const char* name) const { return (folder_.path() / name).string(); }
@@ -55,7 +58,9 @@ class Tls : public testing::Test {
     setenv("SSL_CERT_FILE", authority->path("ca.pem").c_str(), 1);
   }
   static std::map<std::string, test::StubRepository> repositories(std::string token = "") {
-    return {{kRepository, {.files = {{"weights.bin", {.content = test::random_text(20 << 20, 3), .is_large = true}}}, .token = std::move(token)}}};
+    return {{kRepository,
+             {.files = {{"weights.bin", {.content = test::random_text(20 << 20, 3), .is_large = true}}},
+              .token = std::move(token)}}};
   }
   static inline Authority* authority = nullptr;
   const std::string source = std::string(kRepository) + "/weights.bin";
@@ -110,7 +115,11 @@ TEST_F(Tls, ConnectionsCutWithoutGoodbyeAreTakenUpAgain) {
 TEST_F(Tls, AnHttpsAddressNeverLeadsToAnHttpOne) {
   const std::string content = "secret";
   test::TestServer plain([&](const ServerRequest& request) { return test::serve(request, content, "\"x\""); });
-  test::TestServer secure([&](const ServerRequest&) { return ServerReply{.status = 302, .headers = {{"Location", plain.url("/x.bin")}}}; }, authority->path("server.pem"), authority->path("server.key"));
+  test::TestServer secure(
+      [&](const ServerRequest&) {
+        return ServerReply{.status = 302, .headers = {{"Location", plain.url("/x.bin")}}};
+      },
+      authority->path("server.pem"), authority->path("server.key"));
   World world;
   const auto result = world.pull(secure.url("/x.bin", "localhost"));
   ASSERT_FALSE(result);
@@ -149,7 +158,9 @@ class Proxy {
     thread_.join();
     for (std::thread& thread : threads_) thread.join();
   }
-  std::string url(std::string_view user = "") const { return "http://" + std::string(user) + "127.0.0.1:" + std::to_string(acceptor_.local_endpoint().port()); }
+  std::string url(std::string_view user = "") const {
+    return "http://" + std::string(user) + "127.0.0.1:" + std::to_string(acceptor_.local_endpoint().port());
+  }
   std::vector<std::string> heads() const {
     const std::lock_guard lock(mutex_);
     return heads_;
@@ -200,7 +211,8 @@ class Proxy {
     boost::asio::connect(other, resolver.resolve("127.0.0.1", target.substr(target.find(':') + 1)), problem);
     if (problem) return;
     if (is_tunnel)
-      boost::asio::write(socket, boost::asio::buffer(std::string_view("HTTP/1.1 200 Connection established\r\n\r\n")), problem);
+      boost::asio::write(socket, boost::asio::buffer(std::string_view("HTTP/1.1 200 Connection established\r\n\r\n")),
+                         problem);
     else
       boost::asio::write(other, boost::asio::buffer(rewritten(head)), problem);
     std::thread back([&] { copy(other, socket); });

@@ -33,8 +33,11 @@ class World {
   World() {
     options.cache_folder = folder_.path() / "hub";
     options.files_folder = folder_.path() / "files";
-    options.retry = {.tries = 3, .first_wait = std::chrono::milliseconds(10), .longest_wait = std::chrono::milliseconds(50)};
-    options.http = {.connect_timeout = std::chrono::seconds(5), .answer_timeout = std::chrono::seconds(5), .stall_timeout = std::chrono::seconds(5)};
+    options.retry = {
+        .tries = 3, .first_wait = std::chrono::milliseconds(10), .longest_wait = std::chrono::milliseconds(50)};
+    options.http = {.connect_timeout = std::chrono::seconds(5),
+                    .answer_timeout = std::chrono::seconds(5),
+                    .stall_timeout = std::chrono::seconds(5)};
   }
 
   const std::filesystem::path& folder() const { return folder_.path(); }
@@ -52,7 +55,8 @@ class World {
     const Result<HubSource> parsed = parse_source(source, options.endpoint);
     if (!parsed) return parsed.error();
     const auto keep = [this](const PullEvent& event) {
-      events.push_back({event.step, std::string(event.file), std::string(event.message), std::string(event.path), event.done, event.total});
+      events.push_back({event.step, std::string(event.file), std::string(event.message), std::string(event.path),
+                        event.done, event.total});
       return !stops_at || !stops_at(event);
     };
     Hub hub(options);
@@ -62,7 +66,8 @@ class World {
   }
 
   std::size_t count(PullStep step) const {
-    return static_cast<std::size_t>(std::count_if(events.begin(), events.end(), [&](const KeptEvent& event) { return event.step == step; }));
+    return static_cast<std::size_t>(
+        std::count_if(events.begin(), events.end(), [&](const KeptEvent& event) { return event.step == step; }));
   }
   std::string messages() const {
     std::string text;

@@ -53,14 +53,20 @@ std::string age_text(std::chrono::seconds age) {
 
 std::string state_of(const Leftover& leftover) {
   if (leftover.is_in_use) return "being downloaded now";
-  if (leftover.kind == LeftoverKind::partial && leftover.total_bytes > 0) return fmt::format("of {}; pull it again to go on", format_bytes(leftover.total_bytes));
+  if (leftover.kind == LeftoverKind::partial && leftover.total_bytes > 0)
+    return fmt::format("of {}; pull it again to go on", format_bytes(leftover.total_bytes));
   return "";
 }
 
 Json leftover_json(const Leftover& leftover) {
   Json row;
-  row.set("kind", name_of(leftover.kind)).set("path", leftover.path.string()).set("repository", leftover.repository).set("bytes", leftover.bytes);
-  return row.set("total_bytes", leftover.total_bytes).set("age_s", std::int64_t{leftover.age.count()}).set("is_in_use", leftover.is_in_use);
+  row.set("kind", name_of(leftover.kind))
+      .set("path", leftover.path.string())
+      .set("repository", leftover.repository)
+      .set("bytes", leftover.bytes);
+  return row.set("total_bytes", leftover.total_bytes)
+      .set("age_s", std::int64_t{leftover.age.count()})
+      .set("is_in_use", leftover.is_in_use);
 }
 
 Json scan_json(const CacheScan& scan, const Folders& folders) {
@@ -70,9 +76,13 @@ Json scan_json(const CacheScan& scan, const Folders& folders) {
     for (const CachedRevision& revision : repository.revisions) {
       Json refs = Json::Array{}, each;
       for (const std::string& ref : revision.refs) refs.push(ref);
-      revisions.push(each.set("commit", revision.commit).set("refs", std::move(refs)).set("bytes", revision.bytes).set("files", revision.files));
+      revisions.push(each.set("commit", revision.commit)
+                         .set("refs", std::move(refs))
+                         .set("bytes", revision.bytes)
+                         .set("files", revision.files));
     }
-    repositories.push(row.set("name", repository.name).set("bytes", repository.bytes).set("revisions", std::move(revisions)));
+    repositories.push(
+        row.set("name", repository.name).set("bytes", repository.bytes).set("revisions", std::move(revisions)));
   }
   for (const Leftover& leftover : scan.leftovers) leftovers.push(leftover_json(leftover));
   out.set("schema", "assay.cache.v1").set("folder", folders.cache.string()).set("bytes", scan.bytes);
@@ -81,8 +91,8 @@ Json scan_json(const CacheScan& scan, const Folders& folders) {
 
 void print_leftovers(const std::vector<Leftover>& leftovers) {
   for (const Leftover& leftover : leftovers)
-    fmt::print("  {:<30} {:>9}  {:>8} old  {}  {}\n", name_of(leftover.kind), format_bytes(leftover.bytes), age_text(leftover.age),
-               terminal_safe(leftover.path.filename().string()), state_of(leftover));
+    fmt::print("  {:<30} {:>9}  {:>8} old  {}  {}\n", name_of(leftover.kind), format_bytes(leftover.bytes),
+               age_text(leftover.age), terminal_safe(leftover.path.filename().string()), state_of(leftover));
 }
 
 int run_list(const CacheArguments& arguments) {
@@ -99,14 +109,16 @@ int run_list(const CacheArguments& arguments) {
       std::string refs;
       for (const std::string& ref : revision.refs) refs += (refs.empty() ? "" : ", ") + ref;
       fmt::print("{:>9}    {} {} files, {}\n", "", terminal_safe(revision.commit.substr(0, 12)), revision.files,
-                 refs.empty() ? "detached (a newer one has its branch)" : terminal_safe(refs));
+                 refs.empty() ? "detached: no branch or tag stands for it" : terminal_safe(refs));
     }
   }
-  fmt::print("{:>9}  in {} repositories in {}\n", format_bytes(scan.bytes), scan.repositories.size(), terminal_safe(folders->cache.string()));
+  fmt::print("{:>9}  in {} repositories in {}\n", format_bytes(scan.bytes), scan.repositories.size(),
+             terminal_safe(folders->cache.string()));
   if (scan.leftovers.empty()) return kExitYes;
   std::uint64_t bytes = 0;
   for (const Leftover& leftover : scan.leftovers) bytes += leftover.bytes;
-  fmt::print("\nleft over: {} ({}); assay cache prune removes what is not in use\n", scan.leftovers.size(), format_bytes(bytes));
+  fmt::print("\nleft over: {} ({}); assay cache prune removes what is not in use\n", scan.leftovers.size(),
+             format_bytes(bytes));
   print_leftovers(scan.leftovers);
   return kExitYes;
 }
@@ -115,7 +127,8 @@ int run_list(const CacheArguments& arguments) {
 std::vector<Leftover> prunable(const CacheScan& scan, double older_than_hours) {
   std::vector<Leftover> out;
   for (const Leftover& leftover : scan.leftovers) {
-    const bool is_download = leftover.kind == LeftoverKind::partial || leftover.kind == LeftoverKind::foreign || leftover.kind == LeftoverKind::temporary;
+    const bool is_download = leftover.kind == LeftoverKind::partial || leftover.kind == LeftoverKind::foreign ||
+                             leftover.kind == LeftoverKind::temporary;
     const bool is_old = static_cast<double>(leftover.age.count()) >= older_than_hours * 3600;
     if (!leftover.is_in_use && (!is_download || is_old)) out.push_back(leftover);
   }
@@ -155,7 +168,8 @@ int run_prune(const CacheArguments& arguments) {
   CacheScan scan = scan_cache(folders->cache, folders->files);
   const auto detached = arguments.detached ? detached_revisions(scan) : decltype(detached_revisions(scan)){};
   const std::vector<Leftover> found = prunable(scan, arguments.older_than_hours);
-  for (const auto& [repository, commit] : detached) fmt::print("  {:<30} {} of {}\n", "detached revision", commit.substr(0, 12), terminal_safe(repository));
+  for (const auto& [repository, commit] : detached)
+    fmt::print("  {:<30} {} of {}\n", "detached revision", commit.substr(0, 12), terminal_safe(repository));
   print_leftovers(found);
   if (found.empty() && detached.empty()) {
     fmt::print("nothing to remove\n");
@@ -164,7 +178,8 @@ int run_prune(const CacheArguments& arguments) {
   if (arguments.dry_run) return kExitYes;
   if (!arguments.yes && !agrees(fmt::format("Remove these {}?", found.size() + detached.size()))) return kExitCouldNot;
   for (const auto& [repository, commit] : detached)
-    if (const auto removed = remove_revision(folders->cache, repository, commit); !removed) return report_error(removed.error());
+    if (const auto removed = remove_revision(folders->cache, repository, commit); !removed)
+      return report_error(removed.error());
   // Blobs that only those revisions had are unreferenced now.
   if (!detached.empty()) scan = scan_cache(folders->cache, folders->files);
   const auto freed = remove_all(prunable(scan, arguments.older_than_hours));
@@ -186,38 +201,53 @@ int run_check(const CacheArguments& arguments) {
   Json rows = Json::Array{}, out;
   for (const CorruptBlob& blob : *corrupt) {
     Json row;
-    rows.push(row.set("path", blob.path.string()).set("repository", blob.repository).set("hash", blob.actual).set("bytes", blob.bytes));
-    if (!arguments.json) fmt::print("damaged  {}  {}\n         it hashes to {}\n", terminal_safe(blob.repository), terminal_safe(blob.path.string()), blob.actual);
+    rows.push(row.set("path", blob.path.string())
+                  .set("repository", blob.repository)
+                  .set("hash", blob.actual)
+                  .set("bytes", blob.bytes));
+    if (!arguments.json)
+      fmt::print("damaged  {}  {}\n         it hashes to {}\n", terminal_safe(blob.repository),
+                 terminal_safe(blob.path.string()), blob.actual);
     std::error_code problem;
-    if (arguments.remove && !std::filesystem::remove(blob.path, problem)) return report_error({Code::io, "", "cannot be removed", blob.path.string()});
+    if (arguments.remove && !std::filesystem::remove(blob.path, problem))
+      return report_error({Code::io, "", "cannot be removed", blob.path.string()});
   }
   if (arguments.json)
     fmt::print("{}\n", to_text(out.set("schema", "assay.cache-check.v1").set("corrupt", std::move(rows)), 2));
   else
-    fmt::print("{} damaged files{}\n", corrupt->size(), corrupt->empty() ? "" : arguments.remove ? ", removed: pull again" : "; --remove takes them away, then pull again");
+    fmt::print("{} damaged files{}\n", corrupt->size(),
+               corrupt->empty()   ? ""
+               : arguments.remove ? ", removed: pull again"
+                                  : "; --remove takes them away, then pull again");
   return corrupt->empty() ? kExitYes : kExitNo;
 }
 
 }  // namespace
 
 void add_cache(CLI::App& app, int& exit_code) {
-  CLI::App* command = app.add_subcommand("cache", "Size of the hub's cache, what is unfinished or damaged in it, and tidying up");
+  CLI::App* command =
+      app.add_subcommand("cache", "Size of the hub's cache, what is unfinished or damaged in it, and tidying up");
   const auto arguments = std::make_shared<CacheArguments>();
   command->footer(kFooter);
   command->require_subcommand(0, 1);
   command->fallthrough();
-  command->add_option("--cache-dir", arguments->cache_dir, "The cache; default $HF_HUB_CACHE, else $HF_HOME/hub, else ~/.cache/huggingface/hub");
+  command->add_option("--cache-dir", arguments->cache_dir,
+                      "The cache; default $HF_HUB_CACHE, else $HF_HOME/hub, else ~/.cache/huggingface/hub");
   command->add_flag("--json", arguments->json, "As JSON");
   add_progress_options(*command, arguments->progress);
   CLI::App* prune = command->add_subcommand("prune", "Remove what is left over");
   prune->add_flag("-n,--dry-run", arguments->dry_run, "Show what would go, and remove nothing");
   prune->add_flag("-y,--yes", arguments->yes, "Do not ask");
   prune->add_flag("--detached", arguments->detached, "Also revisions that no branch or tag stands for");
-  prune->add_option("--older-than", arguments->older_than_hours, "Hours since an unfinished download was last written")->check(CLI::Range(0.0, 1e6))->capture_default_str();
+  prune->add_option("--older-than", arguments->older_than_hours, "Hours since an unfinished download was last written")
+      ->check(CLI::Range(0.0, 1e6))
+      ->capture_default_str();
   CLI::App* check = command->add_subcommand("check", "Hash every file against its name");
   check->add_flag("--remove", arguments->remove, "Remove damaged files");
   command->callback([arguments, prune, check, &exit_code] {
-    exit_code = prune->parsed() ? run_prune(*arguments) : check->parsed() ? run_check(*arguments) : run_list(*arguments);
+    exit_code = prune->parsed()   ? run_prune(*arguments)
+                : check->parsed() ? run_check(*arguments)
+                                  : run_list(*arguments);
   });
 }
 
