@@ -27,15 +27,21 @@ inline __m256i bits_of_word(std::uint32_t word, __m256i shifts, int mask) {
 inline __m256i steps(int step) { return _mm256_setr_epi32(0, step, 2 * step, 3 * step, 4 * step, 5 * step, 6 * step, 7 * step); }
 inline __m256i twice_plus_1(__m256i n) { return _mm256_add_epi32(_mm256_add_epi32(n, n), _mm256_set1_epi32(1)); }
 
-// The 6-bit scales and minimums of Q4_K and Q5_K, four at a time in a 32-bit word.
-inline void decode_k_affines(const std::uint8_t* packed, Half d, Half dmin, Chunk& out) {
+// The 6-bit scales and minimums of Q4_K and Q5_K as bytes, taken apart four at a time in 32-bit words.
+struct KAffines {
+  std::uint64_t scales, minimums;
+};
+inline KAffines read_k_affines(const std::uint8_t* packed) {
   std::uint32_t word[3];
   std::memcpy(word, packed, sizeof word);
-  const std::uint32_t scales_low = word[0] & 0x3f3f3f3fu, mins_low = word[1] & 0x3f3f3f3fu;
-  const std::uint32_t scales_high = (word[2] & 0x0f0f0f0fu) | ((word[0] >> 2) & 0x30303030u);
-  const std::uint32_t mins_high = ((word[2] >> 4) & 0x0f0f0f0fu) | ((word[1] >> 2) & 0x30303030u);
-  out.scales = mul(wide(d), unsigned_bytes(bytes_each_twice(scales_low | (std::uint64_t{scales_high} << 32))));
-  out.offsets = negate(mul(wide(dmin), unsigned_bytes(bytes_each_twice(mins_low | (std::uint64_t{mins_high} << 32)))));
+  const std::uint64_t scales_high = (word[2] & 0x0f0f0f0fu) | ((word[0] >> 2) & 0x30303030u);
+  const std::uint64_t mins_high = ((word[2] >> 4) & 0x0f0f0f0fu) | ((word[1] >> 2) & 0x30303030u);
+  return {(word[0] & 0x3f3f3f3fu) | scales_high << 32, (word[1] & 0x3f3f3f3fu) | mins_high << 32};
+}
+inline void decode_k_affines(const std::uint8_t* packed, Half d, Half dmin, Chunk& out) {
+  const KAffines affines = read_k_affines(packed);
+  out.scales = mul(wide(d), unsigned_bytes(bytes_each_twice(affines.scales)));
+  out.offsets = negate(mul(wide(dmin), unsigned_bytes(bytes_each_twice(affines.minimums))));
 }
 inline void decode_affines(const Q4_K::Block* block, Chunk& out) { decode_k_affines(block->scales, block->d, block->dmin, out); }
 inline void decode_affines(const Q5_K::Block* block, Chunk& out) { decode_k_affines(block->scales, block->d, block->dmin, out); }

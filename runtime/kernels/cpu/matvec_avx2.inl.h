@@ -23,12 +23,15 @@ void matvec_levels_n(const WeightRows& weights, const Inputs& inputs, std::uint3
   constexpr int kShift = F::kMaxLevel <= 128 ? 0 : 128;
   const std::uint32_t chunks = chunks_of(weights.cols);
   const Vec to_offset = splat(static_cast<float>(kShift - kBiasOf<F>));
+  const std::size_t bytes = chunk_bytes<F>(weights);
   for (std::uint32_t row = begin; row < end; ++row) {
+    const std::byte* from = weights.data + row * weights.row_bytes;
     __m256 sums[N][2], offset_sums[N];
     for (int n = 0; n < N; ++n) sums[n][0] = sums[n][1] = offset_sums[n] = _mm256_setzero_ps();
     for (std::uint32_t chunk = 0; chunk < chunks; ++chunk) {
       Chunk q;
       Reader<F>::read(weights, row, chunk, q);
+      fetch_ahead(from + chunk * bytes, bytes);
       const Vec offsets = kShift != kBiasOf<F> ? fma(to_offset, q.scales, q.offsets) : q.offsets;
       for (int n = 0; n < N; ++n) {
         const std::size_t at = static_cast<std::size_t>(n) * chunks + chunk;
