@@ -3,7 +3,9 @@
 #include <benchmark/benchmark.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
+#include <filesystem>
 #include <fstream>
 #include <set>
 #include <string>
@@ -15,6 +17,7 @@
 #include "runtime/core/build_info.h"
 #include "runtime/core/mapped_file.h"
 #include "runtime/kernels/cpu/table.h"
+#include "runtime/registry/locate_here.h"
 
 namespace {
 
@@ -28,7 +31,7 @@ constexpr const char* kExamples = R"(Examples:
   bench_models model.gguf --threads 1 --benchmark_filter=decode --benchmark_repetitions=5
   bench_models model.gguf --prompt 128 --gen 32 --depth 1024
 
-A MODEL is a .gguf or .safetensors file, a model.safetensors.index.json, or a folder with one of these.
+A MODEL is a .gguf or .safetensors file, a model.safetensors.index.json, a folder with one of these, a catalogue id or ORG/REPO[:QUANT].
 Cases are called MODEL/prefill/N, MODEL/decode/N, MODEL/load; N is smaller than asked for where the model's context is.
 Before a model is timed its logits are checked in a process of their own; a wrong answer is an error row and never a number.
 
@@ -42,6 +45,7 @@ Exit codes: 0 all measured, 1 a wrong answer, 2 the command line is wrong, 3 som
 
 struct Options {
   SuiteOptions suite;
+  PullPolicy pull;
   std::string backend = "cpu", kv = "f16", load = "map", isa;
   std::string records;
   std::string task;    // hidden: this process carries out one task of assay bench
@@ -52,7 +56,7 @@ void print_error(const std::string& message) { std::fprintf(stderr, "bench_model
 
 void add_options(CLI::App& app, Options& options) {
   SuiteOptions& suite = options.suite;
-  app.add_option("MODEL", suite.models, "Model files or folders");
+  app.add_option("MODEL", suite.models, "Model files or folders, catalogue ids, ORG/REPO[:QUANT]");
   app.add_option("-m,--model", suite.models, "The same");
   app.add_option("-t,--threads", suite.session.threads, "Threads (0: as many as this process may use)")->check(CLI::Range(0, 4096))->capture_default_str();
   app.add_option("--backend", options.backend, "cpu, or reference (plain float32, slow)")->check(CLI::IsMember({"cpu", "reference"}))->capture_default_str();
@@ -67,6 +71,8 @@ void add_options(CLI::App& app, Options& options) {
   std::set<std::string> isas = {""};
   for (const Kernels* kernels : all_kernels()) isas.emplace(kernels->name);
   app.add_option("--isa", options.isa, "Force kernels: avx512, avx2, scalar, ...")->check(CLI::IsMember(isas))->envname("ASSAY_ISA");
+  app.add_flag("--pull", options.pull.pulls, "Download models that are named by catalogue id or ORG/REPO[:QUANT] and not here");
+  app.add_flag("--force", options.pull.forces, "Although the machine does not seem to have the disk space or memory for them");
   app.add_option("--records", options.records, "Append one record a case to this file, as JSON lines")->type_name("FILE");
   app.add_option("--check-against", suite.golden,
                  "Golden float32 logits to check with instead of the reference backend; logits.json beside the file lists the prompts")
@@ -148,11 +154,31 @@ std::vector<TableColumn> columns() {
   return {{"tok/s"}, {"ms/tok"}, {"B/tok", ColumnStyle::bytes}, {"GB/s"}, {"%limit"}, {"peakRSS", ColumnStyle::bytes}, {"planned", ColumnStyle::bytes}};
 }
 
-int measure(const Options& options, const std::vector<std::string>& library_arguments) {
+// Names of the catalogue, the registry and repositories become paths.
+Result<> find_models(Options& options) {
+  const auto environment = [](const char* name) {
+    const char* value = std::getenv(name);
+    return value ? std::optional<std::string>(value) : std::nullopt;
+  };
+  const auto say = [](const std::string& line) { return std::fprintf(stderr, "bench_models: %s\n", line.c_str()) > 0; };
+  std::error_code ignored;
+  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", ignored);
+  for (std::string& model : options.suite.models) {
+    ASSAY_TRY(const LocatedModel found, locate_here(environment, program, model, options.pull, say));
+    model = found.path.string();
+  }
+  return success();
+}
+
+int measure(Options& options, const std::vector<std::string>& library_arguments) {
   if (options.suite.models.empty()) {
     print_error("no model; name a model file or folder");
     std::fprintf(stderr, "Try: bench_models --help\n");
     return kExitUsage;
+  }
+  if (const auto found = find_models(options); !found) {
+    print_error(found.error().message());
+    return found.error().code == Code::usage ? kExitUsage : kExitCouldNot;
   }
   std::ofstream records;
   if (!options.records.empty()) {

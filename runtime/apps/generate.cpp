@@ -2,10 +2,12 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <iterator>
@@ -18,6 +20,7 @@
 #include "runtime/engine/session.h"
 #include "runtime/formats/model_file.h"
 #include "runtime/model/tokenizer.h"
+#include "runtime/registry/locate_here.h"
 
 namespace assay {
 namespace {
@@ -51,6 +54,7 @@ struct Arguments {
   bool ignore_eos = false;
   bool no_special = false;
   bool quiet = false;
+  PullPolicy pull;
   SamplerOptions sampler;
 };
 
@@ -182,6 +186,31 @@ Result<std::vector<TokenId>> prompt_tokens(const Arguments& arguments, const Tok
   return ids;
 }
 
+// A path, a name of the catalogue or the registry, or ORG/REPO[:QUANT].
+Result<std::string> find_model(const Arguments& arguments) {
+  const auto environment = [](const char* name) {
+    const char* value = std::getenv(name);
+    return value ? std::optional<std::string>(value) : std::nullopt;
+  };
+  const auto say = [&](const std::string& line) {
+    if (!arguments.quiet) fmt::print(stderr, "generate: {}\n", line);
+    return interrupted == 0;
+  };
+  std::error_code ignored;
+  ASSAY_TRY(const LocatedModel found, locate_here(environment, std::filesystem::read_symlink("/proc/self/exe", ignored), arguments.model, arguments.pull, say));
+  return found.path.string();
+}
+
+// Refuses what can never fit in this machine's memory.
+Result<> check_memory(const Arguments& arguments, const Model& model, KvType kv) {
+  const std::uint32_t context = arguments.context > 0 ? arguments.context : std::min(model.config.context, 4096u);
+  const HardwareVerdict verdict = check_before_load(plan_memory(model, {.context = context, .batch = arguments.batch, .kv = kv}).total_bytes());
+  if (!arguments.pull.forces) ASSAY_TRY_VOID(refuse(verdict, arguments.model));
+  for (const std::string& warning : verdict.warnings)
+    if (!arguments.quiet) fmt::print(stderr, "generate: warning: the model {}\n", warning);
+  return success();
+}
+
 Result<> run(const Arguments& arguments) {
   ASSAY_TRY_VOID(check(arguments.sampler));
   const auto backend = backend_from_name(arguments.backend);
@@ -189,11 +218,13 @@ Result<> run(const Arguments& arguments) {
   const auto kv = kv_type_from_name(arguments.kv);
   if (!kv) return Error{Code::usage, "--kv-type", fmt::format("\"{}\" is unknown; known: f32, f16, q8_0", arguments.kv)};
 
+  ASSAY_TRY(const std::string path, find_model(arguments));
   Timing timing;
   const Clock::time_point start = Clock::now();
-  ASSAY_TRY(ModelFile file, open_model(arguments.model));
+  ASSAY_TRY(ModelFile file, open_model(path));
   ASSAY_TRY_VOID(load_files(file, {.copy = arguments.load == "copy", .lock = arguments.lock}));
   ASSAY_TRY(const Model model, bind_model(file));
+  ASSAY_TRY_VOID(check_memory(arguments, model, *kv));
   // Without a tokenizer the model still runs on ids.
   std::optional<Tokenizer> tokenizer;
   auto opened = Tokenizer::open(file);
@@ -229,7 +260,9 @@ Result<> run(const Arguments& arguments) {
 }
 
 void add_options(CLI::App& app, Arguments& a) {
-  app.add_option("-m,--model,model", a.model, "GGUF file, .safetensors file, or a model folder")->required();
+  app.add_option("-m,--model,model", a.model, "GGUF file, .safetensors file, model folder, catalogue id, or ORG/REPO[:QUANT]; none: the selected model (assay use)");
+  app.add_flag("--pull", a.pull.pulls, "Download a model that is named by catalogue id or ORG/REPO[:QUANT] and not here");
+  app.add_flag("--force", a.pull.forces, "Although the machine does not seem to have the disk space or memory for it");
   auto* prompt = app.add_option("-p,--prompt", a.prompt, "The text to continue");
   auto* file = app.add_option("-f,--file", a.prompt_file, "Read the prompt from a file; - for standard input");
   auto* ids = app.add_option("--ids", a.ids, "Token ids as the prompt, 1,2,3; nothing is added");
@@ -265,6 +298,7 @@ int main_checked(int argc, char** argv) {
   app.footer(
       "Examples:\n"
       "  generate -m model.gguf -p \"It was on a dreary night\" -n 64\n"
+      "  generate -m qwen-3-0.6b --pull -p \"Once upon a time\"\n"
       "  generate -m folder-with-safetensors -f prompt.txt --temp 0.8 --seed 7\n"
       "  generate -m model.gguf --ids 1,2,3 -n 0 --logits logits.bin\n"
       "Exit codes: 0 done, 2 usage, 3 could not (unreadable, unsupported, does not fit), 130 interrupted.");

@@ -40,7 +40,10 @@ SnapshotFiles files_below(const fs::path& folder, bool goes_deep) {
     std::error_code ignored;
     if (!goes_deep) at.disable_recursion_pending();
     if (!at->is_regular_file(ignored)) continue;
-    SnapshotFile file{.name = at->path().lexically_relative(folder).generic_string(), .path = at->path().string(), .bytes = fs::file_size(at->path(), ignored), .blob = {}};
+    SnapshotFile file{.name = at->path().lexically_relative(folder).generic_string(),
+                      .path = at->path().string(),
+                      .bytes = fs::file_size(at->path(), ignored),
+                      .blob = {}};
     const fs::path target = fs::read_symlink(at->path(), ignored);
     if (!ignored && target.parent_path().filename() == "blobs") file.blob = target.filename().string();
     out.push_back(std::move(file));
@@ -49,9 +52,13 @@ SnapshotFiles files_below(const fs::path& folder, bool goes_deep) {
   return out;
 }
 
-RegistryFile record_of(const SnapshotFile& file) { return {file.path, file.name, file.bytes, digest_of_etag(file.blob) ? file.blob : ""}; }
+RegistryFile record_of(const SnapshotFile& file) {
+  return {file.path, file.name, file.bytes, digest_of_etag(file.blob) ? file.blob : ""};
+}
 
-std::string last_name(std::string_view path) { return std::string(path.substr(path.rfind('/') + 1)); }
+std::string last_name(std::string_view path) {
+  return std::string(path.substr(path.rfind('/') + 1));
+}
 std::string folder_of(std::string_view path) {
   const std::size_t slash = path.rfind('/');
   return std::string(path.substr(0, slash == std::string_view::npos ? 0 : slash));
@@ -59,7 +66,9 @@ std::string folder_of(std::string_view path) {
 
 const SnapshotFile* find_file(const SnapshotFiles& files, const std::string& folder, const std::string& name) {
   const std::string whole = folder.empty() ? name : folder + "/" + name;
-  const auto found = std::lower_bound(files.begin(), files.end(), whole, [](const SnapshotFile& file, const std::string& wanted) { return file.name < wanted; });
+  const auto found =
+      std::lower_bound(files.begin(), files.end(), whole,
+                       [](const SnapshotFile& file, const std::string& wanted) { return file.name < wanted; });
   return found != files.end() && found->name == whole ? &*found : nullptr;
 }
 
@@ -78,7 +87,8 @@ void add_up(RegistryModel& model) {
 
 // Projectors of vision models, importance matrices and draft heads are no models of their own.
 bool is_companion(std::string_view name) {
-  return name.find("mmproj") != std::string_view::npos || name.find("imatrix") != std::string_view::npos || name.starts_with("mtp-");
+  return name.find("mmproj") != std::string_view::npos || name.find("imatrix") != std::string_view::npos ||
+         name.starts_with("mtp-");
 }
 
 void add_gguf_models(const SnapshotFiles& files, std::vector<RegistryModel>& out) {
@@ -105,7 +115,8 @@ void add_gguf_models(const SnapshotFiles& files, std::vector<RegistryModel>& out
 }
 
 // The files that the index names, once each and in order; nothing when one is missing.
-std::vector<const SnapshotFile*> shards_of(const SnapshotFiles& files, const std::string& folder, const SnapshotFile& index) {
+std::vector<const SnapshotFile*> shards_of(const SnapshotFiles& files, const std::string& folder,
+                                           const SnapshotFile& index) {
   const Json json = read_small_json(&index);
   const Json* map = json.find("weight_map");
   std::set<std::string> names;
@@ -121,7 +132,8 @@ std::vector<const SnapshotFile*> shards_of(const SnapshotFiles& files, const std
 }
 
 std::string capitals(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
   return text;
 }
 
@@ -137,8 +149,13 @@ void describe_weights(RegistryModel& model, const Json& config) {
   const Json* other = config.find("quantization_config");
   const Json* method = other ? other->find("quant_method") : nullptr;
   const Json* type = config.find("torch_dtype") ? config.find("torch_dtype") : config.find("dtype");
-  if (method && method->string()) model.quantization = capitals(*method->string());
-  else if (type && type->string()) model.quantization = *type->string() == "bfloat16" ? "BF16" : *type->string() == "float16" ? "F16" : *type->string() == "float32" ? "F32" : *type->string();
+  if (method && method->string())
+    model.quantization = capitals(*method->string());
+  else if (type && type->string())
+    model.quantization = *type->string() == "bfloat16"  ? "BF16"
+                         : *type->string() == "float16" ? "F16"
+                         : *type->string() == "float32" ? "F32"
+                                                        : *type->string();
 }
 
 void add_folder_models(const SnapshotFiles& files, std::vector<RegistryModel>& out) {
@@ -146,8 +163,10 @@ void add_folder_models(const SnapshotFiles& files, std::vector<RegistryModel>& o
     if (last_name(file.name) != "config.json") continue;
     const std::string folder = folder_of(file.name);
     std::vector<const SnapshotFile*> weights;
-    if (const SnapshotFile* index = find_file(files, folder, "model.safetensors.index.json")) weights = shards_of(files, folder, *index);
-    else if (const SnapshotFile* single = find_file(files, folder, "model.safetensors")) weights = {single};
+    if (const SnapshotFile* index = find_file(files, folder, "model.safetensors.index.json"))
+      weights = shards_of(files, folder, *index);
+    else if (const SnapshotFile* single = find_file(files, folder, "model.safetensors"))
+      weights = {single};
     if (weights.empty()) continue;
     RegistryModel model;
     model.name = folder;
@@ -156,7 +175,8 @@ void add_folder_models(const SnapshotFiles& files, std::vector<RegistryModel>& o
     for (const SnapshotFile* each : weights) model.files.push_back(record_of(*each));
     // What stands beside the weights belongs to the model: configuration, tokenizer, chat template.
     for (const SnapshotFile& each : files)
-      if (folder_of(each.name) == folder && !each.name.ends_with(".safetensors") && !each.name.ends_with(".gguf")) model.files.push_back(record_of(each));
+      if (folder_of(each.name) == folder && !each.name.ends_with(".safetensors") && !each.name.ends_with(".gguf"))
+        model.files.push_back(record_of(each));
     add_up(model);
     out.push_back(std::move(model));
   }
@@ -183,19 +203,23 @@ std::vector<Snapshot> snapshots_in(const fs::path& cache) {
     if (repository.empty()) continue;
     std::error_code ignored;
     std::map<std::string, std::string> refs;  // by commit
-    for (fs::recursive_directory_iterator ref(at->path() / "refs", ignored), last; !ignored && ref != last; ref.increment(ignored)) {
+    for (fs::recursive_directory_iterator ref(at->path() / "refs", ignored), last; !ignored && ref != last;
+         ref.increment(ignored)) {
       const std::string name = ref->path().lexically_relative(at->path() / "refs").generic_string();
       std::string& known = refs[first_line(ref->path())];
       if (known != "main") known = name;
     }
-    for (fs::directory_iterator snapshot(at->path() / "snapshots", ignored), last; !ignored && snapshot != last; snapshot.increment(ignored)) {
+    for (fs::directory_iterator snapshot(at->path() / "snapshots", ignored), last; !ignored && snapshot != last;
+         snapshot.increment(ignored)) {
       const std::string commit = snapshot->path().filename().string();
       const auto ref = refs.find(commit);
       out.push_back({repository, commit, ref == refs.end() ? "" : ref->second, snapshot->path()});
     }
   }
   const auto rank = [](const Snapshot& s) { return s.revision == "main" ? 0 : s.revision.empty() ? 2 : 1; };
-  std::sort(out.begin(), out.end(), [&](const Snapshot& a, const Snapshot& b) { return std::tuple(a.repository, rank(a), a.commit) < std::tuple(b.repository, rank(b), b.commit); });
+  std::sort(out.begin(), out.end(), [&](const Snapshot& a, const Snapshot& b) {
+    return std::tuple(a.repository, rank(a), a.commit) < std::tuple(b.repository, rank(b), b.commit);
+  });
   return out;
 }
 
@@ -227,12 +251,17 @@ std::vector<RegistryModel> models_in_cache(const fs::path& cache, const Catalogu
   for (const Snapshot& snapshot : snapshots_in(cache)) {
     for (RegistryModel& model : models_in_folder(snapshot.folder)) {
       const std::string file = model.format == "gguf" ? model.name : "";
-      const CatalogueRow* row = model.name.empty() || !file.empty() ? catalogue.find_file(snapshot.repository, file) : nullptr;
+      const CatalogueRow* row =
+          model.name.empty() || !file.empty() ? catalogue.find_file(snapshot.repository, file) : nullptr;
       const std::string inside = std::exchange(model.name, name_in_cache(snapshot.repository, file));
-      if (row != nullptr) model.name = row->id;
-      else if (file.empty() && !inside.empty()) model.name += "/" + inside;
+      if (row != nullptr)
+        model.name = row->id;
+      else if (file.empty() && !inside.empty())
+        model.name += "/" + inside;
       const auto taken = commits.find(model.name);
-      if (taken != commits.end()) model.name = taken->second == snapshot.commit ? snapshot.repository + "/" + inside : model.name + "@" + snapshot.commit.substr(0, 7);
+      if (taken != commits.end())
+        model.name = taken->second == snapshot.commit ? snapshot.repository + "/" + inside
+                                                      : model.name + "@" + snapshot.commit.substr(0, 7);
       if (!commits.emplace(model.name, snapshot.commit).second) continue;
       model.source = "hub";
       model.repository = snapshot.repository;

@@ -15,7 +15,8 @@ namespace {
 namespace fs = std::filesystem;
 
 bool equals(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
 }
 
 Error all_problems(const std::vector<YamlProblem>& problems, std::string_view name) {
@@ -27,15 +28,19 @@ Error all_problems(const std::vector<YamlProblem>& problems, std::string_view na
 // What a row must say to be of use.
 std::string complaint(const CatalogueRow& row) {
   if (row.availability == Availability::bundled && row.path.empty()) return "a bundled row needs path";
-  if (row.availability == Availability::available && row.repository.empty()) return "an available row needs repository: ORG/REPO";
+  if (row.availability == Availability::available && row.repository.empty())
+    return "an available row needs repository: ORG/REPO";
   if (row.availability == Availability::unavailable && row.reason.empty()) return "an unavailable row needs reason";
-  if (!row.repository.empty() && std::count(row.repository.begin(), row.repository.end(), '/') != 1) return "repository must be ORG/REPO";
+  if (!row.repository.empty() && std::count(row.repository.begin(), row.repository.end(), '/') != 1)
+    return "repository must be ORG/REPO";
   return "";
 }
 
 Result<> add_rows(std::vector<CatalogueRow>& rows, const YamlNode& document, std::string_view name) {
   std::vector<YamlProblem> problems;
-  const auto wrong = [&](const YamlPlace& place, std::string message) { problems.push_back({"models", place.line, place.column, std::move(message)}); };
+  const auto wrong = [&](const YamlPlace& place, std::string message) {
+    problems.push_back({"models", place.line, place.column, std::move(message)});
+  };
   const YamlNode* models = document.find("models");
   if (models == nullptr || models->kind != YamlNode::Kind::list || document.members.size() != 1) {
     wrong(document.place, "the file must be one list called models, each element with an id");
@@ -47,13 +52,16 @@ Result<> add_rows(std::vector<CatalogueRow>& rows, const YamlNode& document, std
       wrong(each.place, "a row needs an id, a name without slashes");
       continue;
     }
-    const auto known = std::find_if(rows.begin(), rows.end(), [&](const CatalogueRow& row) { return equals(row.id, id->text); });
+    const auto known =
+        std::find_if(rows.begin(), rows.end(), [&](const CatalogueRow& row) { return equals(row.id, id->text); });
     CatalogueRow row = known == rows.end() ? CatalogueRow{} : *known;
     read_yaml(each, row, problems, "models[" + id->text + "]");
     if (row.name.empty()) row.name = row.id;
     if (const std::string problem = complaint(row); !problem.empty()) wrong(each.place, id->text + ": " + problem);
-    if (known == rows.end()) rows.push_back(std::move(row));
-    else *known = std::move(row);
+    if (known == rows.end())
+      rows.push_back(std::move(row));
+    else
+      *known = std::move(row);
   }
   if (!problems.empty()) return all_problems(problems, name);
   return success();
@@ -61,7 +69,9 @@ Result<> add_rows(std::vector<CatalogueRow>& rows, const YamlNode& document, std
 
 }  // namespace
 
-bool CatalogueRow::runs_here() const { return arch_from_gguf(architecture) != nullptr || arch_from_hf(architecture) != nullptr; }
+bool CatalogueRow::runs_here() const {
+  return arch_from_gguf(architecture) != nullptr || arch_from_hf(architecture) != nullptr;
+}
 
 Error CatalogueRow::refusal() const {
   std::string others;
@@ -82,13 +92,15 @@ Result<Catalogue> Catalogue::open(const fs::path& user_file) {
 }
 
 const CatalogueRow* Catalogue::find(std::string_view id) const {
-  const auto found = std::find_if(rows_.begin(), rows_.end(), [&](const CatalogueRow& row) { return equals(row.id, id); });
+  const auto found =
+      std::find_if(rows_.begin(), rows_.end(), [&](const CatalogueRow& row) { return equals(row.id, id); });
   return found == rows_.end() ? nullptr : &*found;
 }
 
 const CatalogueRow* Catalogue::find_file(std::string_view repository, std::string_view file) const {
   const auto found = std::find_if(rows_.begin(), rows_.end(), [&](const CatalogueRow& row) {
-    return !row.repository.empty() && equals(row.repository, repository) && (row.file.empty() ? file.empty() : matches_glob(row.file, file));
+    return !row.repository.empty() && equals(row.repository, repository) &&
+           (row.file.empty() ? file.empty() : matches_glob(row.file, file));
   });
   return found == rows_.end() ? nullptr : &*found;
 }

@@ -15,9 +15,15 @@
 
 namespace assay {
 
-enum class SizeClass : std::uint8_t { small, medium, large };  // by parameters, in thousand millions: below 2.5, below 10, from 10 on
+enum class SizeClass : std::uint8_t {
+  small,
+  medium,
+  large
+};  // by parameters, in thousand millions: below 2.5, below 10, from 10 on
 inline constexpr std::array<std::string_view, 3> kSizeClassNames = {"small", "medium", "large"};
-constexpr std::span<const std::string_view> enum_names(SizeClass) { return kSizeClassNames; }
+constexpr std::span<const std::string_view> enum_names(SizeClass) {
+  return kSizeClassNames;
+}
 
 enum class Availability : std::uint8_t {
   bundled,     // in fixtures/, nothing to download
@@ -25,18 +31,22 @@ enum class Availability : std::uint8_t {
   unavailable  // `reason` says why, `instead` names what to take
 };
 inline constexpr std::array<std::string_view, 3> kAvailabilityNames = {"bundled", "available", "unavailable"};
-constexpr std::span<const std::string_view> enum_names(Availability) { return kAvailabilityNames; }
+constexpr std::span<const std::string_view> enum_names(Availability) {
+  return kAvailabilityNames;
+}
 
 enum class GpuNeed : std::uint8_t { none, recommended, required };
 inline constexpr std::array<std::string_view, 3> kGpuNeedNames = {"none", "recommended", "required"};
-constexpr std::span<const std::string_view> enum_names(GpuNeed) { return kGpuNeedNames; }
+constexpr std::span<const std::string_view> enum_names(GpuNeed) {
+  return kGpuNeedNames;
+}
 
 // One model. Sizes are approximate until the hub was asked.
 struct CatalogueRow {
-  std::string id;           // "qwen-3-4b"
-  std::string name;         // for people: "Qwen3 4B"
+  std::string id;    // "qwen-3-4b"
+  std::string name;  // for people: "Qwen3 4B"
   std::string description;
-  std::string provider;     // who made the model
+  std::string provider;  // who made the model
   std::uint64_t parameters = 0;
   SizeClass size = SizeClass::small;
   std::string quantization;  // "Q4_K_M", "MLX 4-bit", "BF16"
@@ -60,16 +70,18 @@ struct CatalogueRow {
   static constexpr auto fields() {
     using C = CatalogueRow;
     constexpr Better none = Better::none;
-    return std::tuple(
-        Field{"id", "", none, &C::id}, Field{"name", "", none, &C::name}, Field{"description", "", none, &C::description},
-        Field{"provider", "", none, &C::provider}, Field{"parameters", "", none, &C::parameters}, Field{"size", "", none, &C::size},
-        Field{"quantization", "", none, &C::quantization}, Field{"format", "", none, &C::format},
-        Field{"architecture", "", none, &C::architecture}, Field{"repository", "", none, &C::repository},
-        Field{"file", "", none, &C::file}, Field{"path", "", none, &C::path}, Field{"bytes", "B", none, &C::bytes},
-        Field{"memory_bytes", "B", none, &C::memory_bytes}, Field{"gpu", "", none, &C::gpu}, Field{"tags", "", none, &C::tags},
-        Field{"licence", "", none, &C::licence}, Field{"page", "", none, &C::page}, Field{"verified", "", none, &C::verified},
-        Field{"recommended", "", none, &C::recommended}, Field{"availability", "", none, &C::availability},
-        Field{"reason", "", none, &C::reason}, Field{"instead", "", none, &C::instead});
+    return std::tuple(Field{"id", "", none, &C::id}, Field{"name", "", none, &C::name},
+                      Field{"description", "", none, &C::description}, Field{"provider", "", none, &C::provider},
+                      Field{"parameters", "", none, &C::parameters}, Field{"size", "", none, &C::size},
+                      Field{"quantization", "", none, &C::quantization}, Field{"format", "", none, &C::format},
+                      Field{"architecture", "", none, &C::architecture}, Field{"repository", "", none, &C::repository},
+                      Field{"file", "", none, &C::file}, Field{"path", "", none, &C::path},
+                      Field{"bytes", "B", none, &C::bytes}, Field{"memory_bytes", "B", none, &C::memory_bytes},
+                      Field{"gpu", "", none, &C::gpu}, Field{"tags", "", none, &C::tags},
+                      Field{"licence", "", none, &C::licence}, Field{"page", "", none, &C::page},
+                      Field{"verified", "", none, &C::verified}, Field{"recommended", "", none, &C::recommended},
+                      Field{"availability", "", none, &C::availability}, Field{"reason", "", none, &C::reason},
+                      Field{"instead", "", none, &C::instead});
   }
 
   // Whether this build computes that architecture.
@@ -80,8 +92,8 @@ struct CatalogueRow {
 
 class Catalogue {
  public:
-  // The built-in rows, then those of `user_file` when it exists: a known id replaces the fields it gives, a new id adds a
-  // row. Errors: malformed, naming every failing key with line and column; io.
+  // The built-in rows, then those of `user_file` when it exists: a known id replaces the fields it gives, a new id adds
+  // a row. Errors: malformed, naming every failing key with line and column; io.
   static Result<Catalogue> open(const std::filesystem::path& user_file = {});
 
   const std::vector<CatalogueRow>& rows() const { return rows_; }

@@ -3,6 +3,8 @@
 
 #include <sqlite3.h>
 
+#include <chrono>
+#include <thread>
 #include <utility>
 
 namespace assay {
@@ -22,16 +24,21 @@ struct Statement {
 int bind(sqlite3_stmt* statement, int place, const DatabaseValue& value) {
   if (const auto* whole = std::get_if<std::int64_t>(&value)) return sqlite3_bind_int64(statement, place, *whole);
   if (const auto* real = std::get_if<double>(&value)) return sqlite3_bind_double(statement, place, *real);
-  if (const auto* text = std::get_if<std::string>(&value)) return sqlite3_bind_text64(statement, place, text->data(), text->size(), SQLITE_STATIC, SQLITE_UTF8);
+  if (const auto* text = std::get_if<std::string>(&value))
+    return sqlite3_bind_text64(statement, place, text->data(), text->size(), SQLITE_STATIC, SQLITE_UTF8);
   return sqlite3_bind_null(statement, place);
 }
 
 DatabaseValue column(sqlite3_stmt* statement, int place) {
   switch (sqlite3_column_type(statement, place)) {
-    case SQLITE_INTEGER: return sqlite3_column_int64(statement, place);
-    case SQLITE_FLOAT: return sqlite3_column_double(statement, place);
-    case SQLITE_NULL: return {};
-    default: break;
+    case SQLITE_INTEGER:
+      return sqlite3_column_int64(statement, place);
+    case SQLITE_FLOAT:
+      return sqlite3_column_double(statement, place);
+    case SQLITE_NULL:
+      return {};
+    default:
+      break;
   }
   const auto* text = static_cast<const char*>(sqlite3_column_blob(statement, place));
   return std::string(text ? text : "", static_cast<std::size_t>(sqlite3_column_bytes(statement, place)));
@@ -55,7 +62,9 @@ Database::~Database() = default;
 Error Database::failure(std::string_view what) const {
   const int code = sqlite3_errcode(state_->handle);
   const std::string detail = std::string(what) + ": " + sqlite3_errmsg(state_->handle);
-  if (code == SQLITE_NOTADB || code == SQLITE_CORRUPT) return Error{Code::malformed, "", detail + "; move it away, it is made again from the results", state_->path.string()};
+  if (code == SQLITE_NOTADB || code == SQLITE_CORRUPT)
+    return Error{Code::malformed, "", detail + "; move it away, it is made again from the results",
+                 state_->path.string()};
   return Error{Code::io, "", detail, state_->path.string()};
 }
 
@@ -69,15 +78,28 @@ Result<Database> Database::open(const std::filesystem::path& path, std::span<con
   Database out(std::move(state));
   if (opened != SQLITE_OK) return out.failure("cannot open the database");
   sqlite3_busy_timeout(out.state_->handle, kWaitMs);
-  ASSAY_TRY_VOID(out.run("PRAGMA foreign_keys = ON"));
-  ASSAY_TRY_VOID(out.query("PRAGMA journal_mode = WAL", {}, [](Row) { return true; }));
-  ASSAY_TRY_VOID(out.migrate(migrations));
-  return out;
+  // Changing the journal's mode does not wait for other processes by itself.
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(kWaitMs);
+  for (;;) {
+    auto done = out.set_up(migrations);
+    if (done) return out;
+    if ((sqlite3_errcode(out.state_->handle) & 0xff) != SQLITE_BUSY || std::chrono::steady_clock::now() > deadline)
+      return std::move(done).error();
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+}
+
+Result<> Database::set_up(std::span<const Migration> migrations) {
+  ASSAY_TRY_VOID(run("PRAGMA foreign_keys = ON"));
+  ASSAY_TRY_VOID(query("PRAGMA journal_mode = WAL", {}, [](Row) { return true; }));
+  return migrate(migrations);
 }
 
 Result<> Database::query(std::string_view sql, std::span<const DatabaseValue> values, FunctionRef<bool(Row)> row) {
   Statement statement;
-  if (sqlite3_prepare_v2(state_->handle, sql.data(), static_cast<int>(sql.size()), &statement.handle, nullptr) != SQLITE_OK) return failure("cannot prepare a statement");
+  if (sqlite3_prepare_v2(state_->handle, sql.data(), static_cast<int>(sql.size()), &statement.handle, nullptr) !=
+      SQLITE_OK)
+    return failure("cannot prepare a statement");
   for (std::size_t i = 0; i < values.size(); ++i)
     if (bind(statement.handle, static_cast<int>(i) + 1, values[i]) != SQLITE_OK) return failure("cannot bind a value");
   std::vector<DatabaseValue> cells;
@@ -113,17 +135,23 @@ Result<int> Database::version() {
 }
 
 Result<> Database::migrate(std::span<const Migration> migrations) {
-  ASSAY_TRY_VOID(run("CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY, name TEXT NOT NULL, time TEXT NOT NULL)"));
+  ASSAY_TRY_VOID(run(
+      "CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY, name TEXT NOT NULL, time TEXT NOT NULL)"));
   const int newest = migrations.empty() ? 0 : migrations.back().number;
   ASSAY_TRY(const int before, version());
-  if (before > newest) return Error{Code::unsupported, "", "was made by a newer version of assay (step " + std::to_string(before) + ", this one knows " + std::to_string(newest) + "); use that version", state_->path.string()};
+  if (before > newest)
+    return Error{Code::unsupported, "",
+                 "was made by a newer version of assay (step " + std::to_string(before) + ", this one knows " +
+                     std::to_string(newest) + "); use that version",
+                 state_->path.string()};
   for (const Migration& migration : migrations) {
     if (migration.number <= before) continue;
     ASSAY_TRY_VOID(transaction([&]() -> Result<> {
       // Another process may have been faster.
       ASSAY_TRY(const int now, version());
       if (now >= migration.number) return success();
-      if (sqlite3_exec(state_->handle, std::string(migration.sql).c_str(), nullptr, nullptr, nullptr) != SQLITE_OK) return failure("cannot bring the database up to date");
+      if (sqlite3_exec(state_->handle, std::string(migration.sql).c_str(), nullptr, nullptr, nullptr) != SQLITE_OK)
+        return failure("cannot bring the database up to date");
       const DatabaseValue values[] = {std::int64_t{migration.number}, std::string(migration.name)};
       return run("INSERT INTO migrations (number, name, time) VALUES (?, ?, datetime('now'))", values);
     }));

@@ -27,9 +27,9 @@ struct Migration {
 
 class Database {
  public:
-  // Opens or creates the file and the folders above it, waits up to ten seconds for other processes, and carries out the
-  // migrations it has not seen, each in a transaction of its own. Errors: io, malformed (not a database), unsupported (made by
-  // a newer version).
+  // Opens or creates the file and the folders above it, waits up to ten seconds for other processes, and carries out
+  // the migrations it has not seen, each in a transaction of its own. Errors: io, malformed (not a database),
+  // unsupported (made by a newer version).
   static Result<Database> open(const std::filesystem::path& path, std::span<const Migration> migrations);
   Database(Database&&) noexcept;
   Database& operator=(Database&&) noexcept;
@@ -49,6 +49,7 @@ class Database {
  private:
   struct State;
   explicit Database(std::unique_ptr<State> state);
+  Result<> set_up(std::span<const Migration> migrations);
   Result<> migrate(std::span<const Migration> migrations);
   Error failure(std::string_view what) const;
 

@@ -20,7 +20,8 @@ namespace {
 constexpr std::size_t kPiece = 8 << 20;
 
 // One source for both ways: bytes are read, hashed, and written when there is somewhere to write to.
-Result<std::string> pass_through(const RegistryFile& file, OutputFile* out, std::uint64_t done, std::uint64_t total, ProgressFn progress) {
+Result<std::string> pass_through(const RegistryFile& file, OutputFile* out, std::uint64_t done, std::uint64_t total,
+                                 ProgressFn progress) {
   ASSAY_TRY(const MappedFile source, MappedFile::open(file.path));
   Sha256 hash;
   const Bytes bytes = source.bytes();
@@ -28,16 +29,21 @@ Result<std::string> pass_through(const RegistryFile& file, OutputFile* out, std:
     const Bytes piece = bytes.subspan(at, std::min(kPiece, bytes.size() - at));
     hash.update(piece);
     if (out != nullptr) ASSAY_TRY_VOID(out->write(piece));
-    if (!progress({.task = file.name, .unit = ProgressUnit::bytes, .done = done + at + piece.size(), .total = total})) return Error{Code::interrupted, "export", "stopped"};
+    if (!progress({.task = file.name, .unit = ProgressUnit::bytes, .done = done + at + piece.size(), .total = total}))
+      return Error{Code::interrupted, "export", "stopped"};
   }
   ASSAY_TRY_VOID(source.check_unchanged());
   return hash.finish();
 }
 
-Result<std::string> export_file(const RegistryFile& file, const fs::path& target, const ExportOptions& options, std::uint64_t done, std::uint64_t total, ProgressFn progress) {
+Result<std::string> export_file(const RegistryFile& file, const fs::path& target, const ExportOptions& options,
+                                std::uint64_t done, std::uint64_t total, ProgressFn progress) {
   std::error_code problem;
   const auto check = [&](const std::string& hash) -> Result<std::string> {
-    if (file.has_sha256() && file.hash != hash) return Error{Code::mismatch, file.name, "its SHA-256 is " + hash + " and " + file.hash + " was recorded; run: assay verify --repair", file.path};
+    if (file.has_sha256() && file.hash != hash)
+      return Error{Code::mismatch, file.name,
+                   "its SHA-256 is " + hash + " and " + file.hash + " was recorded; run: assay verify --repair",
+                   file.path};
     return hash;
   };
   if (options.links) {
@@ -63,15 +69,18 @@ std::string ollama_file_name(std::string name) {
 
 }  // namespace
 
-Result<Exported> export_model(const RegistryModel& model, const fs::path& folder, const ExportOptions& options, ProgressFn progress) {
+Result<Exported> export_model(const RegistryModel& model, const fs::path& folder, const ExportOptions& options,
+                              ProgressFn progress) {
   std::error_code problem;
   Exported out;
   // Every name is settled before the first byte is written.
   std::vector<fs::path> targets;
   for (const RegistryFile& file : model.files) {
-    ASSAY_TRY(const fs::path name, safe_path(model.format == "gguf" && model.source == "ollama" ? ollama_file_name(model.name) : file.name));
+    ASSAY_TRY(const fs::path name,
+              safe_path(model.format == "gguf" && model.source == "ollama" ? ollama_file_name(model.name) : file.name));
     targets.push_back(folder / name.filename());
-    if (!options.replaces && fs::exists(targets.back(), problem)) return Error{Code::duplicate, "", "is there already; -f replaces it", targets.back().string()};
+    if (!options.replaces && fs::exists(targets.back(), problem))
+      return Error{Code::duplicate, "", "is there already; -f replaces it", targets.back().string()};
   }
   fs::create_directories(folder, problem);
   if (problem) return Error{Code::io, "", "cannot make the folder: " + problem.message(), folder.string()};

@@ -20,9 +20,10 @@ struct Exported {
   std::uint64_t bytes = 0;
 };
 
-// Copies every file, hashing it as it goes, and writes SHA256SUMS beside them, which `assay validate --level hash` reads. Whole
-// files only, whatever happens. Errors: duplicate (a file is there), mismatch (a file is not what was recorded: nothing of it
-// is left), space, io, interrupted.
-Result<Exported> export_model(const RegistryModel& model, const std::filesystem::path& folder, const ExportOptions& options, ProgressFn progress);
+// Copies every file, hashing it as it goes, and writes SHA256SUMS beside them, which `assay validate --level hash`
+// reads. Whole files only, whatever happens. Errors: duplicate (a file is there), mismatch (a file is not what was
+// recorded: nothing of it is left), space, io, interrupted.
+Result<Exported> export_model(const RegistryModel& model, const std::filesystem::path& folder,
+                              const ExportOptions& options, ProgressFn progress);
 
 }  // namespace assay

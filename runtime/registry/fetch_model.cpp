@@ -18,7 +18,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-bool is_glob(std::string_view text) { return text.find_first_of("*?[") != std::string_view::npos; }
+bool is_glob(std::string_view text) {
+  return text.find_first_of("*?[") != std::string_view::npos;
+}
 
 // The file whose name says most about the model: the first part of the weights.
 const PlannedFile* weights_of(const PullPlan& plan) {
@@ -85,10 +87,13 @@ Result<HubRequest> hub_request(const Catalogue& catalogue, std::string_view name
     auto source = parse_source(name, endpoint);
     if (source) return HubRequest{std::move(*source)};
     Error error = std::move(source).error();
-    if (name.find('/') == std::string_view::npos) error.detail = "is no catalogue id" + catalogue.suggestion(name) + "; assay list shows them; or write ORG/REPO, ORG/REPO:QUANT, ORG/REPO/FILE or a URL";
+    if (name.find('/') == std::string_view::npos)
+      error.detail = "is no catalogue id" + catalogue.suggestion(name) +
+                     "; assay list shows them; or write ORG/REPO, ORG/REPO:QUANT, ORG/REPO/FILE or a URL";
     return error;
   }
-  if (row->availability == Availability::bundled) return Error{Code::usage, row->id, "comes with assay: there is nothing to download"};
+  if (row->availability == Availability::bundled)
+    return Error{Code::usage, row->id, "comes with assay: there is nothing to download"};
   if (row->availability == Availability::unavailable) return row->refusal();
   HubRequest out;
   out.source.repository = row->repository;
@@ -142,7 +147,8 @@ Result<PullResult> pull_and_record(Library& library, Hub& hub, const PullPlan& p
   return pulled;
 }
 
-Result<LocatedModel> find_or_pull(Library& library, Hub& hub, std::string_view name, PullPolicy policy, PullEvents events, FunctionRef<void(const std::string&)> warn) {
+Result<LocatedModel> find_or_pull(Library& library, Hub& hub, std::string_view name, PullPolicy policy,
+                                  PullEvents events, FunctionRef<void(const std::string&)> warn) {
   auto found = library.find(name);
   if (found || !policy.pulls || found.error().code != Code::not_found) return found;
   ASSAY_TRY(const HubRequest request, hub_request(library.catalogue(), name, hub.options().endpoint));
@@ -155,14 +161,20 @@ Result<LocatedModel> find_or_pull(Library& library, Hub& hub, std::string_view n
   return LocatedModel{pulled.model, registry_name(library, plan)};
 }
 
-Result<LocatedModel> locate_model(const Places& places, const HubOptions& options, std::string_view argument, PullPolicy policy, PullEvents events, FunctionRef<void(const std::string&)> warn) {
+Result<LocatedModel> locate_model(const Places& places, const HubOptions& options, std::string_view argument,
+                                  PullPolicy policy, PullEvents events, FunctionRef<void(const std::string&)> warn) {
   std::error_code ignored;
-  if (!argument.empty() && (fs::exists(argument, ignored) || is_path_like(argument))) return LocatedModel{fs::path(argument), ""};
+  if (!argument.empty() && (fs::exists(argument, ignored) || is_path_like(argument)))
+    return LocatedModel{fs::path(argument), ""};
   ASSAY_TRY(Library library, Library::open(places));
   for (const std::string& note : library.notes()) warn(note);
   std::string name(argument);
   if (name.empty()) {
     ASSAY_TRY(name, library.default_model());
+    ASSAY_TRY(const std::string selected, library.registry().selected());
+    if (selected.empty() && !policy.pulls && !library.find(name))
+      return Error{Code::usage, "model",
+                   "none is named and none is selected; name one, or choose one with: assay use ID"};
   }
   Hub hub(options);
   ASSAY_TRY(LocatedModel found, find_or_pull(library, hub, name, policy, events, warn));

@@ -19,15 +19,16 @@ struct HardwareNeeds {
 };
 
 struct HardwareState {
-  std::uint64_t memory_bytes = 0;            // of the machine or of the control group, whichever is less
-  std::uint64_t memory_available_bytes = 0;  // now
+  std::uint64_t memory_bytes = 0;                // of the machine or of the control group, whichever is less
+  std::uint64_t memory_available_bytes = 0;      // now
   std::optional<std::uint64_t> disk_free_bytes;  // where it would be written; nothing when the system does not say
-  std::vector<std::string> gpus;             // "NVIDIA H100", or the driver's name; without software devices
+  std::vector<std::string> gpus;                 // "NVIDIA H100", or the driver's name; without software devices
 
   static constexpr auto fields() {
     using H = HardwareState;
     constexpr Better none = Better::none;
-    return std::tuple(Field{"memory_bytes", "B", none, &H::memory_bytes}, Field{"memory_available_bytes", "B", none, &H::memory_available_bytes},
+    return std::tuple(Field{"memory_bytes", "B", none, &H::memory_bytes},
+                      Field{"memory_available_bytes", "B", none, &H::memory_available_bytes},
                       Field{"disk_free_bytes", "B", none, &H::disk_free_bytes}, Field{"gpus", "", none, &H::gpus});
   }
 };
@@ -39,14 +40,15 @@ struct HardwareVerdict {
   std::vector<std::string> refusals, warnings;
 
   static constexpr auto fields() {
-    return std::tuple(Field{"refusals", "", Better::none, &HardwareVerdict::refusals}, Field{"warnings", "", Better::none, &HardwareVerdict::warnings});
+    return std::tuple(Field{"refusals", "", Better::none, &HardwareVerdict::refusals},
+                      Field{"warnings", "", Better::none, &HardwareVerdict::warnings});
   }
   bool is_fine() const { return refusals.empty() && warnings.empty(); }
   Code code = Code::memory;  // of the first refusal
 };
 HardwareVerdict check_hardware(const HardwareNeeds& needs, const HardwareState& state);
 
-// The refusals as one error that says how to force it. Errors: space, memory, unsupported (GPU).
+// The refusals as one error that says what to do. Errors: space, memory, unsupported (GPU).
 Result<> refuse(const HardwareVerdict& verdict, std::string_view model);
 
 }  // namespace assay

@@ -17,7 +17,8 @@ std::string read_first_line(const std::string& path) {
   return line;
 }
 
-// The 22nd field of /proc/PID/stat, in clock ticks; the second may hold anything in parentheses. Empty: no such process.
+// The 22nd field of /proc/PID/stat, in clock ticks; the second may hold anything in parentheses. Empty: no such
+// process.
 std::string start_of(const std::string& pid) {
   const std::string line = read_first_line("/proc/" + pid + "/stat");
   std::size_t at = line.rfind(')');
@@ -33,7 +34,9 @@ std::string describe_process(const std::string& pid) {
 
 }  // namespace
 
-std::string this_holder() { return describe_process(std::to_string(::getpid())); }
+std::string this_holder() {
+  return describe_process(std::to_string(::getpid()));
+}
 
 bool is_alive(std::string_view holder) {
   const std::string pid(holder.substr(0, holder.find(' ')));

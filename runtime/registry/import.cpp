@@ -42,7 +42,8 @@ const Json* model_layer(const Json& manifest) {
 
 // "registry.ollama.ai/library/llama3.2/1b" is llama3.2:1b; other hosts and owners keep their names.
 std::string ollama_name(const fs::path& manifest, const fs::path& manifests) {
-  std::string name = manifest.parent_path().lexically_relative(manifests).generic_string() + ":" + manifest.filename().string();
+  std::string name =
+      manifest.parent_path().lexically_relative(manifests).generic_string() + ":" + manifest.filename().string();
   for (const std::string_view usual : {"registry.ollama.ai/library/", "registry.ollama.ai/"})
     if (name.starts_with(usual)) {
       name.erase(0, usual.size());
@@ -53,16 +54,20 @@ std::string ollama_name(const fs::path& manifest, const fs::path& manifests) {
 
 Result<RegistryModel> ollama_model(const fs::path& manifest, const fs::path& store) {
   std::error_code problem;
-  const auto wrong = [&](std::string detail) { return Error{Code::malformed, "", std::move(detail), manifest.string()}; };
+  const auto wrong = [&](std::string detail) {
+    return Error{Code::malformed, "", std::move(detail), manifest.string()};
+  };
   if (fs::file_size(manifest, problem) > kLargestManifest || problem) return wrong("is no manifest of ollama");
   std::ifstream in(manifest, std::ios::binary);
   const std::string text{std::istreambuf_iterator<char>(in), {}};
   ASSAY_TRY(const Json json, parse_json(text));
   const Json* layer = model_layer(json);
   const Json* digest = layer ? layer->find("digest") : nullptr;
-  if (digest == nullptr || digest->string() == nullptr || !digest->string()->starts_with(kDigest)) return wrong("names no model");
+  if (digest == nullptr || digest->string() == nullptr || !digest->string()->starts_with(kDigest))
+    return wrong("names no model");
   const std::string hash = digest->string()->substr(kDigest.size());
-  if (hash.size() != 64 || hash.find_first_not_of("0123456789abcdef") != std::string::npos) return wrong("names a model by something that is no SHA-256");
+  if (hash.size() != 64 || hash.find_first_not_of("0123456789abcdef") != std::string::npos)
+    return wrong("names a model by something that is no SHA-256");
   const fs::path blob = store / "blobs" / ("sha256-" + hash);
   RegistryModel model;
   model.name = ollama_name(manifest, store / "manifests");
@@ -78,12 +83,15 @@ Result<RegistryModel> ollama_model(const fs::path& manifest, const fs::path& sto
 ImportFound ollama_models(const fs::path& store) {
   ImportFound out{.kind = "ollama", .models = {}, .problems = {}};
   std::error_code problem;
-  for (fs::recursive_directory_iterator at(store / "manifests", problem), end; !problem && at != end; at.increment(problem)) {
+  for (fs::recursive_directory_iterator at(store / "manifests", problem), end; !problem && at != end;
+       at.increment(problem)) {
     std::error_code ignored;
     if (!at->is_regular_file(ignored)) continue;
     auto model = ollama_model(at->path(), store);
-    if (model) out.models.push_back(std::move(*model));
-    else out.problems.push_back(model.error().message());
+    if (model)
+      out.models.push_back(std::move(*model));
+    else
+      out.problems.push_back(model.error().message());
   }
   return out;
 }
@@ -98,7 +106,10 @@ ImportFound lm_studio_models(const fs::path& store) {
     if (slashes != (model.format == "gguf" ? 2 : 1)) continue;
     model.source = "lmstudio";
     model.repository = inside.substr(0, second);
-    model.name = "lmstudio/" + model.repository + (model.format != "gguf" ? "" : model.quantization.empty() ? inside.substr(second) : ":" + model.quantization);
+    model.name = "lmstudio/" + model.repository +
+                 (model.format != "gguf"       ? ""
+                  : model.quantization.empty() ? inside.substr(second)
+                                               : ":" + model.quantization);
     out.models.push_back(std::move(model));
   }
   return out;
@@ -121,10 +132,14 @@ ImportFound user_models(const fs::path& path) {
   ImportFound out{.kind = is_folder(path) ? "folder" : "file", .models = {}, .problems = {}};
   if (is_folder(path)) {
     out.models = models_in_folder(path);
-    for (RegistryModel& model : out.models) model.name = fs::path(model.path == path ? path.filename() : fs::path(model.path).stem()).string();
+    for (RegistryModel& model : out.models)
+      model.name = fs::path(model.path == path ? path.filename() : fs::path(model.path).stem()).string();
   } else {
     // A part of a split model stands for all of it.
-    const auto has_the_file = [&](const RegistryModel& model) { return std::any_of(model.files.begin(), model.files.end(), [&](const RegistryFile& file) { return file.path == path; }); };
+    const auto has_the_file = [&](const RegistryModel& model) {
+      return std::any_of(model.files.begin(), model.files.end(),
+                         [&](const RegistryFile& file) { return file.path == path; });
+    };
     if (const auto shard = parse_shard_name(path.filename().string()))
       for (RegistryModel& model : models_in_folder(path.parent_path(), false))
         if (model.format == "gguf" && has_the_file(model)) {
@@ -143,8 +158,14 @@ ImportFound user_models(const fs::path& path) {
 Result<ImportFound> find_imports(const fs::path& path, const Places& places) {
   std::error_code problem;
   if (!fs::exists(path, problem)) {
-    if (path == "ollama") return is_folder(places.ollama / "manifests") ? Result(ollama_models(places.ollama)) : Error{Code::not_found, "ollama", "no store in " + places.ollama.string() + "; name its folder"};
-    if (path == "lmstudio") return is_folder(places.lm_studio) ? Result(lm_studio_models(places.lm_studio)) : Error{Code::not_found, "lmstudio", "no store in " + places.lm_studio.string() + "; name its folder"};
+    if (path == "ollama")
+      return is_folder(places.ollama / "manifests")
+                 ? Result(ollama_models(places.ollama))
+                 : Error{Code::not_found, "ollama", "no store in " + places.ollama.string() + "; name its folder"};
+    if (path == "lmstudio")
+      return is_folder(places.lm_studio)
+                 ? Result(lm_studio_models(places.lm_studio))
+                 : Error{Code::not_found, "lmstudio", "no store in " + places.lm_studio.string() + "; name its folder"};
     return Error{Code::not_found, "", "no such file or folder", path.string()};
   }
   fs::path whole = fs::absolute(path, problem).lexically_normal();
@@ -156,13 +177,16 @@ Result<ImportFound> find_imports(const fs::path& path, const Places& places) {
     ImportFound store = lm_studio_models(whole);
     if (!store.models.empty() && store.models.size() == found.models.size()) found = std::move(store);
   }
-  if (found.models.empty()) return Error{Code::missing, "", "holds no model: no .gguf file, and no config.json with safetensors beside it", whole.string()};
+  if (found.models.empty())
+    return Error{Code::missing, "", "holds no model: no .gguf file, and no config.json with safetensors beside it",
+                 whole.string()};
   return found;
 }
 
 Result<> complete_import(RegistryModel& model, ProgressFn progress) {
   ASSAY_TRY(const ModelFile file, open_model(model.path));
-  if (model.format.empty() || model.source == "import") model.format = file.is_mlx ? "mlx" : file.kind == FileKind::gguf ? "gguf" : "safetensors";
+  if (model.format.empty() || model.source == "import")
+    model.format = file.is_mlx ? "mlx" : file.kind == FileKind::gguf ? "gguf" : "safetensors";
   for (RegistryFile& each : model.files)
     if (each.hash.empty()) {
       ASSAY_TRY(each.hash, sha256_of_file(each.path, model.is_weights(each) ? progress : ProgressFn(ignore_progress)));
@@ -172,7 +196,9 @@ Result<> complete_import(RegistryModel& model, ProgressFn progress) {
 
 Result<> check_name_is_free(Registry& registry, const RegistryModel& model) {
   ASSAY_TRY(const auto known, registry.find(model.name));
-  if (known && known->is_here() && known->path != model.path) return Error{Code::duplicate, model.name, "another model has this name (" + known->path + "); give one with --as NAME"};
+  if (known && known->is_here() && known->path != model.path)
+    return Error{Code::duplicate, model.name,
+                 "another model has this name (" + known->path + "); give one with --as NAME"};
   return success();
 }
 

@@ -34,8 +34,8 @@ class Library {
   Registry& registry() { return registry_; }
 
   // The model that a name means: an existing path (unless it begins with "hf:"), a catalogue id, a registry name, or
-  // ORG/REPO[:QUANT] in the cache (default Q4_K_M, then Q8_0, then the only one). Errors: not_found, which says how to get it;
-  // unsupported for rows that cannot be had; usage when several fit.
+  // ORG/REPO[:QUANT] in the cache (default Q4_K_M, then Q8_0, then the only one). Errors: not_found, which says how to
+  // get it; unsupported for rows that cannot be had; usage when several fit.
   Result<LocatedModel> find(std::string_view argument);
 
   // The catalogue id or registry name that stands for "no model named": the selected one, else the recommended one.
@@ -45,7 +45,8 @@ class Library {
   Result<Registry::Reconciled> reconcile();
 
  private:
-  Library(Places places, Catalogue catalogue, Registry registry) : places_(std::move(places)), catalogue_(std::move(catalogue)), registry_(std::move(registry)) {}
+  Library(Places places, Catalogue catalogue, Registry registry)
+      : places_(std::move(places)), catalogue_(std::move(catalogue)), registry_(std::move(registry)) {}
   Result<LocatedModel> find_row(const CatalogueRow& row);
   Result<LocatedModel> find_repository(const HubSource& source, std::string_view argument);
 

@@ -11,7 +11,9 @@ namespace fs = std::filesystem;
 namespace {
 
 // A model of unknown shape needs its weights and about a quarter more for the cache and activations.
-std::uint64_t estimated_memory(std::uint64_t bytes) { return bytes + bytes / 4; }
+std::uint64_t estimated_memory(std::uint64_t bytes) {
+  return bytes + bytes / 4;
+}
 
 void describe_row(ListedModel& out, const CatalogueRow& row) {
   out.title = row.name;
@@ -65,7 +67,8 @@ ListedModel listed(const CatalogueRow& row, const Places& places) {
 
 bool passes(const ListedModel& model, const ListFilter& filter) {
   if (filter.size && model.size != filter.size) return false;
-  if (!filter.tag.empty() && std::find(model.tags.begin(), model.tags.end(), filter.tag) == model.tags.end()) return false;
+  if (!filter.tag.empty() && std::find(model.tags.begin(), model.tags.end(), filter.tag) == model.tags.end())
+    return false;
   if (filter.here_only && !model.is_here()) return false;
   return !filter.fitting_only || (model.fits.value_or(true) && model.status != "unavailable");
 }
@@ -93,8 +96,11 @@ Result<std::vector<ListedModel>> list_models(Library& library, const ListFilter&
     if (model.memory_bytes > 0 && memory_bytes > 0) model.fits = model.memory_bytes <= memory_bytes;
     if (passes(model, filter)) out.push_back(std::move(model));
   }
-  const auto rank = [](const ListedModel& model) { return model.status == "unavailable" ? 3 : model.status == "available" ? 2 : model.status == "bundled" ? 1 : 0; };
-  std::stable_sort(out.begin(), out.end(), [&](const ListedModel& a, const ListedModel& b) { return rank(a) < rank(b); });
+  const auto rank = [](const ListedModel& model) {
+    return model.status == "unavailable" ? 3 : model.status == "available" ? 2 : model.status == "bundled" ? 1 : 0;
+  };
+  std::stable_sort(out.begin(), out.end(),
+                   [&](const ListedModel& a, const ListedModel& b) { return rank(a) < rank(b); });
   return out;
 }
 

@@ -31,15 +31,17 @@ struct ListedModel {
   static constexpr auto fields() {
     using L = ListedModel;
     constexpr Better none = Better::none;
-    return std::tuple(
-        Field{"name", "", none, &L::name}, Field{"title", "", none, &L::title}, Field{"status", "", none, &L::status},
-        Field{"reason", "", none, &L::reason}, Field{"bytes", "B", none, &L::bytes}, Field{"parameters", "", none, &L::parameters},
-        Field{"size", "", none, &L::size}, Field{"format", "", none, &L::format}, Field{"quantization", "", none, &L::quantization},
-        Field{"repository", "", none, &L::repository}, Field{"commit", "", none, &L::commit}, Field{"licence", "", none, &L::licence},
-        Field{"tags", "", none, &L::tags}, Field{"memory_bytes", "B", none, &L::memory_bytes}, Field{"fits", "", none, &L::fits},
-        Field{"runs_here", "", none, &L::runs_here}, Field{"selected", "", none, &L::selected},
-        Field{"recommended", "", none, &L::recommended}, Field{"path", "", none, &L::path}, Field{"uses", "", none, &L::uses},
-        Field{"last_used", "", none, &L::last_used}, Field{"decode_tps", "tok/s", none, &L::decode_tps});
+    return std::tuple(Field{"name", "", none, &L::name}, Field{"title", "", none, &L::title},
+                      Field{"status", "", none, &L::status}, Field{"reason", "", none, &L::reason},
+                      Field{"bytes", "B", none, &L::bytes}, Field{"parameters", "", none, &L::parameters},
+                      Field{"size", "", none, &L::size}, Field{"format", "", none, &L::format},
+                      Field{"quantization", "", none, &L::quantization}, Field{"repository", "", none, &L::repository},
+                      Field{"commit", "", none, &L::commit}, Field{"licence", "", none, &L::licence},
+                      Field{"tags", "", none, &L::tags}, Field{"memory_bytes", "B", none, &L::memory_bytes},
+                      Field{"fits", "", none, &L::fits}, Field{"runs_here", "", none, &L::runs_here},
+                      Field{"selected", "", none, &L::selected}, Field{"recommended", "", none, &L::recommended},
+                      Field{"path", "", none, &L::path}, Field{"uses", "", none, &L::uses},
+                      Field{"last_used", "", none, &L::last_used}, Field{"decode_tps", "tok/s", none, &L::decode_tps});
   }
   bool is_here() const { return !path.empty(); }
 };

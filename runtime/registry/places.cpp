@@ -33,7 +33,9 @@ Places read_places(Environment environment, const HubOptions& hub, const fs::pat
   out.ollama = folder("OLLAMA_MODELS", user / ".ollama" / "models");
   std::error_code ignored;
   out.lm_studio = user / ".lmstudio" / "models";
-  if (const fs::path older = user / ".cache" / "lm-studio" / "models"; !fs::exists(out.lm_studio, ignored) && fs::exists(older, ignored)) out.lm_studio = older;
+  if (const fs::path older = user / ".cache" / "lm-studio" / "models";
+      !fs::exists(out.lm_studio, ignored) && fs::exists(older, ignored))
+    out.lm_studio = older;
   out.fixtures = fixtures_above(program);
   return out;
 }

@@ -8,7 +8,8 @@
 namespace assay {
 
 struct Places {
-  std::filesystem::path home;       // $ASSAY_HOME, else $XDG_DATA_HOME/assay, else ~/.local/share/assay: assay.db, results, catalogue.yaml
+  std::filesystem::path
+      home;  // $ASSAY_HOME, else $XDG_DATA_HOME/assay, else ~/.local/share/assay: assay.db, results, catalogue.yaml
   std::filesystem::path cache;      // $XDG_CACHE_HOME/assay, else ~/.cache/assay
   std::filesystem::path hub_cache;  // the Hugging Face cache, shared with other programs
   std::filesystem::path url_files;  // what came from plain URLs: HOST/PATH

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 
@@ -24,14 +25,17 @@ constexpr std::size_t kMostFindings = 10;
 
 // What an attempt is about: files that are here, or a request to a hub.
 struct Wanted {
-  std::string name;                    // as a user would say it
+  std::string name;  // as a user would say it
   std::optional<LocatedModel> here;
   HubRequest request;
-  std::optional<PullPlan> plan;        // when it is not here
+  std::optional<PullPlan> plan;  // when it is not here
 };
 
 // Whether something smaller may do.
-bool may_fall_back(const Error& error) { return error.code == Code::memory || error.code == Code::space || error.code == Code::unsupported || error.code == Code::range; }
+bool may_fall_back(const Error& error) {
+  return error.code == Code::memory || error.code == Code::space || error.code == Code::unsupported ||
+         error.code == Code::range;
+}
 
 std::string base_name(const PrepareConfig& config, const Attempt& attempt) {
   if (!attempt.model.empty()) return attempt.model;
@@ -50,7 +54,8 @@ Result<> reach(const HubOptions& options) {
 
 class Preparation {
  public:
-  Preparation(const PrepareConfig& config, PrepareContext& context, PrepareReport& report) : config_(config), context_(context), report_(report) {}
+  Preparation(const PrepareConfig& config, PrepareContext& context, PrepareReport& report)
+      : config_(config), context_(context), report_(report) {}
 
   void run();
 
@@ -66,7 +71,8 @@ class Preparation {
     if (!done) {
       result.error = done.error();
       result.detail = done.error().message();
-      result.status = next_change_ && may_fall_back(done.error()) && which != PrepareStep::config ? StepStatus::retried : StepStatus::failed;
+      result.status = next_change_ && may_fall_back(done.error()) && which != PrepareStep::config ? StepStatus::retried
+                                                                                                  : StepStatus::failed;
       if (result.status == StepStatus::retried) result.detail += "; next: " + *next_change_;
     }
     report_.steps.push_back(result);
@@ -99,7 +105,10 @@ Result<Wanted> Preparation::find_wanted(const Attempt& attempt) {
   std::error_code ignored;
   const CatalogueRow* row = library.catalogue().find(out.name);
   const bool is_path = fs::exists(out.name, ignored) || is_path_like(out.name);
-  if (!quantization.empty() && (is_path || (row && row->repository.empty()))) return Error{Code::usage, "quantization", "chooses among the files of a repository, and " + out.name + " is one model; name another model in the fallback"};
+  if (!quantization.empty() && (is_path || (row && row->repository.empty())))
+    return Error{Code::usage, "quantization",
+                 "chooses among the files of a repository, and " + out.name +
+                     " is one model; name another model in the fallback"};
   if (is_path) {
     ASSAY_TRY(out.here, library.find(out.name));
     return out;
@@ -143,7 +152,9 @@ Result<> Preparation::check_machine(const Attempt& attempt, Wanted& wanted, Hard
     facts.download_bytes = plan->missing_bytes;
     facts.verdict = check_before_pull(context_.library.catalogue(), *plan, hub.cache_folder);
     if (config_.bounds.memory_bytes > 0 && plan->is_model && plan->total_bytes > config_.bounds.memory_bytes)
-      return Error{Code::memory, wanted.name, fmt::format("its files have {}, and bounds.memory allows {}", format_bytes(plan->total_bytes), format_bytes(config_.bounds.memory_bytes))};
+      return Error{Code::memory, wanted.name,
+                   fmt::format("its files have {}, and bounds.memory allows {}", format_bytes(plan->total_bytes),
+                               format_bytes(config_.bounds.memory_bytes))};
     wanted.plan = std::move(*plan);
   } else if (config_.hardware.network) {
     facts.network = !hub.is_offline && reach(hub).has_value();
@@ -151,37 +162,46 @@ Result<> Preparation::check_machine(const Attempt& attempt, Wanted& wanted, Hard
   const HardwareLimits& limits = config_.hardware;
   std::vector<std::string> lacking;
   const auto demand = [&](std::uint64_t wants, std::uint64_t has, const char* what) {
-    if (wants > has) lacking.push_back(fmt::format("wants {} {}, and there are {}", format_bytes(wants), what, format_bytes(has)));
+    if (wants > has)
+      lacking.push_back(fmt::format("wants {} {}, and there are {}", format_bytes(wants), what, format_bytes(has)));
   };
   demand(limits.memory_bytes, facts.state.memory_bytes, "of memory");
   demand(limits.free_memory_bytes, facts.state.memory_available_bytes, "of free memory");
   demand(limits.disk_bytes, facts.state.disk_free_bytes.value_or(limits.disk_bytes), "of disk space");
   demand(limits.temp_bytes, facts.temp_free_bytes, "in the temporary folder");
-  if (limits.threads > facts.threads) lacking.push_back(fmt::format("wants {} threads, and there are {}", limits.threads, facts.threads));
+  if (limits.threads > facts.threads)
+    lacking.push_back(fmt::format("wants {} threads, and there are {}", limits.threads, facts.threads));
   if (limits.gpu == GpuNeed::required && facts.state.gpus.empty()) lacking.push_back("wants a GPU, and none was found");
   if (limits.network && facts.network == false) lacking.push_back("wants the hub, and it does not answer");
   facts.verdict.refusals.insert(facts.verdict.refusals.begin(), lacking.begin(), lacking.end());
-  if (limits.gpu == GpuNeed::recommended && facts.state.gpus.empty()) facts.verdict.warnings.push_back("is meant for a GPU, and none was found");
-  result.detail = fmt::format("{} of memory, {} of disk free, {} threads, {}", format_bytes(facts.state.memory_bytes), format_bytes(facts.state.disk_free_bytes.value_or(0)), facts.threads,
-                              facts.state.gpus.empty() ? "no GPU" : fmt::format("{}", fmt::join(facts.state.gpus, ", ")));
+  if (limits.gpu == GpuNeed::recommended && facts.state.gpus.empty())
+    facts.verdict.warnings.push_back("is meant for a GPU, and none was found");
+  result.detail =
+      fmt::format("{} of memory, {} of disk free, {} threads, {}", format_bytes(facts.state.memory_bytes),
+                  format_bytes(facts.state.disk_free_bytes.value_or(0)), facts.threads,
+                  facts.state.gpus.empty() ? "no GPU" : fmt::format("{}", fmt::join(facts.state.gpus, ", ")));
   if (!facts.verdict.is_fine()) result.status = StepStatus::warned;
   for (const auto* list : {&facts.verdict.refusals, &facts.verdict.warnings})
     for (const std::string& text : *list) result.detail += "; " + text;
   if (context_.forces) return success();
   // What the file wants of the machine no fallback changes.
-  if (!lacking.empty()) return Error{Code::denied, "hardware", fmt::format("{}; --force tries all the same", fmt::join(lacking, "; "))};
+  if (!lacking.empty())
+    return Error{Code::denied, "hardware", fmt::format("{}; --force tries all the same", fmt::join(lacking, "; "))};
   return refuse(facts.verdict, wanted.name);
 }
 
 Result<> Preparation::fetch(Wanted& wanted, PullFacts& facts, StepResult& result) {
   if (!wanted.here) {
-    ASSAY_TRY(const PullResult pulled, pull_and_record(context_.library, context_.hub, *wanted.plan, context_.pull_events));
+    ASSAY_TRY(const PullResult pulled,
+              pull_and_record(context_.library, context_.hub, *wanted.plan, context_.pull_events));
     wanted.here = LocatedModel{pulled.model, registry_name(context_.library, *wanted.plan)};
     facts.repository = wanted.plan->repository;
     facts.commit = wanted.plan->commit;
     facts.files = pulled.files.size();
-    for (const PulledFile& file : pulled.files) facts.bytes += file.size, facts.transferred_bytes += file.transferred_bytes;
-    result.detail = fmt::format("{} files, {}, {} over the network", facts.files, format_bytes(facts.bytes), format_bytes(facts.transferred_bytes));
+    for (const PulledFile& file : pulled.files)
+      facts.bytes += file.size, facts.transferred_bytes += file.transferred_bytes;
+    result.detail = fmt::format("{} files, {}, {} over the network", facts.files, format_bytes(facts.bytes),
+                                format_bytes(facts.transferred_bytes));
   } else {
     result.status = StepStatus::skipped;
     result.detail = "is here";
@@ -210,12 +230,22 @@ Result<> Preparation::verify(const Wanted& wanted, VerifyFacts& facts, StepResul
   const Finding* worst = nullptr;
   for (const Finding& finding : validation.findings) {
     if (finding.severity == Severity::note) continue;
-    if (worst == nullptr || (finding.severity == Severity::error && worst->severity != Severity::error)) worst = &finding;
-    if (facts.findings.size() < kMostFindings) facts.findings.push_back(finding.rule + ": " + finding.subject + ": " + finding.message);
+    if (worst == nullptr || (finding.severity == Severity::error && worst->severity != Severity::error))
+      worst = &finding;
+    if (facts.findings.size() < kMostFindings)
+      facts.findings.push_back(finding.rule + ": " + finding.subject + ": " + finding.message);
   }
-  if (facts.errors > 0) return Error{worst->rule == "hash.mismatch" ? Code::mismatch : Code::malformed, worst->subject, worst->message + "; assay verify --repair fetches it again", worst->file};
+  if (facts.errors > 0)
+    return Error{worst->rule == "hash.mismatch" ? Code::mismatch : Code::malformed, worst->subject,
+                 worst->message + "; assay verify --repair fetches it again", worst->file};
   if (facts.warnings > 0) result.status = StepStatus::warned;
-  result.detail = fmt::format("structure is good{}, {} of {} files have the recorded hash", facts.warnings > 0 ? fmt::format(" ({} warnings)", facts.warnings) : "", facts.hashed_files, validation.hashes.size());
+  const auto recorded = std::count_if(validation.hashes.begin(), validation.hashes.end(),
+                                      [](const FileHash& hash) { return !hash.expected.empty(); });
+  result.detail = fmt::format(
+      "structure is good{}; {}", facts.warnings > 0 ? fmt::format(" ({} warnings)", facts.warnings) : "",
+      recorded == 0
+          ? "no hash is recorded to compare with"
+          : fmt::format("{} of {} files have the recorded hash", facts.hashed_files, validation.hashes.size()));
   verified_ = path;
   return success();
 }
@@ -232,7 +262,8 @@ Result<> Preparation::load_and_try(const Wanted& wanted, const Attempt& attempt)
   (void)reset_peak_memory();
   const auto load_it = [&](StepResult& result) -> Result<> {
     ASSAY_TRY(loaded, LoadedModel::open(wanted.here->path.string(), attempt.load, memory_bound(), load));
-    result.detail = fmt::format("{}, context {}, {} planned, {}", load.architecture, load.context, format_bytes(load.planned_bytes), load.isa);
+    result.detail = fmt::format("{}, context {}, {} planned, {}", load.architecture, load.context,
+                                format_bytes(load.planned_bytes), load.isa);
     return success();
   };
   ASSAY_TRY_VOID(step(PrepareStep::load, load, load_it));
@@ -252,7 +283,8 @@ Result<> Preparation::load_and_try(const Wanted& wanted, const Attempt& attempt)
   HealthFacts health;
   const auto look_after_it = [&](StepResult& result) -> Result<> {
     ASSAY_TRY_VOID(loaded->check_health(config_, health));
-    result.detail = fmt::format("{} tokens, {:.1f} tok/s, peak memory {}", health.tokens, health.decode_tps, format_bytes(health.peak_bytes));
+    result.detail = fmt::format("{} tokens, {:.1f} tok/s, peak memory {}", health.tokens, health.decode_tps,
+                                format_bytes(health.peak_bytes));
     return success();
   };
   ASSAY_TRY_VOID(step(PrepareStep::health, health, look_after_it));
@@ -267,9 +299,11 @@ Result<> Preparation::run_attempt(const Attempt& attempt) {
   HardwareFacts hardware;
   PullFacts pull;
   VerifyFacts verified;
-  ASSAY_TRY_VOID(step(PrepareStep::hardware, hardware, [&](StepResult& result) { return check_machine(attempt, wanted, hardware, result); }));
+  ASSAY_TRY_VOID(step(PrepareStep::hardware, hardware,
+                      [&](StepResult& result) { return check_machine(attempt, wanted, hardware, result); }));
   ASSAY_TRY_VOID(step(PrepareStep::pull, pull, [&](StepResult& result) { return fetch(wanted, pull, result); }));
-  ASSAY_TRY_VOID(step(PrepareStep::verify, verified, [&](StepResult& result) { return verify(wanted, verified, result); }));
+  ASSAY_TRY_VOID(
+      step(PrepareStep::verify, verified, [&](StepResult& result) { return verify(wanted, verified, result); }));
   return load_and_try(wanted, attempt);
 }
 
@@ -289,11 +323,18 @@ Json PrepareReport::json(const fs::path& file) const {
   Json list{Json::Array{}}, out{Json::Object{}};
   for (const StepResult& step : steps) {
     Json row{Json::Object{}};
-    row.set("step", to_json(step.step)).set("attempt", std::uint64_t{step.attempt}).set("status", to_json(step.status)).set("ms", step.ms).set("detail", step.detail);
+    row.set("step", to_json(step.step))
+        .set("attempt", std::uint64_t{step.attempt})
+        .set("status", to_json(step.status))
+        .set("ms", step.ms)
+        .set("detail", step.detail);
     row.set("error", step.error ? Json(name_of(step.error->code)) : Json()).set("facts", step.facts);
     list.push(std::move(row));
   }
-  out.set("schema", "assay.prepare/1").set("file", file.string()).set("ready", is_ready).set("path", is_ready ? Json(path) : Json());
+  out.set("schema", "assay.prepare/1")
+      .set("file", file.string())
+      .set("ready", is_ready)
+      .set("path", is_ready ? Json(path) : Json());
   out.set("settings", is_ready ? to_json(settings) : Json()).set("steps", std::move(list));
   return out;
 }
@@ -312,7 +353,8 @@ PrepareReport prepare(const fs::path& file, PrepareContext& context) {
     result.detail = fmt::format("{}, {} fallbacks", facts.model, facts.fallbacks);
     if (facts.problems.empty()) return success();
     std::string text;
-    for (const YamlProblem& problem : facts.problems) text += (text.empty() ? "" : "\n") + describe(problem, file.string());
+    for (const YamlProblem& problem : facts.problems)
+      text += (text.empty() ? "" : "\n") + describe(problem, file.string());
     return Error{Code::usage, "", text};
   });
   if (done) preparation.run();

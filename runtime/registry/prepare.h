@@ -18,18 +18,23 @@
 namespace assay {
 
 enum class PrepareStep : std::uint8_t { config, hardware, pull, verify, load, optimise, health };
-inline constexpr std::array<std::string_view, 7> kPrepareStepNames = {"config", "hardware", "pull", "verify", "load", "optimise", "health"};
-constexpr std::span<const std::string_view> enum_names(PrepareStep) { return kPrepareStepNames; }
+inline constexpr std::array<std::string_view, 7> kPrepareStepNames = {"config", "hardware", "pull",  "verify",
+                                                                      "load",   "optimise", "health"};
+constexpr std::span<const std::string_view> enum_names(PrepareStep) {
+  return kPrepareStepNames;
+}
 
 enum class StepStatus : std::uint8_t {
   ok,
-  warned,    // done, with something to know
-  retried,   // did not fit; the next fallback is taken
+  warned,   // done, with something to know
+  retried,  // did not fit; the next fallback is taken
   failed,
-  skipped    // nothing to do
+  skipped  // nothing to do
 };
 inline constexpr std::array<std::string_view, 5> kStepStatusNames = {"ok", "warned", "retried", "failed", "skipped"};
-constexpr std::span<const std::string_view> enum_names(StepStatus) { return kStepStatusNames; }
+constexpr std::span<const std::string_view> enum_names(StepStatus) {
+  return kStepStatusNames;
+}
 
 // What each step found out; `StepResult::facts` holds the one of its step.
 struct ConfigFacts {
@@ -39,7 +44,8 @@ struct ConfigFacts {
 
   static constexpr auto fields() {
     using C = ConfigFacts;
-    return std::tuple(Field{"model", "", Better::none, &C::model}, Field{"fallbacks", "", Better::none, &C::fallbacks}, Field{"problems", "", Better::none, &C::problems});
+    return std::tuple(Field{"model", "", Better::none, &C::model}, Field{"fallbacks", "", Better::none, &C::fallbacks},
+                      Field{"problems", "", Better::none, &C::problems});
   }
 };
 
@@ -55,7 +61,8 @@ struct HardwareFacts {
   static constexpr auto fields() {
     using H = HardwareFacts;
     constexpr Better none = Better::none;
-    return std::tuple(Field{"state", "", none, &H::state}, Field{"threads", "", none, &H::threads}, Field{"temp_folder", "", none, &H::temp_folder},
+    return std::tuple(Field{"state", "", none, &H::state}, Field{"threads", "", none, &H::threads},
+                      Field{"temp_folder", "", none, &H::temp_folder},
                       Field{"temp_free_bytes", "B", none, &H::temp_free_bytes}, Field{"network", "", none, &H::network},
                       Field{"download_bytes", "B", none, &H::download_bytes}, Field{"verdict", "", none, &H::verdict});
   }
@@ -68,8 +75,9 @@ struct PullFacts {
   static constexpr auto fields() {
     using P = PullFacts;
     constexpr Better none = Better::none;
-    return std::tuple(Field{"name", "", none, &P::name}, Field{"repository", "", none, &P::repository}, Field{"commit", "", none, &P::commit},
-                      Field{"path", "", none, &P::path}, Field{"files", "", none, &P::files}, Field{"bytes", "B", none, &P::bytes},
+    return std::tuple(Field{"name", "", none, &P::name}, Field{"repository", "", none, &P::repository},
+                      Field{"commit", "", none, &P::commit}, Field{"path", "", none, &P::path},
+                      Field{"files", "", none, &P::files}, Field{"bytes", "B", none, &P::bytes},
                       Field{"transferred_bytes", "B", none, &P::transferred_bytes});
   }
 };
@@ -81,8 +89,8 @@ struct VerifyFacts {
   static constexpr auto fields() {
     using V = VerifyFacts;
     constexpr Better none = Better::none;
-    return std::tuple(Field{"errors", "", none, &V::errors}, Field{"warnings", "", none, &V::warnings}, Field{"hashed_files", "", none, &V::hashed_files},
-                      Field{"findings", "", none, &V::findings});
+    return std::tuple(Field{"errors", "", none, &V::errors}, Field{"warnings", "", none, &V::warnings},
+                      Field{"hashed_files", "", none, &V::hashed_files}, Field{"findings", "", none, &V::findings});
   }
 };
 
@@ -94,9 +102,11 @@ struct LoadFacts {
   static constexpr auto fields() {
     using L = LoadFacts;
     constexpr Better none = Better::none;
-    return std::tuple(Field{"architecture", "", none, &L::architecture}, Field{"backend", "", none, &L::backend}, Field{"isa", "", none, &L::isa},
-                      Field{"kv", "", none, &L::kv}, Field{"context", "tok", none, &L::context}, Field{"batch", "tok", none, &L::batch},
-                      Field{"planned_bytes", "B", none, &L::planned_bytes}, Field{"bound_bytes", "B", none, &L::bound_bytes});
+    return std::tuple(Field{"architecture", "", none, &L::architecture}, Field{"backend", "", none, &L::backend},
+                      Field{"isa", "", none, &L::isa}, Field{"kv", "", none, &L::kv},
+                      Field{"context", "tok", none, &L::context}, Field{"batch", "tok", none, &L::batch},
+                      Field{"planned_bytes", "B", none, &L::planned_bytes},
+                      Field{"bound_bytes", "B", none, &L::bound_bytes});
   }
 };
 
@@ -105,7 +115,8 @@ struct ThreadSpeed {
   double decode_tps = 0;
 
   static constexpr auto fields() {
-    return std::tuple(Field{"threads", "", Better::none, &ThreadSpeed::threads}, Field{"decode_tps", "tok/s", Better::higher, &ThreadSpeed::decode_tps});
+    return std::tuple(Field{"threads", "", Better::none, &ThreadSpeed::threads},
+                      Field{"decode_tps", "tok/s", Better::higher, &ThreadSpeed::decode_tps});
   }
 };
 
@@ -114,7 +125,8 @@ struct OptimiseFacts {
   std::vector<ThreadSpeed> tried;
 
   static constexpr auto fields() {
-    return std::tuple(Field{"threads", "", Better::none, &OptimiseFacts::threads}, Field{"tried", "", Better::none, &OptimiseFacts::tried});
+    return std::tuple(Field{"threads", "", Better::none, &OptimiseFacts::threads},
+                      Field{"tried", "", Better::none, &OptimiseFacts::tried});
   }
 };
 
@@ -128,8 +140,9 @@ struct HealthFacts {
   static constexpr auto fields() {
     using H = HealthFacts;
     constexpr Better none = Better::none;
-    return std::tuple(Field{"prompt_tokens", "tok", none, &H::prompt_tokens}, Field{"tokens", "tok", none, &H::tokens}, Field{"text", "", none, &H::text},
-                      Field{"decode_tps", "tok/s", Better::higher, &H::decode_tps}, Field{"peak_bytes", "B", Better::lower, &H::peak_bytes},
+    return std::tuple(Field{"prompt_tokens", "tok", none, &H::prompt_tokens}, Field{"tokens", "tok", none, &H::tokens},
+                      Field{"text", "", none, &H::text}, Field{"decode_tps", "tok/s", Better::higher, &H::decode_tps},
+                      Field{"peak_bytes", "B", Better::lower, &H::peak_bytes},
                       Field{"device_bytes", "B", Better::lower, &H::device_bytes});
   }
 };

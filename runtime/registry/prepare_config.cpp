@@ -15,7 +15,8 @@ namespace assay {
 
 namespace {
 
-constexpr std::uint32_t kLongestContext = 1u << 24, kLargestBatch = 1u << 20, kMostThreads = 4096, kMostHealthTokens = 4096;
+constexpr std::uint32_t kLongestContext = 1u << 24, kLargestBatch = 1u << 20, kMostThreads = 4096,
+                        kMostHealthTokens = 4096;
 
 // The place of a key's value, or of the nearest thing above it that is there.
 YamlPlace place_of(const YamlNode& document, std::string_view path) {
@@ -53,7 +54,8 @@ class Checker {
     if (!kv_type_from_name(name)) wrong(key, fmt::format("must be f32, f16 or q8_0, not \"{}\"", name));
   }
   void quantization(const std::string& key, const std::string& name) {
-    const bool is_plain = std::all_of(name.begin(), name.end(), [](unsigned char c) { return std::isalnum(c) || c == '_' || c == '-'; });
+    const bool is_plain =
+        std::all_of(name.begin(), name.end(), [](unsigned char c) { return std::isalnum(c) || c == '_' || c == '-'; });
     if (!is_plain) wrong(key, fmt::format("must be a name such as Q4_K_M, not \"{}\"", name));
   }
 
@@ -63,8 +65,12 @@ class Checker {
 };
 
 void check_source(const PrepareConfig& config, Checker& check) {
-  if (config.model.empty() == config.repository.empty()) check.wrong(config.model.empty() ? "" : "repository", "exactly one of model (path, catalogue id, ORG/REPO[:QUANT]) and repository (ORG/REPO) must be given");
-  if (!config.repository.empty() && (!is_repository_name(config.repository) || config.repository.find(':') != std::string::npos)) check.wrong("repository", fmt::format("must be ORG/REPO, not \"{}\"", config.repository));
+  if (config.model.empty() == config.repository.empty())
+    check.wrong(config.model.empty() ? "" : "repository",
+                "exactly one of model (path, catalogue id, ORG/REPO[:QUANT]) and repository (ORG/REPO) must be given");
+  if (!config.repository.empty() &&
+      (!is_repository_name(config.repository) || config.repository.find(':') != std::string::npos))
+    check.wrong("repository", fmt::format("must be ORG/REPO, not \"{}\"", config.repository));
   if (config.repository.empty() && !config.revision.empty()) check.wrong("revision", "goes with repository");
   if (config.repository.empty() && !config.files.empty()) check.wrong("files", "goes with repository");
   for (std::size_t i = 0; i < config.files.size(); ++i)
@@ -79,7 +85,8 @@ void check_load(const PrepareConfig& config, Checker& check) {
   check.at_most("load.threads", load.threads, kMostThreads);
   check.kv("load.kv", load.kv);
   check.quantization("load.quantization", load.quantization);
-  if (!backend_from_name(load.backend)) check.wrong("load.backend", fmt::format("must be cpu or reference, not \"{}\"", load.backend));
+  if (!backend_from_name(load.backend))
+    check.wrong("load.backend", fmt::format("must be cpu or reference, not \"{}\"", load.backend));
   std::string isas;
   bool is_known = load.isa.empty();
   for (const Kernels* kernels : all_kernels()) {
@@ -93,7 +100,9 @@ void check_fallbacks(const PrepareConfig& config, Checker& check) {
   for (std::size_t i = 0; i < config.fallbacks.size(); ++i) {
     const Fallback& fallback = config.fallbacks[i];
     const std::string key = fmt::format("fallbacks[{}]", i + 1);
-    if (!fallback.context && !fallback.batch && !fallback.threads && !fallback.kv && !fallback.quantization && !fallback.model) check.wrong(key, "changes nothing: give context, batch, threads, kv, quantization or model");
+    if (!fallback.context && !fallback.batch && !fallback.threads && !fallback.kv && !fallback.quantization &&
+        !fallback.model)
+      check.wrong(key, "changes nothing: give context, batch, threads, kv, quantization or model");
     check.at_most(key + ".context", fallback.context.value_or(0), kLongestContext);
     check.at_most(key + ".batch", fallback.batch.value_or(1), kLargestBatch);
     if (fallback.batch == 0u) check.wrong(key + ".batch", "must be at least 1");
@@ -108,7 +117,8 @@ void check_values(const PrepareConfig& config, Checker& check) {
   check_source(config, check);
   check_load(config, check);
   check_fallbacks(config, check);
-  if (const auto sampling = assay::check(sampler_options(config.sampling)); !sampling) check.wrong("sampling", sampling.error().message());
+  if (const auto sampling = assay::check(sampler_options(config.sampling)); !sampling)
+    check.wrong("sampling", sampling.error().message());
   check.at_most("hardware.threads", config.hardware.threads, kMostThreads);
   check.at_most("health.tokens", config.health.tokens, kMostHealthTokens);
   if (config.health.tokens == 0) check.wrong("health.tokens", "must be at least 1");
@@ -141,7 +151,9 @@ ReadConfig read_prepare_config(const YamlNode& document) {
   if (document.kind != YamlNode::Kind::map) return out;
   Checker check(document, out.problems);
   check_values(out.config, check);
-  std::stable_sort(out.problems.begin(), out.problems.end(), [](const YamlProblem& a, const YamlProblem& b) { return std::tuple(a.line, a.column) < std::tuple(b.line, b.column); });
+  std::stable_sort(out.problems.begin(), out.problems.end(), [](const YamlProblem& a, const YamlProblem& b) {
+    return std::tuple(a.line, a.column) < std::tuple(b.line, b.column);
+  });
   return out;
 }
 

@@ -14,20 +14,21 @@ namespace assay {
 
 // What the machine must have. 0: no matter.
 struct HardwareLimits {
-  std::uint64_t memory_bytes = 0;     // in the machine
+  std::uint64_t memory_bytes = 0;       // in the machine
   std::uint64_t free_memory_bytes = 0;  // free now
-  std::uint64_t disk_bytes = 0;       // free where models go
-  std::uint64_t temp_bytes = 0;       // free in the folder for temporary files
+  std::uint64_t disk_bytes = 0;         // free where models go
+  std::uint64_t temp_bytes = 0;         // free in the folder for temporary files
   std::uint32_t threads = 0;
   GpuNeed gpu = GpuNeed::none;
-  bool network = false;               // the hub must answer even when all files are here
+  bool network = false;  // the hub must answer even when all files are here
 
   static constexpr auto fields() {
     using H = HardwareLimits;
     constexpr Better none = Better::none;
-    return std::tuple(Field{"memory", "B", none, &H::memory_bytes}, Field{"free_memory", "B", none, &H::free_memory_bytes},
-                      Field{"disk", "B", none, &H::disk_bytes}, Field{"temp", "B", none, &H::temp_bytes},
-                      Field{"threads", "", none, &H::threads}, Field{"gpu", "", none, &H::gpu}, Field{"network", "", none, &H::network});
+    return std::tuple(Field{"memory", "B", none, &H::memory_bytes},
+                      Field{"free_memory", "B", none, &H::free_memory_bytes}, Field{"disk", "B", none, &H::disk_bytes},
+                      Field{"temp", "B", none, &H::temp_bytes}, Field{"threads", "", none, &H::threads},
+                      Field{"gpu", "", none, &H::gpu}, Field{"network", "", none, &H::network});
   }
 };
 
@@ -43,8 +44,9 @@ struct LoadSettings {
   static constexpr auto fields() {
     using L = LoadSettings;
     constexpr Better none = Better::none;
-    return std::tuple(Field{"context", "tok", none, &L::context}, Field{"batch", "tok", none, &L::batch}, Field{"threads", "", none, &L::threads},
-                      Field{"kv", "", none, &L::kv}, Field{"backend", "", none, &L::backend}, Field{"isa", "", none, &L::isa},
+    return std::tuple(Field{"context", "tok", none, &L::context}, Field{"batch", "tok", none, &L::batch},
+                      Field{"threads", "", none, &L::threads}, Field{"kv", "", none, &L::kv},
+                      Field{"backend", "", none, &L::backend}, Field{"isa", "", none, &L::isa},
                       Field{"quantization", "", none, &L::quantization});
   }
 };
@@ -57,8 +59,9 @@ struct Fallback {
   static constexpr auto fields() {
     using F = Fallback;
     constexpr Better none = Better::none;
-    return std::tuple(Field{"context", "tok", none, &F::context}, Field{"batch", "tok", none, &F::batch}, Field{"threads", "", none, &F::threads},
-                      Field{"kv", "", none, &F::kv}, Field{"quantization", "", none, &F::quantization}, Field{"model", "", none, &F::model});
+    return std::tuple(Field{"context", "tok", none, &F::context}, Field{"batch", "tok", none, &F::batch},
+                      Field{"threads", "", none, &F::threads}, Field{"kv", "", none, &F::kv},
+                      Field{"quantization", "", none, &F::quantization}, Field{"model", "", none, &F::model});
   }
 };
 
@@ -70,9 +73,11 @@ struct SamplingSettings {
   static constexpr auto fields() {
     using S = SamplingSettings;
     constexpr Better none = Better::none;
-    return std::tuple(Field{"temperature", "", none, &S::temperature}, Field{"top_p", "", none, &S::top_p}, Field{"min_p", "", none, &S::min_p},
-                      Field{"repetition_penalty", "", none, &S::repetition_penalty}, Field{"top_k", "", none, &S::top_k},
-                      Field{"repetition_window", "", none, &S::repetition_window}, Field{"seed", "", none, &S::seed});
+    return std::tuple(Field{"temperature", "", none, &S::temperature}, Field{"top_p", "", none, &S::top_p},
+                      Field{"min_p", "", none, &S::min_p},
+                      Field{"repetition_penalty", "", none, &S::repetition_penalty},
+                      Field{"top_k", "", none, &S::top_k}, Field{"repetition_window", "", none, &S::repetition_window},
+                      Field{"seed", "", none, &S::seed});
   }
 };
 
@@ -82,7 +87,8 @@ struct UseBounds {
   std::uint64_t device_bytes = 0;  // of a GPU's memory
 
   static constexpr auto fields() {
-    return std::tuple(Field{"memory", "B", Better::none, &UseBounds::memory_bytes}, Field{"device_memory", "B", Better::none, &UseBounds::device_bytes});
+    return std::tuple(Field{"memory", "B", Better::none, &UseBounds::memory_bytes},
+                      Field{"device_memory", "B", Better::none, &UseBounds::device_bytes});
   }
 };
 
@@ -94,14 +100,15 @@ struct HealthSettings {
   static constexpr auto fields() {
     using H = HealthSettings;
     constexpr Better none = Better::none;
-    return std::tuple(Field{"prompt", "", none, &H::prompt}, Field{"tokens", "tok", none, &H::tokens}, Field{"decode_tps", "tok/s", none, &H::decode_tps});
+    return std::tuple(Field{"prompt", "", none, &H::prompt}, Field{"tokens", "tok", none, &H::tokens},
+                      Field{"decode_tps", "tok/s", none, &H::decode_tps});
   }
 };
 
 struct PrepareConfig {
-  std::string model;       // path, catalogue id, ORG/REPO[:QUANT]; or:
-  std::string repository;  // ORG/REPO
-  std::string revision;    // branch, tag or commit; empty: main
+  std::string model;               // path, catalogue id, ORG/REPO[:QUANT]; or:
+  std::string repository;          // ORG/REPO
+  std::string revision;            // branch, tag or commit; empty: main
   std::vector<std::string> files;  // globs; empty: the files that make the model
   HardwareLimits hardware;
   LoadSettings load;
@@ -113,10 +120,11 @@ struct PrepareConfig {
   static constexpr auto fields() {
     using P = PrepareConfig;
     constexpr Better none = Better::none;
-    return std::tuple(Field{"model", "", none, &P::model}, Field{"repository", "", none, &P::repository}, Field{"revision", "", none, &P::revision},
-                      Field{"files", "", none, &P::files}, Field{"hardware", "", none, &P::hardware}, Field{"load", "", none, &P::load},
-                      Field{"fallbacks", "", none, &P::fallbacks}, Field{"sampling", "", none, &P::sampling}, Field{"bounds", "", none, &P::bounds},
-                      Field{"health", "", none, &P::health});
+    return std::tuple(Field{"model", "", none, &P::model}, Field{"repository", "", none, &P::repository},
+                      Field{"revision", "", none, &P::revision}, Field{"files", "", none, &P::files},
+                      Field{"hardware", "", none, &P::hardware}, Field{"load", "", none, &P::load},
+                      Field{"fallbacks", "", none, &P::fallbacks}, Field{"sampling", "", none, &P::sampling},
+                      Field{"bounds", "", none, &P::bounds}, Field{"health", "", none, &P::health});
   }
 };
 

@@ -14,14 +14,21 @@ namespace fs = std::filesystem;
 
 namespace {
 
-DatabaseValue text(std::string_view value) { return std::string(value); }
-DatabaseValue whole(std::uint64_t value) { return static_cast<std::int64_t>(value); }
+DatabaseValue text(std::string_view value) {
+  return std::string(value);
+}
+DatabaseValue whole(std::uint64_t value) {
+  return static_cast<std::int64_t>(value);
+}
 
-std::uint64_t count_of(const DatabaseValue& value) { return static_cast<std::uint64_t>(std::max<std::int64_t>(0, integer_of(value).value_or(0))); }
+std::uint64_t count_of(const DatabaseValue& value) {
+  return static_cast<std::uint64_t>(std::max<std::int64_t>(0, integer_of(value).value_or(0)));
+}
 
 ModelStatus status_of(std::string_view name) {
   const auto found = std::find(kModelStatusNames.begin(), kModelStatusNames.end(), name);
-  return found == kModelStatusNames.end() ? ModelStatus::failed : static_cast<ModelStatus>(found - kModelStatusNames.begin());
+  return found == kModelStatusNames.end() ? ModelStatus::failed
+                                          : static_cast<ModelStatus>(found - kModelStatusNames.begin());
 }
 
 constexpr std::string_view kSelectModels = R"sql(
@@ -31,7 +38,8 @@ constexpr std::string_view kSelectModels = R"sql(
 
 RegistryModel model_of(Database::Row row) {
   RegistryModel out;
-  std::string* const texts[] = {&out.name, &out.source, &out.repository, &out.commit, &out.revision, &out.path, &out.format, &out.quantization};
+  std::string* const texts[] = {&out.name,     &out.source, &out.repository, &out.commit,
+                                &out.revision, &out.path,   &out.format,     &out.quantization};
   for (std::size_t i = 0; i < std::size(texts); ++i) *texts[i] = text_of(row[i]);
   out.bytes = count_of(row[8]);
   out.status = status_of(text_of(row[9]));
@@ -45,13 +53,18 @@ RegistryModel model_of(Database::Row row) {
 
 // Whether the registry would have to be changed to say this.
 bool says_the_same(const RegistryModel& a, const RegistryModel& b) {
-  const auto same_file = [](const RegistryFile& x, const RegistryFile& y) { return x.path == y.path && x.name == y.name && x.bytes == y.bytes && x.hash == y.hash; };
-  return a.source == b.source && a.repository == b.repository && a.commit == b.commit && a.revision == b.revision && a.path == b.path && a.format == b.format &&
-         a.quantization == b.quantization && a.bytes == b.bytes && a.status == b.status && a.reason == b.reason &&
+  const auto same_file = [](const RegistryFile& x, const RegistryFile& y) {
+    return x.path == y.path && x.name == y.name && x.bytes == y.bytes && x.hash == y.hash;
+  };
+  return a.source == b.source && a.repository == b.repository && a.commit == b.commit && a.revision == b.revision &&
+         a.path == b.path && a.format == b.format && a.quantization == b.quantization && a.bytes == b.bytes &&
+         a.status == b.status && a.reason == b.reason &&
          std::equal(a.files.begin(), a.files.end(), b.files.begin(), b.files.end(), same_file);
 }
 
-bool is_of_the_cache(const RegistryModel& model) { return model.source == "hub" || model.source == "url"; }
+bool is_of_the_cache(const RegistryModel& model) {
+  return model.source == "hub" || model.source == "url";
+}
 
 // What is wrong with the files of a model that lies outside the cache.
 std::string complaint(const RegistryModel& model) {
@@ -65,8 +78,10 @@ std::string complaint(const RegistryModel& model) {
 }
 
 // A snapshot that became the newest one, or that the catalogue learned of, is found by its path under another name.
-const RegistryModel* find_by(const std::vector<RegistryModel>& models, std::string RegistryModel::*member, const std::string& value) {
-  const auto found = std::find_if(models.begin(), models.end(), [&](const RegistryModel& each) { return each.*member == value; });
+const RegistryModel* find_by(const std::vector<RegistryModel>& models, std::string RegistryModel::*member,
+                             const std::string& value) {
+  const auto found =
+      std::find_if(models.begin(), models.end(), [&](const RegistryModel& each) { return each.*member == value; });
   return found == models.end() || value.empty() ? nullptr : &*found;
 }
 
@@ -124,10 +139,14 @@ Result<Registry> Registry::open(const fs::path& home) {
 Result<> Registry::read_files(std::vector<RegistryModel>& models) {
   std::map<std::string, RegistryModel*> by_name;
   for (RegistryModel& model : models) by_name[model.name] = &model;
-  return database_.query("SELECT m.name, f.path, f.name, f.bytes, f.hash FROM model_files f JOIN models m ON m.id = f.model ORDER BY f.model, f.place", {}, [&](Database::Row row) {
-    if (const auto found = by_name.find(text_of(row[0])); found != by_name.end()) found->second->files.push_back({text_of(row[1]), text_of(row[2]), count_of(row[3]), text_of(row[4])});
-    return true;
-  });
+  return database_.query(
+      "SELECT m.name, f.path, f.name, f.bytes, f.hash FROM model_files f JOIN models m ON m.id = f.model ORDER BY "
+      "f.model, f.place",
+      {}, [&](Database::Row row) {
+        if (const auto found = by_name.find(text_of(row[0])); found != by_name.end())
+          found->second->files.push_back({text_of(row[1]), text_of(row[2]), count_of(row[3]), text_of(row[4])});
+        return true;
+      });
 }
 
 Result<std::vector<RegistryModel>> Registry::models() {
@@ -153,19 +172,26 @@ Result<std::optional<RegistryModel>> Registry::find(std::string_view name) {
 }
 
 Result<> Registry::write(const RegistryModel& model, std::string_view holder) {
-  const DatabaseValue values[] = {text(model.name), text(model.source), text(model.repository), text(model.commit), text(model.revision), text(model.path), text(model.format),
-                                  text(model.quantization), whole(model.bytes), text(name_of(model.status)), text(model.reason), text(holder)};
+  const DatabaseValue values[] = {
+      text(model.name),   text(model.source), text(model.repository),   text(model.commit), text(model.revision),
+      text(model.path),   text(model.format), text(model.quantization), whole(model.bytes), text(name_of(model.status)),
+      text(model.reason), text(holder)};
   ASSAY_TRY_VOID(database_.run(R"sql(
     INSERT INTO models (name, source, repository, commit_id, revision, path, format, quantization, bytes, status, reason, holder) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)
     ON CONFLICT (name) DO UPDATE SET source = excluded.source, repository = excluded.repository, commit_id = excluded.commit_id, revision = excluded.revision,
       path = excluded.path, format = excluded.format, quantization = excluded.quantization, bytes = excluded.bytes, status = excluded.status,
-      reason = excluded.reason, holder = excluded.holder)sql", values));
+      reason = excluded.reason, holder = excluded.holder)sql",
+                               values));
   const DatabaseValue name[] = {text(model.name)};
   ASSAY_TRY_VOID(database_.run("DELETE FROM model_files WHERE model = (SELECT id FROM models WHERE name = ?)", name));
   std::int64_t place = 0;
   for (const RegistryFile& file : model.files) {
-    const DatabaseValue cells[] = {text(model.name), place++, text(file.path), text(file.name), whole(file.bytes), text(file.hash)};
-    ASSAY_TRY_VOID(database_.run("INSERT INTO model_files (model, place, path, name, bytes, hash) SELECT id, ?2, ?3, ?4, ?5, ?6 FROM models WHERE name = ?1", cells));
+    const DatabaseValue cells[] = {text(model.name), place++,           text(file.path),
+                                   text(file.name),  whole(file.bytes), text(file.hash)};
+    ASSAY_TRY_VOID(
+        database_.run("INSERT INTO model_files (model, place, path, name, bytes, hash) SELECT id, ?2, ?3, ?4, ?5, ?6 "
+                      "FROM models WHERE name = ?1",
+                      cells));
   }
   return success();
 }
@@ -179,7 +205,8 @@ Result<> Registry::remove(std::string_view name) {
   bool is_there = false;
   const DatabaseValue values[] = {text(name)};
   const auto body = [&]() -> Result<> {
-    ASSAY_TRY_VOID(database_.query("SELECT 1 FROM models WHERE name = ?", values, [&](Database::Row) { return !(is_there = true); }));
+    ASSAY_TRY_VOID(database_.query("SELECT 1 FROM models WHERE name = ?", values,
+                                   [&](Database::Row) { return !(is_there = true); }));
     ASSAY_TRY_VOID(database_.run("DELETE FROM models WHERE name = ?", values));
     return database_.run("DELETE FROM settings WHERE key = 'selected' AND value = ? COLLATE NOCASE", values);
   };
@@ -199,33 +226,50 @@ Result<> Registry::begin_download(const RegistryModel& model) {
   RegistryModel begun = model;
   begun.status = ModelStatus::downloading;
   begun.files.clear();  // what will be here is not known yet
-  const auto body = [&] { return write(begun, this_holder()); };
+  const auto body = [&]() -> Result<> {
+    ASSAY_TRY(const auto before, find(model.name));
+    return before && before->is_here() ? success() : write(begun, this_holder());
+  };
   return database_.transaction(body);
 }
 
 Result<> Registry::end_download(const DownloadRecord& record, ModelStatus status) {
   const auto body = [&]() -> Result<> {
-    const DatabaseValue row[] = {text(record.model), text(record.repository), text(record.commit), text(record.started), record.seconds, whole(record.bytes), text(record.outcome), text(record.detail)};
-    ASSAY_TRY_VOID(database_.run("INSERT INTO downloads (model, repository, commit_id, started, seconds, bytes, outcome, detail) VALUES (?,?,?,?,?,?,?,?)", row));
-    const DatabaseValue change[] = {text(name_of(status)), text(status == ModelStatus::downloaded ? "" : record.detail), text(record.model)};
-    return database_.run("UPDATE models SET status = ?, reason = ?, holder = '' WHERE name = ?", change);
+    const DatabaseValue row[] = {text(record.model),   text(record.repository), text(record.commit),
+                                 text(record.started), record.seconds,          whole(record.bytes),
+                                 text(record.outcome), text(record.detail)};
+    ASSAY_TRY_VOID(
+        database_.run("INSERT INTO downloads (model, repository, commit_id, started, seconds, bytes, outcome, detail) "
+                      "VALUES (?,?,?,?,?,?,?,?)",
+                      row));
+    const DatabaseValue change[] = {text(name_of(status)), text(status == ModelStatus::downloaded ? "" : record.detail),
+                                    text(record.model)};
+    return database_.run(
+        "UPDATE models SET status = ?, reason = ?, holder = '' WHERE name = ? AND status = 'downloading'", change);
   };
   return database_.transaction(body);
 }
 
 Result<std::vector<DownloadRecord>> Registry::downloads() {
   std::vector<DownloadRecord> out;
-  ASSAY_TRY_VOID(database_.query("SELECT model, repository, commit_id, started, coalesce(seconds, 0.0), bytes, outcome, detail FROM downloads ORDER BY id", {}, [&](Database::Row row) {
-    const auto* seconds = std::get_if<double>(&row[4]);
-    out.push_back({text_of(row[0]), text_of(row[1]), text_of(row[2]), text_of(row[3]), seconds ? *seconds : 0, count_of(row[5]), text_of(row[6]), text_of(row[7])});
-    return true;
-  }));
+  ASSAY_TRY_VOID(
+      database_.query("SELECT model, repository, commit_id, started, coalesce(seconds, 0.0), bytes, outcome, detail "
+                      "FROM downloads ORDER BY id",
+                      {}, [&](Database::Row row) {
+                        const auto* seconds = std::get_if<double>(&row[4]);
+                        out.push_back({text_of(row[0]), text_of(row[1]), text_of(row[2]), text_of(row[3]),
+                                       seconds ? *seconds : 0, count_of(row[5]), text_of(row[6]), text_of(row[7])});
+                        return true;
+                      }));
   return out;
 }
 
 Result<> Registry::note_use(std::string_view name) {
   const DatabaseValue values[] = {text(name)};
-  return database_.run("INSERT INTO usage (name, uses, last) VALUES (?, 1, strftime('%Y-%m-%dT%H:%M:%SZ', 'now')) ON CONFLICT (name) DO UPDATE SET uses = uses + 1, last = excluded.last", values);
+  return database_.run(
+      "INSERT INTO usage (name, uses, last) VALUES (?, 1, strftime('%Y-%m-%dT%H:%M:%SZ', 'now')) ON CONFLICT (name) DO "
+      "UPDATE SET uses = uses + 1, last = excluded.last",
+      values);
 }
 
 Result<std::string> Registry::selected() {
@@ -239,7 +283,9 @@ Result<std::string> Registry::selected() {
 
 Result<> Registry::select(std::string_view name) {
   const DatabaseValue values[] = {text(name)};
-  return database_.run("INSERT INTO settings (key, value) VALUES ('selected', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", values);
+  return database_.run(
+      "INSERT INTO settings (key, value) VALUES ('selected', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+      values);
 }
 
 Result<Registry::Reconciled> Registry::reconcile(const std::vector<RegistryModel>& found) {
@@ -247,14 +293,16 @@ Result<Registry::Reconciled> Registry::reconcile(const std::vector<RegistryModel
   const auto body = [&]() -> Result<> {
     ASSAY_TRY(const std::vector<RegistryModel> known, models());
     std::map<std::string, std::string> holders;
-    ASSAY_TRY_VOID(database_.query("SELECT name, holder FROM models WHERE status = 'downloading'", {}, [&](Database::Row row) {
-      holders[text_of(row[0])] = text_of(row[1]);
-      return true;
-    }));
+    ASSAY_TRY_VOID(
+        database_.query("SELECT name, holder FROM models WHERE status = 'downloading'", {}, [&](Database::Row row) {
+          holders[text_of(row[0])] = text_of(row[1]);
+          return true;
+        }));
     for (const RegistryModel& model : known) {
       if (model.status == ModelStatus::downloading && is_alive(holders[model.name])) continue;
       const RegistryModel* on_disk = find_by(found, &RegistryModel::name, model.name);
-      const RegistryModel* renamed = on_disk == nullptr && is_of_the_cache(model) ? find_by(found, &RegistryModel::path, model.path) : nullptr;
+      const RegistryModel* renamed =
+          on_disk == nullptr && is_of_the_cache(model) ? find_by(found, &RegistryModel::path, model.path) : nullptr;
       if (renamed != nullptr) {
         ASSAY_TRY_VOID(forget(model.name, model.selected ? renamed->name : ""));
         continue;

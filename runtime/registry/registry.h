@@ -23,8 +23,12 @@ enum class ModelStatus : std::uint8_t {
   stale         // it was here, and its files are gone or changed
 };
 inline constexpr std::array<std::string_view, 4> kModelStatusNames = {"downloading", "downloaded", "failed", "stale"};
-constexpr std::span<const std::string_view> enum_names(ModelStatus) { return kModelStatusNames; }
-constexpr std::string_view name_of(ModelStatus status) { return kModelStatusNames[static_cast<std::size_t>(status)]; }
+constexpr std::span<const std::string_view> enum_names(ModelStatus) {
+  return kModelStatusNames;
+}
+constexpr std::string_view name_of(ModelStatus status) {
+  return kModelStatusNames[static_cast<std::size_t>(status)];
+}
 
 struct RegistryFile {
   std::string path;  // absolute
@@ -35,8 +39,8 @@ struct RegistryFile {
   static constexpr auto fields() {
     using F = RegistryFile;
     constexpr Better none = Better::none;
-    return std::tuple(Field{"path", "", none, &F::path}, Field{"name", "", none, &F::name}, Field{"bytes", "B", none, &F::bytes},
-                      Field{"hash", "", none, &F::hash});
+    return std::tuple(Field{"path", "", none, &F::path}, Field{"name", "", none, &F::name},
+                      Field{"bytes", "B", none, &F::bytes}, Field{"hash", "", none, &F::hash});
   }
   bool has_sha256() const { return hash.size() == 64; }
 };
@@ -46,13 +50,13 @@ struct RegistryModel {
   std::string source;      // "hub", "url", "import", "ollama", "lmstudio"
   std::string repository;  // "ORG/REPO"
   std::string commit, revision;
-  std::string path;        // what open_model() takes
-  std::string format;      // "gguf", "safetensors", "mlx"
+  std::string path;    // what open_model() takes
+  std::string format;  // "gguf", "safetensors", "mlx"
   std::string quantization;
   std::uint64_t bytes = 0;
   ModelStatus status = ModelStatus::downloaded;
   std::string reason;
-  std::string added;       // UTC
+  std::string added;  // UTC
   std::uint64_t uses = 0;
   std::string last_used;
   bool selected = false;
@@ -72,15 +76,15 @@ struct RegistryModel {
   }
   bool is_here() const { return status == ModelStatus::downloaded; }
   bool is_weights(const RegistryFile& file) const { return format == "gguf" || file.name.ends_with(".safetensors"); }
-  // What results are recorded under: the SHA-256 of the weights, of several files the one over theirs (64 digits and a line end
-  // each). Empty when one is not known.
+  // What results are recorded under: the SHA-256 of the weights, of several files the one over theirs (64 digits and a
+  // line end each). Empty when one is not known.
   std::string weights_hash() const;
 };
 
 // One ended attempt to get a model.
 struct DownloadRecord {
   std::string model, repository, commit;
-  std::string started;     // UTC
+  std::string started;  // UTC
   double seconds = 0;
   std::uint64_t bytes = 0;  // over the network
   std::string outcome;      // "downloaded", "failed", "interrupted"
@@ -98,8 +102,8 @@ struct DownloadRecord {
 
 class Registry {
  public:
-  // Opens home/assay.db. A damaged one is moved aside (moved_aside() then names it) and an empty one made; reconcile() fills
-  // it from the disk. Errors: io, unsupported (made by a newer version).
+  // Opens home/assay.db. A damaged one is moved aside (moved_aside() then names it) and an empty one made; reconcile()
+  // fills it from the disk. Errors: io, unsupported (made by a newer version).
   static Result<Registry> open(const std::filesystem::path& home);
   const std::filesystem::path& moved_aside() const { return moved_aside_; }
 
@@ -112,7 +116,8 @@ class Registry {
   // Errors: not_found.
   Result<> remove(std::string_view name);
 
-  // A download in this process: recorded as such until end_download() or until this process is gone.
+  // A download in this process: recorded as such until end_download() or until this process is gone. A model that is
+  // here already, and gets a newer snapshot, stays what it is meanwhile.
   Result<> begin_download(const RegistryModel& model);
   // Records the attempt; the model becomes what `status` says.
   Result<> end_download(const DownloadRecord& record, ModelStatus status);
@@ -142,8 +147,8 @@ class Registry {
   std::filesystem::path moved_aside_;
 };
 
-// Opens home/assay.db with every migration, after moving a damaged one (and its -wal and -shm) aside. Several processes may
-// do this at once: one of them moves. `moved_aside` is empty when nothing was wrong.
+// Opens home/assay.db with every migration, after moving a damaged one (and its -wal and -shm) aside. Several processes
+// may do this at once: one of them moves. `moved_aside` is empty when nothing was wrong.
 struct OpenedDatabase {
   Database database;
   std::filesystem::path moved_aside;

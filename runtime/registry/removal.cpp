@@ -34,7 +34,8 @@ fs::path blob_behind(const fs::path& name) {
 std::map<fs::path, int> references_in(const fs::path& repository) {
   std::map<fs::path, int> out;
   std::error_code problem;
-  for (fs::recursive_directory_iterator at(repository / "snapshots", problem), end; !problem && at != end; at.increment(problem)) {
+  for (fs::recursive_directory_iterator at(repository / "snapshots", problem), end; !problem && at != end;
+       at.increment(problem)) {
     std::error_code ignored;
     if (at->is_regular_file(ignored)) ++out[blob_behind(at->path())];
   }
@@ -55,7 +56,8 @@ void remove_empty(fs::path folder, const fs::path& top) {
 void remove_refs_to(const fs::path& repository, const std::string& commit) {
   std::error_code problem, ignored;
   std::vector<fs::path> gone;
-  for (fs::recursive_directory_iterator at(repository / "refs", problem), end; !problem && at != end; at.increment(problem)) {
+  for (fs::recursive_directory_iterator at(repository / "refs", problem), end; !problem && at != end;
+       at.increment(problem)) {
     std::ifstream in(at->path());
     std::string line;
     std::getline(in, line);
@@ -86,7 +88,8 @@ RemovalPlan plan_removal(const RegistryModel& model, const std::vector<RegistryM
     }
   for (const RegistryFile& file : model.files) names.insert(file.path);
   std::error_code problem;
-  for (fs::recursive_directory_iterator at(snapshot, problem), end; !is_shared && !problem && at != end; at.increment(problem)) {
+  for (fs::recursive_directory_iterator at(snapshot, problem), end; !is_shared && !problem && at != end;
+       at.increment(problem)) {
     std::error_code ignored;
     if (!at->is_directory(ignored)) names.insert(at->path());
   }
@@ -117,7 +120,9 @@ Result<> remove_files(const RemovalPlan& plan, const RegistryModel& model, const
   for (const fs::path& blob : plan.blobs) {
     if (model.source != "hub") break;
     ASSAY_TRY(auto lock, FileLock::try_take(layout.lock(model.repository, blob.filename().string())));
-    if (!lock) return Error{Code::denied, model.name, "another process is at one of its files (" + blob.filename().string() + "); wait for it"};
+    if (!lock)
+      return Error{Code::denied, model.name,
+                   "another process is at one of its files (" + blob.filename().string() + "); wait for it"};
     locks.push_back(std::move(*lock));
   }
   const auto remove = [](const fs::path& path) -> Result<> {
@@ -132,7 +137,8 @@ Result<> remove_files(const RemovalPlan& plan, const RegistryModel& model, const
     for (const fs::path& file : plan.blobs) remove_empty(file.parent_path(), cache);
     return success();
   }
-  const fs::path repository = layout.repository(model.repository), snapshot = layout.snapshot(model.repository, model.commit);
+  const fs::path repository = layout.repository(model.repository),
+                 snapshot = layout.snapshot(model.repository, model.commit);
   for (const fs::path& link : plan.links) remove_empty(link.parent_path(), snapshot.parent_path());
   std::error_code ignored;
   if (!fs::exists(snapshot, ignored)) remove_refs_to(repository, model.commit);

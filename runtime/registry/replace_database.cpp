@@ -16,7 +16,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// Reading all of a file takes a second for every few hundred megabytes; beyond this, damage shows when its pages are needed.
+// Reading all of a file takes a second for every few hundred megabytes; beyond this, damage shows when its pages are
+// needed.
 constexpr std::uintmax_t kLargestChecked = 64 << 20;
 
 Result<Database> open_checked(const fs::path& path) {
@@ -35,15 +36,17 @@ Result<Database> open_checked(const fs::path& path) {
     return true;
   }));
   for (const char* table : {"results", "models", "model_files", "downloads", "usage", "settings"})
-    if (!tables.contains(table)) return Error{Code::malformed, "", std::string("has lost its table ") + table, path.string()};
+    if (!tables.contains(table))
+      return Error{Code::malformed, "", std::string("has lost its table ") + table, path.string()};
   return database;
 }
 
-// Held while the object lives.
+// Held while the object lives. Who opens the database shares it; who moves it aside has it alone: otherwise the -wal of
+// a database that somebody has just made anew would be moved with the damaged one.
 class Lock {
  public:
-  explicit Lock(const fs::path& path) : descriptor_(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644)) {
-    if (descriptor_ >= 0) ::flock(descriptor_, LOCK_EX);
+  Lock(const fs::path& path, int kind) : descriptor_(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644)) {
+    if (descriptor_ >= 0) ::flock(descriptor_, kind);
   }
   Lock(const Lock&) = delete;
   ~Lock() {
@@ -75,18 +78,23 @@ fs::path free_name(const fs::path& path) {
 }  // namespace
 
 Result<OpenedDatabase> open_or_replace_database(const fs::path& home) {
-  const fs::path path = home / "assay.db";
-  const auto is_damaged = [](const Result<Database>& opened) { return !opened && opened.error().code == Code::malformed; };
-  auto opened = open_checked(path);
-  if (opened) return OpenedDatabase{std::move(*opened), {}};
-  if (!is_damaged(opened)) return std::move(opened).error();
-
-  const Lock lock(home / "assay.db.lock");
-  opened = open_checked(path);  // another process may have been faster
+  const fs::path path = home / "assay.db", lock_path = home / "assay.db.lock";
+  std::error_code problem, ignored;
+  fs::create_directories(home, ignored);
+  const auto is_damaged = [](const Result<Database>& opened) {
+    return !opened && opened.error().code == Code::malformed;
+  };
+  {
+    const Lock lock(lock_path, LOCK_SH);
+    auto opened = open_checked(path);
+    if (opened) return OpenedDatabase{std::move(*opened), {}};
+    if (!is_damaged(opened)) return std::move(opened).error();
+  }
+  const Lock lock(lock_path, LOCK_EX);
+  auto opened = open_checked(path);  // another process may have been faster
   if (opened) return OpenedDatabase{std::move(*opened), {}};
   if (!is_damaged(opened)) return std::move(opened).error();
   const fs::path aside = free_name(path);
-  std::error_code problem, ignored;
   fs::rename(path, aside, problem);
   if (problem) return Error{Code::io, "", "is damaged and cannot be moved aside: " + problem.message(), path.string()};
   for (const char* suffix : {"-wal", "-shm"}) fs::rename(path.string() + suffix, aside.string() + suffix, ignored);

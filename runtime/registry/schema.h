@@ -23,7 +23,8 @@ inline constexpr Migration kMigrations[] = {
       CREATE INDEX results_by_run ON results (run_id);
       CREATE INDEX results_by_tag ON results (tag);
     )sql"},
-    // What is here. The disk is the truth: the registry is reconciled with it at every start, and made anew from it when damaged.
+    // What is here. The disk is the truth: the registry is reconciled with it at every start, and made anew from it
+    // when damaged.
     {2, "models", R"sql(
       CREATE TABLE models (
         id INTEGER PRIMARY KEY,

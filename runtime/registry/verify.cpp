@@ -17,7 +17,8 @@ namespace fs = std::filesystem;
 namespace {
 
 // The weights' hashes, from the pass that also reads their structure; none when it could not be opened.
-Result<std::map<std::string, std::string>> validate_weights(const RegistryModel& model, VerifiedModel& out, ProgressFn progress) {
+Result<std::map<std::string, std::string>> validate_weights(const RegistryModel& model, VerifiedModel& out,
+                                                            ProgressFn progress) {
   std::map<std::string, std::string> hashes;
   ValidateOptions options{.numbers = false, .hash = true};
   for (const RegistryFile& file : model.files)
@@ -30,7 +31,9 @@ Result<std::map<std::string, std::string>> validate_weights(const RegistryModel&
   }
   for (const FileHash& hash : validation->hashes) hashes[hash.file.filename().string()] = hash.sha256;
   for (const Finding& finding : validation->findings)
-    if (finding.severity == Severity::error && finding.rule != "hash.mismatch") out.errors.push_back(finding.rule + ": " + (finding.subject.empty() ? "" : finding.subject + ": ") + finding.message);
+    if (finding.severity == Severity::error && finding.rule != "hash.mismatch")
+      out.errors.push_back(finding.rule + ": " + (finding.subject.empty() ? "" : finding.subject + ": ") +
+                           finding.message);
   return hashes;
 }
 
@@ -78,7 +81,9 @@ std::string literal_glob(std::string_view name) {
   return out;
 }
 
-bool is_bad(const VerifiedFile& file) { return file.verdict == FileVerdict::damaged || file.verdict == FileVerdict::missing; }
+bool is_bad(const VerifiedFile& file) {
+  return file.verdict == FileVerdict::damaged || file.verdict == FileVerdict::missing;
+}
 
 }  // namespace
 
@@ -88,19 +93,25 @@ Result<VerifiedModel> verify_model(const RegistryModel& model, ProgressFn progre
   ASSAY_TRY(const auto hashes, validate_weights(model, out, progress));
   for (const RegistryFile& file : model.files) {
     const auto known = hashes.find(fs::path(file.path).filename().string());
-    ASSAY_TRY(VerifiedFile verified, verify_file(file, known == hashes.end() || !file.has_sha256() ? "" : known->second, progress));
+    ASSAY_TRY(VerifiedFile verified,
+              verify_file(file, known == hashes.end() || !file.has_sha256() ? "" : known->second, progress));
     out.files.push_back(std::move(verified));
   }
   out.is_good = out.errors.empty() && std::none_of(out.files.begin(), out.files.end(), is_bad);
   return out;
 }
 
-Result<> repair_model(Library& library, const HubOptions& options, const RegistryModel& model, const VerifiedModel& verified, PullEvents events) {
-  if (model.source != "hub") return Error{Code::unsupported, model.name, "did not come from a hub (" + model.source + "); get its files again where they came from"};
+Result<> repair_model(Library& library, const HubOptions& options, const RegistryModel& model,
+                      const VerifiedModel& verified, PullEvents events) {
+  if (model.source != "hub")
+    return Error{Code::unsupported, model.name,
+                 "did not come from a hub (" + model.source + "); get its files again where they came from"};
   FileChoice choice;
   for (const VerifiedFile& file : verified.files)
     if (is_bad(file)) choice.include.push_back(literal_glob(file.name));
-  if (choice.include.empty()) return Error{Code::malformed, model.name, "has the hashes that were recorded, and is no good model all the same; the hub's file is bad"};
+  if (choice.include.empty())
+    return Error{Code::malformed, model.name,
+                 "has the hashes that were recorded, and is no good model all the same; the hub's file is bad"};
   HubOptions again = options;
   again.downloads_again = true;
   again.cache_folder = library.places().hub_cache;
@@ -112,7 +123,8 @@ Result<> repair_model(Library& library, const HubOptions& options, const Registr
 }
 
 bool can_be_renewed(const RegistryModel& model) {
-  return model.source == "hub" && model.is_here() && model.name.find('@') == std::string::npos && !is_commit(model.revision);
+  return model.source == "hub" && model.is_here() && model.name.find('@') == std::string::npos &&
+         !is_commit(model.revision);
 }
 
 Result<Renewal> look_for_newer(Hub& hub, const RegistryModel& model, PullEvents events) {
@@ -129,8 +141,10 @@ Result<Renewal> look_for_newer(Hub& hub, const RegistryModel& model, PullEvents 
   newer.commit = model.commit;
   newer.newest_commit = plan.commit;
   for (const PlannedFile& file : plan.files) {
-    const auto old = std::find_if(model.files.begin(), model.files.end(), [&](const RegistryFile& each) { return each.name == file.name; });
-    const bool is_same = old != model.files.end() && (old->hash.empty() ? old->bytes == file.size : old->hash == file.etag);
+    const auto old = std::find_if(model.files.begin(), model.files.end(),
+                                  [&](const RegistryFile& each) { return each.name == file.name; });
+    const bool is_same =
+        old != model.files.end() && (old->hash.empty() ? old->bytes == file.size : old->hash == file.etag);
     if (!is_same && plan.commit != model.commit) ++newer.changed_files;
   }
   newer.is_outdated = newer.changed_files > 0;

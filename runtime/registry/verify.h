@@ -14,10 +14,12 @@ enum class FileVerdict : std::uint8_t {
   good,     // the recorded hash
   damaged,  // another hash or size
   missing,
-  unknown   // nothing is recorded to compare with
+  unknown  // nothing is recorded to compare with
 };
 inline constexpr std::array<std::string_view, 4> kFileVerdictNames = {"good", "damaged", "missing", "unknown"};
-constexpr std::span<const std::string_view> enum_names(FileVerdict) { return kFileVerdictNames; }
+constexpr std::span<const std::string_view> enum_names(FileVerdict) {
+  return kFileVerdictNames;
+}
 
 struct VerifiedFile {
   std::string name, path, hash;  // hash: as it is; empty when it was not read
@@ -27,8 +29,9 @@ struct VerifiedFile {
   static constexpr auto fields() {
     using V = VerifiedFile;
     constexpr Better none = Better::none;
-    return std::tuple(Field{"name", "", none, &V::name}, Field{"path", "", none, &V::path}, Field{"hash", "", none, &V::hash},
-                      Field{"verdict", "", none, &V::verdict}, Field{"detail", "", none, &V::detail});
+    return std::tuple(Field{"name", "", none, &V::name}, Field{"path", "", none, &V::path},
+                      Field{"hash", "", none, &V::hash}, Field{"verdict", "", none, &V::verdict},
+                      Field{"detail", "", none, &V::detail});
   }
 };
 
@@ -42,33 +45,37 @@ struct VerifiedModel {
   static constexpr auto fields() {
     using V = VerifiedModel;
     constexpr Better none = Better::none;
-    return std::tuple(Field{"name", "", none, &V::name}, Field{"files", "", none, &V::files}, Field{"errors", "", none, &V::errors},
-                      Field{"is_good", "", none, &V::is_good}, Field{"is_repaired", "", none, &V::is_repaired});
+    return std::tuple(Field{"name", "", none, &V::name}, Field{"files", "", none, &V::files},
+                      Field{"errors", "", none, &V::errors}, Field{"is_good", "", none, &V::is_good},
+                      Field{"is_repaired", "", none, &V::is_repaired});
   }
 };
 
-// The validator's structure and hash levels over the weights, and the hashes of what stands beside them. Offline. Errors:
-// interrupted.
+// The validator's structure and hash levels over the weights, and the hashes of what stands beside them. Offline.
+// Errors: interrupted.
 Result<VerifiedModel> verify_model(const RegistryModel& model, ProgressFn progress);
 
-// Fetches the bad files of `verified` again, of the commit that was recorded. Errors: unsupported, for models that did not come from
-// a hub; those of Hub.
-Result<> repair_model(Library& library, const HubOptions& options, const RegistryModel& model, const VerifiedModel& verified, PullEvents events);
+// Fetches the bad files of `verified` again, of the commit that was recorded. Errors: unsupported, for models that did
+// not come from a hub; those of Hub.
+Result<> repair_model(Library& library, const HubOptions& options, const RegistryModel& model,
+                      const VerifiedModel& verified, PullEvents events);
 
 // What a hub has of a model now.
 struct Newer {
   std::string name, repository, revision, commit, newest_commit;
-  bool is_outdated = false;          // its own files have changed
-  std::uint64_t missing_bytes = 0;   // to fetch
+  bool is_outdated = false;         // its own files have changed
+  std::uint64_t missing_bytes = 0;  // to fetch
   std::uint64_t changed_files = 0;
-  std::string problem;               // why it could not be told
+  std::string problem;  // why it could not be told
 
   static constexpr auto fields() {
     using N = Newer;
     constexpr Better none = Better::none;
-    return std::tuple(Field{"name", "", none, &N::name}, Field{"repository", "", none, &N::repository}, Field{"revision", "", none, &N::revision},
-                      Field{"commit", "", none, &N::commit}, Field{"newest_commit", "", none, &N::newest_commit},
-                      Field{"is_outdated", "", none, &N::is_outdated}, Field{"missing_bytes", "B", none, &N::missing_bytes},
+    return std::tuple(Field{"name", "", none, &N::name}, Field{"repository", "", none, &N::repository},
+                      Field{"revision", "", none, &N::revision}, Field{"commit", "", none, &N::commit},
+                      Field{"newest_commit", "", none, &N::newest_commit},
+                      Field{"is_outdated", "", none, &N::is_outdated},
+                      Field{"missing_bytes", "B", none, &N::missing_bytes},
                       Field{"changed_files", "", none, &N::changed_files}, Field{"problem", "", none, &N::problem});
   }
 };

@@ -33,18 +33,25 @@ class TreeBuilder : public YAML::EventHandler {
   void OnDocumentStart(const YAML::Mark&) override {}
   void OnDocumentEnd() override {}
   void OnNull(const YAML::Mark& mark, YAML::anchor_t) override { add(mark, {}); }
-  void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override { refuse(place_of(mark), "aliases (*name) are not supported; write the value out"); }
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {
+    refuse(place_of(mark), "aliases (*name) are not supported; write the value out");
+  }
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t, const std::string& value) override {
     YamlNode node;
     node.kind = YamlNode::Kind::scalar;
     node.text = value;
     node.is_quoted = tag == "!";  // yaml-cpp's mark of a quoted scalar
-    if (!node.is_quoted && (value.empty() || value == "~" || value == "null" || value == "Null" || value == "NULL")) node.kind = YamlNode::Kind::null;
+    if (!node.is_quoted && (value.empty() || value == "~" || value == "null" || value == "Null" || value == "NULL"))
+      node.kind = YamlNode::Kind::null;
     add(mark, std::move(node));
   }
-  void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override { open(mark, YamlNode::Kind::list); }
+  void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {
+    open(mark, YamlNode::Kind::list);
+  }
   void OnSequenceEnd() override { close(); }
-  void OnMapStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override { open(mark, YamlNode::Kind::map); }
+  void OnMapStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {
+    open(mark, YamlNode::Kind::map);
+  }
   void OnMapEnd() override { close(); }
 
  private:
@@ -59,7 +66,8 @@ class TreeBuilder : public YAML::EventHandler {
     if (!refusal_) refusal_ = Refusal{place, std::move(message)};
   }
   void open(const YAML::Mark& mark, YamlNode::Kind kind) {
-    if (levels_.size() >= kMostLevels) refuse(place_of(mark), fmt::format("is nested more than {} levels deep", kMostLevels));
+    if (levels_.size() >= kMostLevels)
+      refuse(place_of(mark), fmt::format("is nested more than {} levels deep", kMostLevels));
     if (!counts(mark)) return;
     Level level;
     level.node.kind = kind;
@@ -91,7 +99,8 @@ class TreeBuilder : public YAML::EventHandler {
       return level.pending.reset();
     }
     if (node.kind != YamlNode::Kind::scalar) return refuse(node.place, "a key must be plain text");
-    if (level.node.find(node.text) != nullptr) return refuse(node.place, fmt::format("\"{}\" stands here twice", node.text));
+    if (level.node.find(node.text) != nullptr)
+      return refuse(node.place, fmt::format("\"{}\" stands here twice", node.text));
     level.pending = YamlMember{node.text, node.place, {}};
   }
 
@@ -130,7 +139,8 @@ const YamlNode* YamlNode::find(std::string_view key) const {
 
 Result<YamlNode> parse_yaml(std::string_view text, std::string_view name) {
   if (text.size() > kMostBytes) return Error{Code::malformed, std::string(name), "is larger than a megabyte"};
-  if (const std::size_t nul = text.find('\0'); nul != std::string_view::npos) return Error{Code::malformed, std::string(name), "holds a NUL byte and is no text", {}, nul};
+  if (const std::size_t nul = text.find('\0'); nul != std::string_view::npos)
+    return Error{Code::malformed, std::string(name), "holds a NUL byte and is no text", {}, nul};
   TreeBuilder builder;
   try {
     std::istringstream stream{std::string(text)};
@@ -139,7 +149,8 @@ Result<YamlNode> parse_yaml(std::string_view text, std::string_view name) {
     if (builder.refusal()) return place_error(name, builder.refusal()->place, builder.refusal()->message);
     YamlNode root = builder.take();
     TreeBuilder rest;
-    if (parser.HandleNextDocument(rest)) return Error{Code::malformed, std::string(name), "holds more than one document; leave one"};
+    if (parser.HandleNextDocument(rest))
+      return Error{Code::malformed, std::string(name), "holds more than one document; leave one"};
     return root;
   } catch (const YAML::Exception& problem) {
     return place_error(name, {problem.mark.line + 1, problem.mark.column + 1}, problem.msg);
@@ -154,7 +165,8 @@ Result<YamlNode> read_yaml_file(const std::filesystem::path& path) {
 }
 
 std::string describe(const YamlProblem& problem, std::string_view name) {
-  return fmt::format("{}:{}:{}: {}{}{}", name, problem.line, problem.column, problem.key, problem.key.empty() ? "" : ": ", problem.message);
+  return fmt::format("{}:{}:{}: {}{}{}", name, problem.line, problem.column, problem.key,
+                     problem.key.empty() ? "" : ": ", problem.message);
 }
 
 std::optional<std::uint64_t> bytes_from_text(std::string_view text) {
@@ -163,12 +175,16 @@ std::optional<std::uint64_t> bytes_from_text(std::string_view text) {
   if (problem != std::errc() || !(value >= 0)) return std::nullopt;
   std::string unit(end, text.data() + text.size());
   std::erase(unit, ' ');
-  std::transform(unit.begin(), unit.end(), unit.begin(), [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; });
+  std::transform(unit.begin(), unit.end(), unit.begin(),
+                 [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; });
   if (unit.ends_with('B')) unit.pop_back();
   const bool is_binary = unit.ends_with('I');
   if (is_binary) unit.pop_back();
   constexpr std::string_view kPrefixes = "KMGT";
-  const std::size_t power = unit.empty() && !is_binary ? 0 : unit.size() == 1 && kPrefixes.find(unit) != std::string_view::npos ? kPrefixes.find(unit) + 1 : 99;
+  const std::size_t power = unit.empty() && !is_binary ? 0
+                            : unit.size() == 1 && kPrefixes.find(unit) != std::string_view::npos
+                                ? kPrefixes.find(unit) + 1
+                                : 99;
   if (power == 99) return std::nullopt;
   value *= std::pow(is_binary ? 1024.0 : 1000.0, static_cast<double>(power));
   if (value > 9e18) return std::nullopt;
@@ -176,8 +192,12 @@ std::optional<std::uint64_t> bytes_from_text(std::string_view text) {
 }
 
 std::string near_name(std::string_view name, const std::vector<std::string_view>& known) {
-  const auto nearest = std::min_element(known.begin(), known.end(), [&](std::string_view a, std::string_view b) { return distance(name, a) < distance(name, b); });
-  return nearest != known.end() && distance(name, *nearest) <= 1 + name.size() / 4 ? fmt::format("; did you mean \"{}\"?", *nearest) : "";
+  const auto nearest = std::min_element(known.begin(), known.end(), [&](std::string_view a, std::string_view b) {
+    return distance(name, a) < distance(name, b);
+  });
+  return nearest != known.end() && distance(name, *nearest) <= 1 + name.size() / 4
+             ? fmt::format("; did you mean \"{}\"?", *nearest)
+             : "";
 }
 
 namespace yaml_detail {
@@ -202,7 +222,9 @@ std::optional<double> number(const YamlNode& node) {
   if (node.kind != YamlNode::Kind::scalar || node.is_quoted) return std::nullopt;
   double value = 0;
   const auto [end, problem] = std::from_chars(node.text.data(), node.text.data() + node.text.size(), value);
-  return problem == std::errc() && end == node.text.data() + node.text.size() && std::isfinite(value) ? std::optional(value) : std::nullopt;
+  return problem == std::errc() && end == node.text.data() + node.text.size() && std::isfinite(value)
+             ? std::optional(value)
+             : std::nullopt;
 }
 
 std::string suggestion(std::string_view name, const std::vector<std::string_view>& known) {

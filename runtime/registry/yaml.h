@@ -113,20 +113,31 @@ void read(Reader& reader, const YamlNode& node, T& out, const std::string& path,
     for (const std::string_view name : names) known += (known.empty() ? "" : ", ") + std::string(name);
     wrong("one of " + known);
   } else if constexpr (std::is_same_v<T, bool>) {
-    if (const auto value = boolean(node)) out = *value;
-    else wrong("true or false");
+    if (const auto value = boolean(node))
+      out = *value;
+    else
+      wrong("true or false");
   } else if constexpr (std::integral<T>) {
     std::optional<std::int64_t> value = integer(node);
     if (unit == "B" && !value && node.kind == YamlNode::Kind::scalar)
-      if (const auto bytes = bytes_from_text(node.text); bytes && std::in_range<std::int64_t>(*bytes)) value = static_cast<std::int64_t>(*bytes);
-    if (value && std::in_range<T>(*value)) out = static_cast<T>(*value);
-    else wrong(unit == "B" ? "a size, such as 4GB or 512MiB" : std::is_signed_v<T> ? "a whole number" : "a whole number, 0 or more");
+      if (const auto bytes = bytes_from_text(node.text); bytes && std::in_range<std::int64_t>(*bytes))
+        value = static_cast<std::int64_t>(*bytes);
+    if (value && std::in_range<T>(*value))
+      out = static_cast<T>(*value);
+    else
+      wrong(unit == "B"           ? "a size, such as 4GB or 512MiB"
+            : std::is_signed_v<T> ? "a whole number"
+                                  : "a whole number, 0 or more");
   } else if constexpr (std::floating_point<T>) {
-    if (const auto value = number(node)) out = static_cast<T>(*value);
-    else wrong("a number");
+    if (const auto value = number(node))
+      out = static_cast<T>(*value);
+    else
+      wrong("a number");
   } else {
-    if (node.kind == YamlNode::Kind::scalar) out = node.text;
-    else wrong("text");
+    if (node.kind == YamlNode::Kind::scalar)
+      out = node.text;
+    else
+      wrong("text");
   }
 }
 

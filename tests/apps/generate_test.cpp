@@ -121,7 +121,14 @@ TEST(Generate, EveryInstructionSetRunsOrSaysThatItCannot) {
 
 TEST(Generate, UsageErrorsExitWithTwo) {
   expect_refusal(generate({"-m", kF16}), 2, "nothing to continue");
-  expect_refusal(generate({"-p", "x"}), 2, "model");
+  {
+    const TemporaryFolder home;  // in which no model is selected
+    setenv("ASSAY_HOME", home.path().c_str(), 1);
+    setenv("HF_HUB_CACHE", (home.path() / "hub").c_str(), 1);
+    expect_refusal(generate({"-p", "x"}), 2, "assay use ID");
+    unsetenv("ASSAY_HOME");
+    unsetenv("HF_HUB_CACHE");
+  }
   expect_refusal(generate({"-m", kF16, "-p", "x", "--frobnicate"}), 2, "--frobnicate");
   expect_refusal(generate({"-m", kF16, "-p", "x", "--backend", "abacus"}), 2, "abacus");
   expect_refusal(generate({"-m", kF16, "-p", "x", "--kv-type", "q9"}), 2, "q9");

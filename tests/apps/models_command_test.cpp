@@ -23,7 +23,8 @@ class ModelsCommand : public ::testing::Test {
     setenv("HF_HUB_OFFLINE", "1", 1);
   }
   ~ModelsCommand() override {
-    for (const char* name : {"ASSAY_HOME", "HF_HUB_CACHE", "XDG_CACHE_HOME", "HF_HUB_OFFLINE", "OLLAMA_MODELS"}) unsetenv(name);
+    for (const char* name : {"ASSAY_HOME", "HF_HUB_CACHE", "XDG_CACHE_HOME", "HF_HUB_OFFLINE", "OLLAMA_MODELS"})
+      unsetenv(name);
   }
   // The document that a command prints.
   Json json(std::vector<std::string> arguments, int exit_code = 0) {
@@ -55,7 +56,8 @@ TEST_F(ModelsCommand, ListShowsCatalogueAndCacheWithMarksAndStorage) {
   ASSERT_EQ(test::assay({"use", "org/nano"}).exit_code, 0);
   const auto outcome = test::assay({"list"});
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
-  for (const char* part : {"Status", ">  org/nano:Q8_0", "downloaded", "bundled", "*  mistral-7b-instruct-v0.2", "unavailable", "1.34 MB in files of models"})
+  for (const char* part : {"Status", ">  org/nano:Q8_0", "downloaded", "bundled", "*  mistral-7b-instruct-v0.2",
+                           "unavailable", "1.34 MB in files of models"})
     EXPECT_NE(outcome.out.find(part), std::string::npos) << part << "\n" << outcome.out;
   EXPECT_EQ(json({"list"}).find("storage_bytes")->integer(), static_cast<std::int64_t>(fs::file_size(kQ8)));
   EXPECT_EQ(json({"list", "--downloaded"}).find("models")->array()->size(), 7u);
@@ -73,7 +75,9 @@ TEST_F(ModelsCommand, CatalogueOfTheUserWithAMistakeIsToldWithItsPlace) {
 TEST_F(ModelsCommand, ShowTellsRowRecordAndInfo) {
   const auto row = test::assay({"show", "qwen-3-4b"});
   EXPECT_EQ(row.exit_code, 0) << row.err;
-  for (const char* part : {"page           https://huggingface.co/Qwen/Qwen3-4B-GGUF", "verified       no", "assay pull qwen-3-4b", "Apache-2.0"}) EXPECT_NE(row.out.find(part), std::string::npos) << part << "\n" << row.out;
+  for (const char* part : {"page           https://huggingface.co/Qwen/Qwen3-4B-GGUF", "verified       no",
+                           "assay pull qwen-3-4b", "Apache-2.0"})
+    EXPECT_NE(row.out.find(part), std::string::npos) << part << "\n" << row.out;
   const auto pte = test::assay({"show", "react-native-executorch-qwen-3"});
   EXPECT_NE(pte.out.find(".pte"), std::string::npos);
   EXPECT_NE(pte.out.find("qwen-3-0.6b"), std::string::npos);
@@ -83,7 +87,8 @@ TEST_F(ModelsCommand, ShowTellsRowRecordAndInfo) {
   EXPECT_EQ(text(*shown.find("info"), "architecture"), "llama");
   EXPECT_EQ(text(*shown.find("catalogue"), "licence"), "Apache-2.0");
   const auto here = test::assay({"show", "Qwen/Qwen3-4B-GGUF:Q4_K_M"});
-  for (const char* part : {"status         downloaded", "files", "parameters     1246464"}) EXPECT_NE(here.out.find(part), std::string::npos) << part << "\n" << here.out;
+  for (const char* part : {"status         downloaded", "files", "parameters     1246464"})
+    EXPECT_NE(here.out.find(part), std::string::npos) << part << "\n" << here.out;
   test::expect_error(test::assay({"show", "qwen-3-4c"}), 3, "did you mean \"qwen-3-4b\"");
 }
 
@@ -101,12 +106,16 @@ TEST_F(ModelsCommand, UseSelectsWhatIsMeantWhenNoModelIsNamed) {
 
 TEST_F(ModelsCommand, CommandsTakeIdsAndRepositoriesWhereverTheyTakePaths) {
   cache_.add_file("org/nano", kCommitA, "nano-Q8_0.gguf", kQ8);
-  for (const std::string& name : {std::string("nano-frankenstein"), std::string("org/nano"), std::string("hf:org/nano:Q8_0"), kQ8.string()}) {
+  for (const std::string& name :
+       {std::string("nano-frankenstein"), std::string("org/nano"), std::string("hf:org/nano:Q8_0"), kQ8.string()}) {
     SCOPED_TRACE(name);
     EXPECT_NE(test::assay({"info", name}).out.find("parameters     1246464"), std::string::npos);
     EXPECT_EQ(test::assay({"tokenize", name, "The"}).exit_code, 0);
     EXPECT_EQ(test::assay({"validate", name, "--progress", "none"}).exit_code, 0);
-    EXPECT_EQ(test::assay({"quantize", name, folder_.path() / "out.gguf", "--type", "Q4_0", "--force", "--progress", "none"}).exit_code, 0);
+    EXPECT_EQ(
+        test::assay({"quantize", name, folder_.path() / "out.gguf", "--type", "Q4_0", "--force", "--progress", "none"})
+            .exit_code,
+        0);
     EXPECT_NE(test::assay({"bench", name, "--list"}).out.find("pp"), std::string::npos);
   }
   EXPECT_EQ(model("org/nano:Q8_0").find("uses")->integer(), 10);
@@ -127,7 +136,8 @@ TEST_F(ModelsCommand, RemoveAsksFreesWhatNothingElseRefersToAndSelectsTheDefault
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
   EXPECT_NE(outcome.err.find("other snapshots refer to them"), std::string::npos) << outcome.err;
   EXPECT_NE(outcome.err.find("mistral-7b-instruct-v0.2 is meant"), std::string::npos) << outcome.err;
-  EXPECT_EQ(json({"rm", "org/nano", "-y"}).find("models")->array()->at(0).find("freed_bytes")->integer(), static_cast<std::int64_t>(fs::file_size(kQ8)));
+  EXPECT_EQ(json({"rm", "org/nano", "-y"}).find("models")->array()->at(0).find("freed_bytes")->integer(),
+            static_cast<std::int64_t>(fs::file_size(kQ8)));
   EXPECT_FALSE(fs::exists(cache_.repository("org/nano")));
   test::expect_error(test::assay({"rm", "org/nano", "-y"}), 3, "not in the cache");
   test::expect_error(test::assay({"rm", "nano-frankenstein", "-y"}), 2, "nothing to remove");
@@ -160,18 +170,21 @@ TEST_F(ModelsCommand, ImportRefusesWhatIsBrokenTakenOrNotThere) {
   test::expect_error(test::assay({"import", kQ8, "--as", "gemma-2-2b-it-mlx"}), 3, "mlx in the catalogue");
   ASSERT_EQ(test::assay({"import", kQ8, "--as", "mine", "--progress", "none"}).exit_code, 0);
   test::expect_error(test::assay({"import", kQ4, "--as", "mine"}), 3, "another model has this name");
-  ASSERT_EQ(test::assay({"import", kQ8, "--as", "mine", "--progress", "none"}).exit_code, 0) << "the same file again is fine";
+  ASSERT_EQ(test::assay({"import", kQ8, "--as", "mine", "--progress", "none"}).exit_code, 0)
+      << "the same file again is fine";
 }
 
 TEST_F(ModelsCommand, ImportAdoptsTheStoresOfOllamaAndLmStudio) {
-  const fs::path store = folder_.path() / ".ollama" / "models", library = store / "manifests" / "registry.ollama.ai" / "library" / "nano";
+  const fs::path store = folder_.path() / ".ollama" / "models",
+                 library = store / "manifests" / "registry.ollama.ai" / "library" / "nano";
   fs::create_directories(store / "blobs");
   fs::create_directories(library);
   const std::string hash = *sha256_of_file(kQ8);
   fs::copy_file(kQ8, store / "blobs" / ("sha256-" + hash));
   const auto manifest = [](const std::string& digest) {
     return R"({"schemaVersion":2,"layers":[{"mediaType":"application/vnd.ollama.image.template","digest":"sha256:00","size":1},)"
-           R"({"mediaType":"application/vnd.ollama.image.model","digest":"sha256:)" + digest + R"(","size":1341088}]})";
+           R"({"mediaType":"application/vnd.ollama.image.model","digest":"sha256:)" +
+           digest + R"(","size":1341088}]})";
   };
   std::ofstream(library / "latest") << manifest(hash);
   std::ofstream(library / "lost") << manifest(std::string(64, '0'));

@@ -1,4 +1,5 @@
-// The catalogue: its built-in rows are true as far as that can be held against something, and a user's file changes them.
+// The catalogue: its built-in rows are true as far as that can be held against something, and a user's file changes
+// them.
 #include "runtime/registry/catalogue.h"
 
 #include <gtest/gtest.h>
@@ -33,9 +34,12 @@ TEST_F(CatalogueTest, BuiltInRowsHaveAllThatAnApplicationShows) {
   for (const CatalogueRow& row : catalogue->rows()) {
     SCOPED_TRACE(row.id);
     EXPECT_TRUE(ids.insert(row.id).second);
-    EXPECT_FALSE(row.name.empty() || row.description.empty() || row.provider.empty() || row.licence.empty() || row.tags.empty() || row.format.empty());
+    EXPECT_FALSE(row.name.empty() || row.description.empty() || row.provider.empty() || row.licence.empty() ||
+                 row.tags.empty() || row.format.empty());
     EXPECT_GT(row.parameters, 0u);
-    EXPECT_EQ(row.size, row.parameters < 2'500'000'000 ? SizeClass::small : row.parameters < 10'000'000'000 ? SizeClass::medium : SizeClass::large);
+    EXPECT_EQ(row.size, row.parameters < 2'500'000'000    ? SizeClass::small
+                        : row.parameters < 10'000'000'000 ? SizeClass::medium
+                                                          : SizeClass::large);
     if (row.availability != Availability::available) continue;
     EXPECT_FALSE(row.architecture.empty() || row.quantization.empty());
     EXPECT_TRUE(row.page.ends_with(row.repository));
@@ -97,7 +101,9 @@ TEST_F(CatalogueTest, RowsAreFoundByIdInAnyCaseAndByFile) {
 }
 
 TEST_F(CatalogueTest, UsersFileReplacesFieldsAndAddsRows) {
-  const auto catalogue = with("models:\n  - id: qwen-3-4b\n    file: Qwen3-4B-Q8_0.gguf\n    bytes: 4.3GB\n  - id: my-model\n    repository: me/my-model-GGUF\n    tags: [mine]\n");
+  const auto catalogue = with(
+      "models:\n  - id: qwen-3-4b\n    file: Qwen3-4B-Q8_0.gguf\n    bytes: 4.3GB\n  - id: my-model\n    repository: "
+      "me/my-model-GGUF\n    tags: [mine]\n");
   ASSERT_TRUE(catalogue) << catalogue.error().message();
   EXPECT_EQ(catalogue->find("qwen-3-4b")->file, "Qwen3-4B-Q8_0.gguf");
   EXPECT_EQ(catalogue->find("qwen-3-4b")->bytes, 4'300'000'000u);
@@ -108,11 +114,15 @@ TEST_F(CatalogueTest, UsersFileReplacesFieldsAndAddsRows) {
 }
 
 TEST_F(CatalogueTest, MistakesOfAUsersFileAreAllToldWithTheirPlaces) {
-  const auto catalogue = with("models:\n  - id: a\n    repository: one\n    byts: 5\n  - name: no id\n  - id: b\n    availability: bundled\n    size: huge\n");
+  const auto catalogue = with(
+      "models:\n  - id: a\n    repository: one\n    byts: 5\n  - name: no id\n  - id: b\n    availability: bundled\n   "
+      " size: huge\n");
   ASSERT_FALSE(catalogue);
   EXPECT_EQ(catalogue.error().code, Code::malformed);
   const std::string text = catalogue.error().message();
-  for (const char* part : {":2:5: models: a: repository must be ORG/REPO", ":4:5: models[a].byts: ", "did you mean \"bytes\"", ":5:5: models: a row needs an id", ":6:5: models: b: a bundled row needs path", ":8:11: models[b].size: must be one of"})
+  for (const char* part : {":2:5: models: a: repository must be ORG/REPO",
+                           ":4:5: models[a].byts: ", "did you mean \"bytes\"", ":5:5: models: a row needs an id",
+                           ":6:5: models: b: a bundled row needs path", ":8:11: models[b].size: must be one of"})
     EXPECT_NE(text.find(part), std::string::npos) << part << "\n" << text;
   for (const char* wrong : {"", "models: 5", "rows: []", "models: []\nother: 1"}) EXPECT_FALSE(with(wrong)) << wrong;
 }

@@ -12,8 +12,10 @@ namespace assay {
 namespace {
 
 constexpr Migration kFirst[] = {{1, "one", "CREATE TABLE a (x TEXT)"}};
-constexpr Migration kBoth[] = {{1, "one", "CREATE TABLE a (x TEXT)"}, {2, "two", "CREATE TABLE b (y INTEGER); INSERT INTO b VALUES (7)"}};
-constexpr Migration kBroken[] = {{1, "one", "CREATE TABLE a (x TEXT)"}, {2, "two", "CREATE TABLE c (z TEXT); nonsense"}};
+constexpr Migration kBoth[] = {{1, "one", "CREATE TABLE a (x TEXT)"},
+                               {2, "two", "CREATE TABLE b (y INTEGER); INSERT INTO b VALUES (7)"}};
+constexpr Migration kBroken[] = {{1, "one", "CREATE TABLE a (x TEXT)"},
+                                 {2, "two", "CREATE TABLE c (z TEXT); nonsense"}};
 
 class DatabaseTest : public ::testing::Test {
  protected:
@@ -62,7 +64,8 @@ TEST_F(DatabaseTest, ValuesKeepTheirKindsAndQuotesAreHarmless) {
   EXPECT_EQ(column(*database, "SELECT x FROM a").at(0), "'; DROP TABLE a; --");
   bool seen = false;
   EXPECT_TRUE(database->query("SELECT NULL, 3, 2.5, 'x'", {}, [&](Database::Row row) {
-    seen = std::holds_alternative<std::monostate>(row[0]) && integer_of(row[1]) == 3 && std::get<double>(row[2]) == 2.5 && text_of(row[3]) == "x";
+    seen = std::holds_alternative<std::monostate>(row[0]) && integer_of(row[1]) == 3 &&
+           std::get<double>(row[2]) == 2.5 && text_of(row[3]) == "x";
     return true;
   }));
   EXPECT_TRUE(seen);
@@ -84,7 +87,12 @@ TEST_F(DatabaseTest, TwoProcessesMayWriteAtOnce) {
     auto database = Database::open(path_, kMigrations);
     ASSERT_TRUE(database) << database.error().message();
     for (int i = 0; i < 20; ++i) {
-      const auto body = [&] { return database->run("INSERT INTO results (run_id,tag,time,commit_id,engine,model,model_sha256,test,status,key,host_fingerprint,file,line,record) SELECT '','','','','','','','','','','',hex(randomblob(8)),1,''"); };
+      const auto body = [&] {
+        return database->run(
+            "INSERT INTO results "
+            "(run_id,tag,time,commit_id,engine,model,model_sha256,test,status,key,host_fingerprint,file,line,record) "
+            "SELECT '','','','','','','','','','','',hex(randomblob(8)),1,''");
+      };
       ASSERT_TRUE(database->transaction(body));
     }
   };

@@ -1,4 +1,5 @@
-// From a name to its files: what it stands for, what is recorded of a download, what is checked before, what comes after.
+// From a name to its files: what it stands for, what is recorded of a download, what is checked before, what comes
+// after.
 #include "runtime/registry/fetch_model.h"
 
 #include <gtest/gtest.h>
@@ -18,21 +19,29 @@ using test::kCommitA;
 using test::kCommitB;
 using test::StubFile;
 
-StubFile weights(const char* name) { return {.content = test::read_text(fixture(std::string("models/nano-frankenstein/gguf/nano-frankenstein-") + name + ".gguf")), .is_large = true}; }
+StubFile weights(const char* name) {
+  return {.content = test::read_text(
+              fixture(std::string("models/nano-frankenstein/gguf/nano-frankenstein-") + name + ".gguf")),
+          .is_large = true};
+}
 
 class FetchTest : public ::testing::Test {
  protected:
   FetchTest() {
     std::map<std::string, test::StubRepository> repositories;
     repositories["org/nano"].commit = kCommitA;
-    repositories["org/nano"].files = {{"README.md", {.content = "words"}}, {"nano-Q8_0.gguf", weights("Q8_0")}, {"nano-Q4_K_M.gguf", weights("Q4_K_M")}};
-    repositories["org/bad"].files = {{"bad.gguf", {.content = test::read_text(fixture("corrupt/gguf/n_dims_5.gguf")), .is_large = true}}};
+    repositories["org/nano"].files = {{"README.md", {.content = "words"}},
+                                      {"nano-Q8_0.gguf", weights("Q8_0")},
+                                      {"nano-Q4_K_M.gguf", weights("Q4_K_M")}};
+    repositories["org/bad"].files = {
+        {"bad.gguf", {.content = test::read_text(fixture("corrupt/gguf/n_dims_5.gguf")), .is_large = true}}};
     repositories["Qwen/Qwen3-4B-GGUF"].files = {{"Qwen3-4B-Q4_K_M.gguf", weights("Q4_K_M")}};
     stub_ = std::make_unique<test::HubStub>(std::move(repositories));
     options_.endpoint = stub_->endpoint();
     options_.cache_folder = places_.hub_cache = folder_.path() / "hub";
     options_.files_folder = places_.url_files = folder_.path() / "files";
-    options_.retry = {.tries = 1, .first_wait = std::chrono::milliseconds(1), .longest_wait = std::chrono::milliseconds(1)};
+    options_.retry = {
+        .tries = 1, .first_wait = std::chrono::milliseconds(1), .longest_wait = std::chrono::milliseconds(1)};
     places_.home = folder_.path() / "home";
     places_.fixtures = fixture("");
   }
@@ -43,7 +52,8 @@ class FetchTest : public ::testing::Test {
   }
   Result<LocatedModel> fetch(Library& library, std::string_view name, PullPolicy policy = {.pulls = true}) {
     Hub hub(options_);
-    return find_or_pull(library, hub, name, policy, ignore_pull_events, [&](const std::string& text) { warnings_.push_back(text); });
+    return find_or_pull(library, hub, name, policy, ignore_pull_events,
+                        [&](const std::string& text) { warnings_.push_back(text); });
   }
   Result<Renewal> newer(Library& library, const std::string& name) {
     Hub hub(options_);
@@ -74,7 +84,8 @@ TEST_F(FetchTest, CatalogueIdsStandForTheirRepositoryAndFile) {
   EXPECT_EQ(hub_request(*catalogue, "a/b:Q8_0")->source.quant, "Q8_0");
   EXPECT_EQ(hub_request(*catalogue, "nano-frankenstein").error().code, Code::usage);
   EXPECT_EQ(hub_request(*catalogue, "react-native-executorch-qwen-3").error().code, Code::unsupported);
-  EXPECT_NE(hub_request(*catalogue, "qwen-3-4c").error().message().find("did you mean \"qwen-3-4b\""), std::string::npos);
+  EXPECT_NE(hub_request(*catalogue, "qwen-3-4c").error().message().find("did you mean \"qwen-3-4b\""),
+            std::string::npos);
 }
 
 TEST_F(FetchTest, NothingIsDownloadedUnlessTheUserSaysSo) {
@@ -141,7 +152,8 @@ TEST_F(FetchTest, LocateModelOpensNothingForAPath) {
   EXPECT_EQ(locate_model(places_, options_, path, {}, ignore_pull_events, warn)->path, path);
   EXPECT_EQ(locate_model(places_, options_, "missing.gguf", {}, ignore_pull_events, warn)->path, "missing.gguf");
   EXPECT_FALSE(fs::exists(places_.home));
-  EXPECT_EQ(locate_model(places_, options_, "org/nano", {.pulls = true}, ignore_pull_events, warn)->name, "org/nano:Q4_K_M");
+  EXPECT_EQ(locate_model(places_, options_, "org/nano", {.pulls = true}, ignore_pull_events, warn)->name,
+            "org/nano:Q4_K_M");
   Library library = open();
   EXPECT_EQ((*library.registry().find("org/nano:Q4_K_M"))->uses, 1u);
   ASSERT_TRUE(library.registry().select("org/nano:Q4_K_M"));

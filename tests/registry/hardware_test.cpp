@@ -11,9 +11,13 @@ namespace {
 namespace fs = std::filesystem;
 constexpr std::uint64_t kGb = 1'000'000'000;
 
-HardwareState machine() { return {.memory_bytes = 8 * kGb, .memory_available_bytes = 6 * kGb, .disk_free_bytes = 10 * kGb, .gpus = {}}; }
+HardwareState machine() {
+  return {.memory_bytes = 8 * kGb, .memory_available_bytes = 6 * kGb, .disk_free_bytes = 10 * kGb, .gpus = {}};
+}
 
-TEST(Hardware, WhatFitsIsFine) { EXPECT_TRUE(check_hardware({.disk_bytes = 5 * kGb, .memory_bytes = 5 * kGb}, machine()).is_fine()); }
+TEST(Hardware, WhatFitsIsFine) {
+  EXPECT_TRUE(check_hardware({.disk_bytes = 5 * kGb, .memory_bytes = 5 * kGb}, machine()).is_fine());
+}
 
 TEST(Hardware, WhatCanNeverFitIsRefusedWithNumbersAndWhatDoesNotFitNowIsAWarning) {
   const HardwareVerdict never = check_hardware({.disk_bytes = 0, .memory_bytes = 9 * kGb}, machine());
@@ -49,9 +53,11 @@ TEST(Hardware, MissingGpuIsRefusedWhereNeededAndAWarningWhereRecommended) {
 TEST(Hardware, IsReadFromTheSystemsFiles) {
   const test::TemporaryFolder root;
   fs::create_directories(root.path() / "proc/driver/nvidia/gpus/0000:01:00.0");
-  std::ofstream(root.path() / "proc/driver/nvidia/gpus/0000:01:00.0/information") << "Model: \t NVIDIA Test 9000\nIRQ: 5\n";
+  std::ofstream(root.path() / "proc/driver/nvidia/gpus/0000:01:00.0/information")
+      << "Model: \t NVIDIA Test 9000\nIRQ: 5\n";
   std::ofstream(root.path() / "proc/meminfo") << "MemTotal:       2000000 kB\nMemAvailable:   1000000 kB\n";
-  for (const auto& [node, driver] : {std::pair("renderD128", "amdgpu"), std::pair("renderD129", "nvidia"), std::pair("renderD130", "vgem"), std::pair("card0", "amdgpu")}) {
+  for (const auto& [node, driver] : {std::pair("renderD128", "amdgpu"), std::pair("renderD129", "nvidia"),
+                                     std::pair("renderD130", "vgem"), std::pair("card0", "amdgpu")}) {
     const fs::path device = root.path() / "sys/class/drm" / node / "device";
     fs::create_directories(device);
     fs::create_directory_symlink(fs::path("/sys/bus/pci/drivers") / driver, device / "driver");

@@ -21,20 +21,24 @@ class HubCache {
     return root_ / folder;
   }
   // A blob under its SHA-256, and a relative link to it. Returns the link.
-  std::filesystem::path add(const std::string& name, const std::string& commit, const std::string& file, const std::string& text) {
+  std::filesystem::path add(const std::string& name, const std::string& commit, const std::string& file,
+                            const std::string& text) {
     const std::string hash = sha256_of(std::as_bytes(std::span(text)));
-    const std::filesystem::path blob = repository(name) / "blobs" / hash, link = repository(name) / "snapshots" / commit / file;
+    const std::filesystem::path blob = repository(name) / "blobs" / hash,
+                                link = repository(name) / "snapshots" / commit / file;
     std::filesystem::create_directories(blob.parent_path());
     std::filesystem::create_directories(link.parent_path());
     std::ofstream(blob, std::ios::binary) << text;
     std::filesystem::create_symlink(std::filesystem::relative(blob, link.parent_path()), link);
     return link;
   }
-  std::filesystem::path add_file(const std::string& name, const std::string& commit, const std::string& file, const std::filesystem::path& source) {
+  std::filesystem::path add_file(const std::string& name, const std::string& commit, const std::string& file,
+                                 const std::filesystem::path& source) {
     return add(name, commit, file, read_text(source));
   }
   void add_folder(const std::string& name, const std::string& commit, const std::filesystem::path& folder) {
-    for (const auto& entry : std::filesystem::directory_iterator(folder)) add_file(name, commit, entry.path().filename(), entry.path());
+    for (const auto& entry : std::filesystem::directory_iterator(folder))
+      add_file(name, commit, entry.path().filename(), entry.path());
   }
   void add_ref(const std::string& name, const std::string& revision, const std::string& commit) {
     const std::filesystem::path ref = repository(name) / "refs" / revision;

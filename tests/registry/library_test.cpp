@@ -61,7 +61,8 @@ TEST_F(LibraryTest, CacheOfAnotherProgramIsRecorded) {
   cache_.add_folder("mlx-community/nano-4bit", kCommitB, fixture("models/nano-frankenstein/mlx-4bit"));
   cache_.add_file("Qwen/Qwen3-4B-GGUF", kCommitB, "Qwen3-4B-Q4_K_M.gguf", kQ4);
   Library library = open();
-  EXPECT_EQ(names(library), (std::vector<std::string>{"mlx-community/nano-4bit", "org/nano-GGUF:Q4_K_M", "org/nano-GGUF:Q8_0", "org/sharded", "qwen-3-4b"}));
+  EXPECT_EQ(names(library), (std::vector<std::string>{"mlx-community/nano-4bit", "org/nano-GGUF:Q4_K_M",
+                                                      "org/nano-GGUF:Q8_0", "org/sharded", "qwen-3-4b"}));
   const RegistryModel sharded = **library.registry().find("org/sharded");
   EXPECT_EQ(sharded.format, "safetensors");
   EXPECT_EQ(sharded.quantization, "BF16");
@@ -78,7 +79,9 @@ TEST_F(LibraryTest, CacheOfAnotherProgramIsRecorded) {
 TEST_F(LibraryTest, IncompleteModelsAreNotRecorded) {
   for (const char* part : {"x-Q8_0-00001-of-00002.gguf"}) cache_.add("org/split", kCommitA, part, "one part of two");
   const fs::path folder = fixture("models/nano-frankenstein/hf-sharded");
-  for (const char* file : {"config.json", "model.safetensors.index.json", "model-00001-of-00003.safetensors", "model-00003-of-00003.safetensors"}) cache_.add_file("org/sharded", kCommitA, file, folder / file);
+  for (const char* file : {"config.json", "model.safetensors.index.json", "model-00001-of-00003.safetensors",
+                           "model-00003-of-00003.safetensors"})
+    cache_.add_file("org/sharded", kCommitA, file, folder / file);
   const fs::path link = cache_.add("org/dangling", kCommitA, "y-Q8_0.gguf", "its blob goes");
   fs::remove(fs::canonical(link));
   fs::create_directories(cache_.root() / "models--org--empty" / "snapshots" / kCommitA);
@@ -86,7 +89,8 @@ TEST_F(LibraryTest, IncompleteModelsAreNotRecorded) {
   Library library = open();
   EXPECT_TRUE(names(library).empty());
   cache_.add("org/split", kCommitA, "x-Q8_0-00002-of-00002.gguf", "the other");
-  cache_.add_file("org/sharded", kCommitA, "model-00002-of-00003.safetensors", folder / "model-00002-of-00003.safetensors");
+  cache_.add_file("org/sharded", kCommitA, "model-00002-of-00003.safetensors",
+                  folder / "model-00002-of-00003.safetensors");
   Library again = open();
   EXPECT_EQ(names(again), (std::vector<std::string>{"org/sharded", "org/split:Q8_0"}));
   EXPECT_EQ((*again.registry().find("org/split:Q8_0"))->files.size(), 2u);
@@ -199,7 +203,8 @@ TEST_F(LibraryTest, ListJoinsCatalogueAndRegistryAndFilters) {
   EXPECT_EQ(count({.here_only = true}), 8u);  // two of the cache, six bundled
   EXPECT_EQ(count({.tag = "vision"}), 3u);
   EXPECT_EQ(count({.tag = "none"}), 0u);
-  const auto large = list_models(library, {.size = SizeClass::large}, 0), fitting = list_models(library, {.fitting_only = true}, 2'000'000'000);
+  const auto large = list_models(library, {.size = SizeClass::large}, 0),
+             fitting = list_models(library, {.fitting_only = true}, 2'000'000'000);
   EXPECT_EQ(large->size(), 3u);
   for (const ListedModel& model : *large) EXPECT_GE(model.parameters, 10'000'000'000u);
   for (const ListedModel& model : *fitting) EXPECT_LE(model.memory_bytes, 2'000'000'000u) << model.name;

@@ -15,19 +15,26 @@ using test::kCommitA;
 
 const std::string kModel = fixture("models/nano-frankenstein/gguf/nano-frankenstein-Q8_0.gguf").string();
 
-test::StubFile weights(const char* name) { return {.content = test::read_text(fixture(std::string("models/nano-frankenstein/gguf/nano-frankenstein-") + name + ".gguf")), .is_large = true}; }
+test::StubFile weights(const char* name) {
+  return {.content = test::read_text(
+              fixture(std::string("models/nano-frankenstein/gguf/nano-frankenstein-") + name + ".gguf")),
+          .is_large = true};
+}
 
 class PrepareTest : public ::testing::Test {
  protected:
   PrepareTest() {
     std::map<std::string, test::StubRepository> repositories;
     repositories["org/nano"].commit = kCommitA;
-    repositories["org/nano"].files = {{"nano-F16.gguf", weights("F16")}, {"nano-Q8_0.gguf", weights("Q8_0")}, {"nano-Q4_K_M.gguf", weights("Q4_K_M")}};
+    repositories["org/nano"].files = {{"nano-F16.gguf", weights("F16")},
+                                      {"nano-Q8_0.gguf", weights("Q8_0")},
+                                      {"nano-Q4_K_M.gguf", weights("Q4_K_M")}};
     stub_ = std::make_unique<test::HubStub>(std::move(repositories));
     options_.endpoint = stub_->endpoint();
     options_.cache_folder = places_.hub_cache = folder_.path() / "hub";
     options_.files_folder = places_.url_files = folder_.path() / "files";
-    options_.retry = {.tries = 1, .first_wait = std::chrono::milliseconds(1), .longest_wait = std::chrono::milliseconds(1)};
+    options_.retry = {
+        .tries = 1, .first_wait = std::chrono::milliseconds(1), .longest_wait = std::chrono::milliseconds(1)};
     places_.home = folder_.path() / "home";
     places_.fixtures = fixture("");
   }
@@ -47,7 +54,9 @@ class PrepareTest : public ::testing::Test {
   }
   static std::string told(const PrepareReport& report) {
     std::string out;
-    for (const StepResult& step : report.steps) out += std::string(kPrepareStepNames[static_cast<std::size_t>(step.step)]) + " " + std::string(kStepStatusNames[static_cast<std::size_t>(step.status)]) + ": " + step.detail + "\n";
+    for (const StepResult& step : report.steps)
+      out += std::string(kPrepareStepNames[static_cast<std::size_t>(step.step)]) + " " +
+             std::string(kStepStatusNames[static_cast<std::size_t>(step.status)]) + ": " + step.detail + "\n";
     return out;
   }
   // The problems of a wrong file, as "LINE:COLUMN KEY".
@@ -58,7 +67,8 @@ class PrepareTest : public ::testing::Test {
     std::vector<std::string> out;
     const Json* list = report.steps.front().facts.find("problems");
     for (const Json& problem : *list->array())
-      out.push_back(std::to_string(*problem.find("line")->integer()) + ":" + std::to_string(*problem.find("column")->integer()) + " " + *problem.find("key")->string());
+      out.push_back(std::to_string(*problem.find("line")->integer()) + ":" +
+                    std::to_string(*problem.find("column")->integer()) + " " + *problem.find("key")->string());
     return out;
   }
 
@@ -94,7 +104,9 @@ TEST_F(PrepareTest, ReportIsOneDocumentWithATypedResultForEveryStep) {
   EXPECT_EQ(*json->find("schema")->string(), "assay.prepare/1");
   EXPECT_TRUE(*json->find("ready")->boolean());
   EXPECT_EQ(json->find("settings")->find("threads")->integer(), 1);
-  const std::vector<std::pair<std::string, std::string>> fields = {{"config", "problems"}, {"hardware", "verdict"}, {"pull", "transferred_bytes"}, {"verify", "hashed_files"}, {"load", "planned_bytes"}, {"optimise", "threads"}, {"health", "decode_tps"}};
+  const std::vector<std::pair<std::string, std::string>> fields = {
+      {"config", "problems"},    {"hardware", "verdict"}, {"pull", "transferred_bytes"}, {"verify", "hashed_files"},
+      {"load", "planned_bytes"}, {"optimise", "threads"}, {"health", "decode_tps"}};
   ASSERT_EQ(json->find("steps")->array()->size(), fields.size());
   for (std::size_t i = 0; i < fields.size(); ++i) {
     const Json& step = json->find("steps")->array()->at(i);
@@ -104,7 +116,8 @@ TEST_F(PrepareTest, ReportIsOneDocumentWithATypedResultForEveryStep) {
 }
 
 TEST_F(PrepareTest, MissingModelIsPulledVerifiedAndRecorded) {
-  const PrepareReport report = run("repository: org/nano\nload: {context: 64, quantization: Q8_0}\nhealth: {tokens: 2}\n");
+  const PrepareReport report =
+      run("repository: org/nano\nload: {context: 64, quantization: Q8_0}\nhealth: {tokens: 2}\n");
   ASSERT_TRUE(report.is_ready) << told(report);
   const Json& pull = find(report, PrepareStep::pull)->facts;
   EXPECT_EQ(*pull.find("name")->string(), "org/nano:Q8_0");
@@ -118,18 +131,25 @@ TEST_F(PrepareTest, MissingModelIsPulledVerifiedAndRecorded) {
 }
 
 TEST_F(PrepareTest, FilesAreChosenByGlobsAndRevision) {
-  const PrepareReport report = run("repository: org/nano\nrevision: main\nfiles: [\"*F16*\"]\nload: {context: 64}\nhealth: {tokens: 2}\n");
+  const PrepareReport report =
+      run("repository: org/nano\nrevision: main\nfiles: [\"*F16*\"]\nload: {context: 64}\nhealth: {tokens: 2}\n");
   ASSERT_TRUE(report.is_ready) << told(report);
   EXPECT_TRUE(report.path.ends_with("nano-F16.gguf")) << report.path;
 }
 
 TEST_F(PrepareTest, SmallerContextIsTakenWhenMemoryIsBoundAndSaidSo) {
   // The bound lies between what contexts of 512 and of 64 need; the rest of the process does not count when loading.
-  const PrepareReport report = run("model: " + kModel + "\nload: {context: 512, batch: 16}\nfallbacks:\n  - {context: 256}\n  - {context: 64}\nbounds: {memory: 4GB}\nhealth: {tokens: 2}\n");
+  const PrepareReport report = run("model: " + kModel +
+                                   "\nload: {context: 512, batch: 16}\nfallbacks:\n  - {context: 256}\n  - {context: "
+                                   "64}\nbounds: {memory: 4GB}\nhealth: {tokens: 2}\n");
   ASSERT_TRUE(report.is_ready) << told(report);
   EXPECT_EQ(report.settings.context, 512u) << "no fallback is taken where there is room";
-  const std::uint64_t wide = static_cast<std::uint64_t>(*find(report, PrepareStep::load)->facts.find("planned_bytes")->integer());
-  const PrepareReport bound = run("model: " + kModel + "\nload: {context: 512, batch: 16}\nfallbacks:\n  - {context: 500}\n  - {context: 64}\nbounds: {memory: " + std::to_string(wide - 100'000) + "}\nhealth: {tokens: 2}\n");
+  const std::uint64_t wide =
+      static_cast<std::uint64_t>(*find(report, PrepareStep::load)->facts.find("planned_bytes")->integer());
+  const PrepareReport bound =
+      run("model: " + kModel +
+          "\nload: {context: 512, batch: 16}\nfallbacks:\n  - {context: 500}\n  - {context: 64}\nbounds: {memory: " +
+          std::to_string(wide - 100'000) + "}\nhealth: {tokens: 2}\n");
   const StepResult* first = find(bound, PrepareStep::load, 1);
   const StepResult* second = find(bound, PrepareStep::load, 2);
   const StepResult* third = find(bound, PrepareStep::load, 3);
@@ -144,7 +164,10 @@ TEST_F(PrepareTest, SmallerContextIsTakenWhenMemoryIsBoundAndSaidSo) {
 
 TEST_F(PrepareTest, OtherQuantisationIsPulledInstead) {
   const std::uint64_t f16 = weights("F16").content.size();
-  const PrepareReport report = run("repository: org/nano\nload: {context: 64, quantization: F16}\nfallbacks:\n  - {quantization: Q4_K_M}\nbounds: {memory: " + std::to_string(f16 - 1) + "}\nhealth: {tokens: 2}\n");
+  const PrepareReport report =
+      run("repository: org/nano\nload: {context: 64, quantization: F16}\nfallbacks:\n  - {quantization: "
+          "Q4_K_M}\nbounds: {memory: " +
+          std::to_string(f16 - 1) + "}\nhealth: {tokens: 2}\n");
   const StepResult* refused = find(report, PrepareStep::hardware, 1);
   ASSERT_NE(refused, nullptr);
   EXPECT_EQ(refused->status, StepStatus::retried);
@@ -155,14 +178,17 @@ TEST_F(PrepareTest, OtherQuantisationIsPulledInstead) {
 }
 
 TEST_F(PrepareTest, FallbackMayBeAnotherModel) {
-  const PrepareReport report = run("model: react-native-executorch-qwen-3\nfallbacks:\n  - {model: nano-frankenstein, context: 64}\nhealth: {tokens: 2}\n");
+  const PrepareReport report =
+      run("model: react-native-executorch-qwen-3\nfallbacks:\n  - {model: nano-frankenstein, context: 64}\nhealth: "
+          "{tokens: 2}\n");
   ASSERT_TRUE(report.is_ready) << told(report);
   EXPECT_EQ(report.path, kModel);
   EXPECT_EQ(report.steps.back().attempt, 2u);
 }
 
 TEST_F(PrepareTest, LastFallbackThatFailsIsTheEnd) {
-  const PrepareReport report = run("model: " + kModel + "\nload: {context: 512}\nfallbacks:\n  - {context: 256}\nbounds: {memory: 1000}\n");
+  const PrepareReport report =
+      run("model: " + kModel + "\nload: {context: 512}\nfallbacks:\n  - {context: 256}\nbounds: {memory: 1000}\n");
   EXPECT_FALSE(report.is_ready);
   EXPECT_EQ(report.steps.back().attempt, 2u);
   EXPECT_EQ(report.steps.back().status, StepStatus::failed);
@@ -170,12 +196,17 @@ TEST_F(PrepareTest, LastFallbackThatFailsIsTheEnd) {
 }
 
 TEST_F(PrepareTest, EveryFailingKeyIsNamedWithLineAndColumn) {
-  EXPECT_EQ(problems("modle: x\nload:\n  context: lots\n  kv: f8\n  backend: gpu\n  isa: sse\nhardware:\n  memory: much\n  gpu: maybe\nfallbacks:\n  - {}\n  - {kv: q3, batch: 0}\nsampling: {top_p: 7}\nhealth: {tokens: 0}\n"),
-            (std::vector<std::string>{"1:1 modle", "1:1 ", "3:12 load.context", "4:7 load.kv", "5:12 load.backend", "6:8 load.isa", "8:11 hardware.memory", "9:8 hardware.gpu", "11:5 fallbacks[1]", "12:10 fallbacks[2].kv",
-                                      "12:21 fallbacks[2].batch", "13:11 sampling", "14:18 health.tokens"}));
+  EXPECT_EQ(
+      problems("modle: x\nload:\n  context: lots\n  kv: f8\n  backend: gpu\n  isa: sse\nhardware:\n  memory: much\n  "
+               "gpu: maybe\nfallbacks:\n  - {}\n  - {kv: q3, batch: 0}\nsampling: {top_p: 7}\nhealth: {tokens: 0}\n"),
+      (std::vector<std::string>{"1:1 modle", "1:1 ", "3:12 load.context", "4:7 load.kv", "5:12 load.backend",
+                                "6:8 load.isa", "8:11 hardware.memory", "9:8 hardware.gpu", "11:5 fallbacks[1]",
+                                "12:10 fallbacks[2].kv", "12:21 fallbacks[2].batch", "13:11 sampling",
+                                "14:18 health.tokens"}));
   EXPECT_EQ(problems("model: a\nrepository: b/c\n"), std::vector<std::string>{"2:13 repository"});
   EXPECT_EQ(problems("repository: nothing\n"), std::vector<std::string>{"1:13 repository"});
-  EXPECT_EQ(problems("model: a/b\nrevision: main\nfiles: [x]\n"), (std::vector<std::string>{"2:11 revision", "3:8 files"}));
+  EXPECT_EQ(problems("model: a/b\nrevision: main\nfiles: [x]\n"),
+            (std::vector<std::string>{"2:11 revision", "3:8 files"}));
   EXPECT_EQ(problems("- a\n- b\n").size(), 1u);
 }
 
@@ -187,19 +218,23 @@ TEST_F(PrepareTest, TextThatIsNoYamlIsToldWithItsPlace) {
 }
 
 TEST_F(PrepareTest, WhatTheFileWantsOfTheMachineIsHeldAgainstIt) {
-  const PrepareReport report = run("model: " + kModel + "\nhardware: {memory: 900TB, threads: 4000, gpu: recommended}\nfallbacks:\n  - {context: 64}\n");
+  const PrepareReport report =
+      run("model: " + kModel +
+          "\nhardware: {memory: 900TB, threads: 4000, gpu: recommended}\nfallbacks:\n  - {context: 64}\n");
   EXPECT_FALSE(report.is_ready);
   ASSERT_EQ(report.steps.size(), 2u) << "no fallback makes the machine larger";
   EXPECT_EQ(report.steps.back().error->code, Code::denied);
   const Json* refusals = report.steps.back().facts.find("verdict")->find("refusals");
   EXPECT_EQ(refusals->array()->size(), 2u);
-  const PrepareReport forced = run("model: " + kModel + "\nhardware: {memory: 900TB}\nload: {context: 64}\nhealth: {tokens: 2}\n", true);
+  const PrepareReport forced =
+      run("model: " + kModel + "\nhardware: {memory: 900TB}\nload: {context: 64}\nhealth: {tokens: 2}\n", true);
   EXPECT_TRUE(forced.is_ready) << told(forced);
   EXPECT_EQ(find(forced, PrepareStep::hardware)->status, StepStatus::warned);
 }
 
 TEST_F(PrepareTest, NetworkIsAskedForWhereTheFileWantsIt) {
-  const std::string text = "model: " + kModel + "\nhardware: {network: true}\nload: {context: 64}\nhealth: {tokens: 2}\n";
+  const std::string text =
+      "model: " + kModel + "\nhardware: {network: true}\nload: {context: 64}\nhealth: {tokens: 2}\n";
   EXPECT_TRUE(run(text).is_ready);
   stub_.reset();
   const PrepareReport report = run(text);
@@ -223,7 +258,8 @@ TEST_F(PrepareTest, DamagedModelIsNotLoaded) {
 }
 
 TEST_F(PrepareTest, SlownessAndMemoryAreHeldAgainstTheHealthWanted) {
-  const PrepareReport slow = run("model: " + kModel + "\nload: {context: 64, threads: 1}\nhealth: {tokens: 2, decode_tps: 1000000000}\n");
+  const PrepareReport slow =
+      run("model: " + kModel + "\nload: {context: 64, threads: 1}\nhealth: {tokens: 2, decode_tps: 1000000000}\n");
   EXPECT_FALSE(slow.is_ready);
   EXPECT_EQ(slow.steps.back().step, PrepareStep::health);
   EXPECT_EQ(slow.steps.back().error->code, Code::mismatch);

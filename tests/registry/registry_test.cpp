@@ -168,6 +168,7 @@ TEST_F(RegistryTest, EndOfADownloadIsRecordedInTheHistory) {
   EXPECT_EQ(status(registry, "alpha"), ModelStatus::failed);
   EXPECT_EQ((*registry.find("alpha"))->reason, "no network");
   record.outcome = "downloaded";
+  ASSERT_TRUE(registry.begin_download(hub_model("alpha")));
   ASSERT_TRUE(registry.end_download(record, ModelStatus::downloaded));
   EXPECT_EQ((*registry.find("alpha"))->reason, "");
   const auto history = registry.downloads();
@@ -175,6 +176,20 @@ TEST_F(RegistryTest, EndOfADownloadIsRecordedInTheHistory) {
   EXPECT_EQ(history->at(0).detail, "no network");
   EXPECT_EQ(history->at(1).seconds, 1.5);
   EXPECT_EQ(history->at(1).bytes, 10u);
+}
+
+TEST_F(RegistryTest, ModelThatIsUpdatedStaysUsableWhateverComesOfIt) {
+  Registry registry = open();
+  ASSERT_TRUE(registry.put(hub_model("alpha")));
+  ASSERT_TRUE(registry.begin_download(hub_model("alpha")));
+  EXPECT_EQ(status(registry, "alpha"), ModelStatus::downloaded);
+  EXPECT_EQ((*registry.find("alpha"))->files.size(), 1u);
+  DownloadRecord record;
+  record.model = "alpha";
+  record.outcome = "failed";
+  ASSERT_TRUE(registry.end_download(record, ModelStatus::failed));
+  EXPECT_EQ(status(registry, "alpha"), ModelStatus::downloaded);
+  EXPECT_EQ(registry.downloads()->size(), 1u);
 }
 
 TEST_F(RegistryTest, HolderIsToldApartFromAnotherProcessWithItsNumber) {
@@ -247,7 +262,10 @@ TEST_F(RegistryTest, EightProcessesWriteAtOnceAndNothingIsLost) {
     if (child == 0) {
       auto own = Registry::open(home_);
       bool is_good = own.has_value();
-      for (int j = 0; is_good && j < 10; ++j) is_good = own->put(hub_model("model-" + std::to_string(i) + "-" + std::to_string(j))).has_value() && own->note_use("shared").has_value();
+      for (int j = 0; is_good && j < 10; ++j)
+        is_good = own->put(hub_model("model-" + std::to_string(i) + "-" + std::to_string(j))).has_value() &&
+                  own->note_use("shared").has_value();
+      if (!own) fprintf(stderr, "%s\n", own.error().message().c_str());
       _exit(is_good ? 0 : 1);
     }
     children.push_back(child);
@@ -266,8 +284,12 @@ TEST_F(RegistryTest, EightProcessesWriteAtOnceAndNothingIsLost) {
 TEST_F(RegistryTest, DatabaseOfTheFirstVersionKeepsItsResults) {
   {
     auto database = Database::open(database_, std::span(kMigrations).first(1));
-    ASSERT_TRUE(database && database->run("INSERT INTO results (run_id,tag,time,commit_id,engine,model,model_sha256,test,status,key,host_fingerprint,file,line,record) "
-                                          "VALUES ('','','','','','m','','','','','','f',1,'')"));
+    ASSERT_TRUE(
+        database &&
+        database->run(
+            "INSERT INTO results "
+            "(run_id,tag,time,commit_id,engine,model,model_sha256,test,status,key,host_fingerprint,file,line,record) "
+            "VALUES ('','','','','','m','','','','','','f',1,'')"));
   }
   Registry registry = open();
   EXPECT_TRUE(registry.moved_aside().empty());

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <random>
+
 #include "tests/support/data.h"
 
 namespace assay {
@@ -10,13 +12,18 @@ namespace {
 
 enum class Colour : std::uint8_t { red, green };
 constexpr std::array<std::string_view, 2> kColours = {"red", "green"};
-constexpr std::span<const std::string_view> enum_names(Colour) { return kColours; }
+constexpr std::span<const std::string_view> enum_names(Colour) {
+  return kColours;
+}
 
 struct Inner {
   std::uint64_t memory = 0;
   bool is_on = false;
 
-  static constexpr auto fields() { return std::tuple(Field{"memory", "B", Better::none, &Inner::memory}, Field{"is_on", "", Better::none, &Inner::is_on}); }
+  static constexpr auto fields() {
+    return std::tuple(Field{"memory", "B", Better::none, &Inner::memory},
+                      Field{"is_on", "", Better::none, &Inner::is_on});
+  }
 };
 struct Outer {
   std::string name = "before";
@@ -32,9 +39,10 @@ struct Outer {
   static constexpr auto fields() {
     using O = Outer;
     constexpr Better none = Better::none;
-    return std::tuple(Field{"name", "", none, &O::name}, Field{"count", "", none, &O::count}, Field{"size", "", none, &O::size}, Field{"share", "", none, &O::share},
-                      Field{"colour", "", none, &O::colour}, Field{"limit", "", none, &O::limit}, Field{"tags", "", none, &O::tags},
-                      Field{"parts", "", none, &O::parts}, Field{"inner", "", none, &O::inner});
+    return std::tuple(
+        Field{"name", "", none, &O::name}, Field{"count", "", none, &O::count}, Field{"size", "", none, &O::size},
+        Field{"share", "", none, &O::share}, Field{"colour", "", none, &O::colour}, Field{"limit", "", none, &O::limit},
+        Field{"tags", "", none, &O::tags}, Field{"parts", "", none, &O::parts}, Field{"inner", "", none, &O::inner});
   }
 };
 
@@ -53,7 +61,9 @@ std::string error_of(std::string_view text) {
 }
 
 TEST(Yaml, EveryKindOfValueIsReadAndMissingKeysKeepTheirs) {
-  const auto [out, problems] = read("count: -3\nshare: 0.25\ncolour: green\nlimit: 5\ntags: [a, \"b c\"]\nparts:\n  - memory: 1.5GB\n  - is_on: yes\ninner: {memory: 512MiB, is_on: true}\n");
+  const auto [out, problems] = read(
+      "count: -3\nshare: 0.25\ncolour: green\nlimit: 5\ntags: [a, \"b c\"]\nparts:\n  - memory: 1.5GB\n  - is_on: "
+      "yes\ninner: {memory: 512MiB, is_on: true}\n");
   EXPECT_TRUE(problems.empty()) << describe(problems.front(), "x.yaml");
   EXPECT_EQ(out.name, "before");
   EXPECT_EQ(out.count, -3);
@@ -68,13 +78,24 @@ TEST(Yaml, EveryKindOfValueIsReadAndMissingKeysKeepTheirs) {
 }
 
 TEST(Yaml, EveryFailingKeyIsNamedWithItsLineAndColumn) {
-  const auto problems = read("nmae: x\ncount: many\nsize: -1\nshare: wide\ncolour: blue\nparts:\n  - memory: 3 apples\n  - nothing: here\ninner: 5\ntags: x\n").second;
+  const auto problems = read(
+                            "nmae: x\ncount: many\nsize: -1\nshare: wide\ncolour: blue\nparts:\n  - memory: 3 apples\n "
+                            " - nothing: here\ninner: 5\ntags: x\n")
+                            .second;
   std::vector<std::string> told;
   for (const YamlProblem& problem : problems) told.push_back(describe(problem, "x.yaml"));
-  const std::vector<std::string> beginnings = {"x.yaml:1:1: nmae: ", "x.yaml:2:8: count: ",  "x.yaml:3:7: size: ",        "x.yaml:4:8: share: ", "x.yaml:5:9: colour: ",
-                                               "x.yaml:7:13: parts[1].memory: ", "x.yaml:8:5: parts[2].nothing: ", "x.yaml:9:8: inner: ", "x.yaml:10:7: tags: "};
+  const std::vector<std::string> beginnings = {"x.yaml:1:1: nmae: ",
+                                               "x.yaml:2:8: count: ",
+                                               "x.yaml:3:7: size: ",
+                                               "x.yaml:4:8: share: ",
+                                               "x.yaml:5:9: colour: ",
+                                               "x.yaml:7:13: parts[1].memory: ",
+                                               "x.yaml:8:5: parts[2].nothing: ",
+                                               "x.yaml:9:8: inner: ",
+                                               "x.yaml:10:7: tags: "};
   ASSERT_EQ(told.size(), beginnings.size());
-  for (std::size_t i = 0; i < told.size(); ++i) EXPECT_TRUE(told[i].starts_with(beginnings[i])) << told[i] << "\n" << beginnings[i];
+  for (std::size_t i = 0; i < told.size(); ++i)
+    EXPECT_TRUE(told[i].starts_with(beginnings[i])) << told[i] << "\n" << beginnings[i];
   EXPECT_NE(told[0].find("did you mean \"name\""), std::string::npos) << told[0];
   EXPECT_NE(told[4].find("red, green"), std::string::npos) << told[4];
 }
@@ -102,9 +123,42 @@ TEST(Yaml, WhatCouldGrowOrMeanTwoThingsIsRefusedWithItsPlace) {
   EXPECT_FALSE(parse_yaml(std::string(100'000, '{'), "x.yaml"));
 }
 
+TEST(Yaml, MutatedDocumentsAreReadOrRefusedAndNothingElse) {
+  const std::string whole =
+      "model: \"a b\"\nload: {context: 4096, kv: f16}\nfallbacks:\n  - {context: 1}\n  - &x [1, 2]\ntext: |\n  two\n  "
+      "lines\n";
+  std::mt19937 random(7);
+  int refused = 0;
+  for (int round = 0; round < 3000; ++round) {
+    std::string text = whole;
+    for (int change = 0; change < 1 + round % 4; ++change) {
+      const std::size_t at = random() % text.size();
+      if (random() % 3 == 0)
+        text.erase(at, 1 + random() % 8);
+      else
+        text[at] = static_cast<char>("{}[]:,-\"'|>&*!%@\n\t \x80\xff#?~0a"[random() % 27]);
+      if (text.empty()) text = "x";
+    }
+    const auto document = parse_yaml(text, "x.yaml");
+    refused += !document;
+    EXPECT_TRUE(document || !document.error().message().empty());
+  }
+  EXPECT_GT(refused, 500) << "the mutations reach the refusals";
+}
+
 TEST(Yaml, SizesAreReadInPowersOf1000AndOf1024) {
-  const std::pair<std::string_view, std::optional<std::uint64_t>> cases[] = {{"0", 0},          {"4096", 4096},   {"4GB", 4'000'000'000}, {"4 GiB", 4ull << 30}, {"1.5k", 1500},     {"2TB", 2'000'000'000'000},
-                                                                             {"x", std::nullopt}, {"", std::nullopt}, {"-1", std::nullopt},   {"4XB", std::nullopt},  {"1e30", std::nullopt}, {"99999999999TB", std::nullopt}};
+  const std::pair<std::string_view, std::optional<std::uint64_t>> cases[] = {{"0", 0},
+                                                                             {"4096", 4096},
+                                                                             {"4GB", 4'000'000'000},
+                                                                             {"4 GiB", 4ull << 30},
+                                                                             {"1.5k", 1500},
+                                                                             {"2TB", 2'000'000'000'000},
+                                                                             {"x", std::nullopt},
+                                                                             {"", std::nullopt},
+                                                                             {"-1", std::nullopt},
+                                                                             {"4XB", std::nullopt},
+                                                                             {"1e30", std::nullopt},
+                                                                             {"99999999999TB", std::nullopt}};
   for (const auto& [text, bytes] : cases) EXPECT_EQ(bytes_from_text(text), bytes) << text;
 }
 

@@ -13,6 +13,8 @@
 #include "bench/harness/plan.h"
 #include "bench/harness/runner.h"
 #include "bench/harness/store.h"
+#include "runtime/formats/model_file.h"
+#include "runtime/registry/locate_here.h"
 
 namespace assay {
 
@@ -38,6 +40,16 @@ Examples:
 Results are kept: assay results, assay report, assay compare.
 Exit codes: 0 all measured, 1 a wrong answer, 2 usage, 3 something could not be measured, 130 interrupted.)";
 
+// Weights that can never be in memory together are refused; everything else is for the cases to find out.
+Result<> check_memory(const std::string& path, const std::string& name, PullPolicy policy) {
+  const auto file = open_model(path);
+  if (!file) return success();  // a row of the results says why
+  const HardwareVerdict verdict = check_before_load(file->file_bytes());
+  if (!policy.forces) ASSAY_TRY_VOID(refuse(verdict, name));
+  for (const std::string& warning : verdict.warnings) std::fprintf(stderr, "assay: warning: %s %s\n", terminal_safe(name).c_str(), warning.c_str());
+  return success();
+}
+
 // Names of the catalogue and of repositories become paths; synthetic models are made later. None at all: the selected one.
 Result<> find_planned_models(PlanText& text, const BenchArguments& arguments) {
   if (!text.has("model")) {
@@ -50,7 +62,9 @@ Result<> find_planned_models(PlanText& text, const BenchArguments& arguments) {
     if (found == text.options.end()) continue;
     for (PlanValue& value : found->second) {
       if (value.text.starts_with("synth:")) continue;
-      ASSAY_TRY(value.text, find_model(value.text, arguments.pull, arguments.progress));
+      ASSAY_TRY(const std::string path, find_model(value.text, arguments.pull, arguments.progress));
+      ASSAY_TRY_VOID(check_memory(path, value.text, arguments.pull));
+      value.text = path;
     }
   }
   return success();

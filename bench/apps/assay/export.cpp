@@ -19,7 +19,8 @@ struct ExportArguments {
   ProgressChoice progress;
 };
 
-constexpr const char* kFooter = R"(Every file is hashed while it is copied and held against what was recorded; SHA256SUMS is written beside them.
+constexpr const char* kFooter =
+    R"(Every file is hashed while it is copied and held against what was recorded; SHA256SUMS is written beside them.
 
 Examples:
   assay export qwen-3-4b usb-stick/
@@ -34,7 +35,8 @@ Result<RegistryModel> find_record(Library& library, const std::string& name) {
     if (record) return std::move(*record);
   }
   ASSAY_TRY(ImportFound files, find_imports(found.path, library.places()));
-  if (files.models.size() != 1) return Error{Code::usage, name, fmt::format("holds {} models; name one file", files.models.size())};
+  if (files.models.size() != 1)
+    return Error{Code::usage, name, fmt::format("holds {} models; name one file", files.models.size())};
   return std::move(files.models.front());
 }
 
@@ -53,7 +55,10 @@ int run_export(const ExportArguments& arguments) {
   if (!exported) return report_error(exported.error());
   if (arguments.json) {
     Json out{Json::Object{}};
-    out.set("schema", "assay.export/1").set("name", model->name).set("bytes", exported->bytes).set("files", to_json(exported->files));
+    out.set("schema", "assay.export/1")
+        .set("name", model->name)
+        .set("bytes", exported->bytes)
+        .set("files", to_json(exported->files));
     fmt::print("{}\n", to_text(out, 2));
     return kExitYes;
   }
@@ -67,7 +72,8 @@ void add_export(CLI::App& app, int& exit_code) {
   CLI::App* command = app.add_subcommand("export", "Copy a model's files to a folder, under their own names");
   const auto arguments = std::make_shared<ExportArguments>();
   command->footer(kFooter);
-  command->add_option("model", arguments->name, "Catalogue id, ORG/REPO[:QUANT], name of an imported model, or path")->required();
+  command->add_option("model", arguments->name, "Catalogue id, ORG/REPO[:QUANT], name of an imported model, or path")
+      ->required();
   command->add_option("folder", arguments->folder, "Where to; made when it is not there")->required();
   command->add_flag("--link", arguments->options.links, "Hard links instead of copies, where the disk allows it");
   command->add_flag("-f,--force", arguments->options.replaces, "Replace files that are there");

@@ -17,7 +17,8 @@ struct ImportArguments {
   ProgressChoice progress;
 };
 
-constexpr const char* kFooter = R"(PATH is a .gguf or .safetensors file, a folder, the folder of an ollama or LM Studio store, or the word ollama or lmstudio for the store in
+constexpr const char* kFooter =
+    R"(PATH is a .gguf or .safetensors file, a folder, the folder of an ollama or LM Studio store, or the word ollama or lmstudio for the store in
 its usual place. Files stay where they are and are not changed; assay opens each, hashes it (ollama's names are hashes), and
 knows it by its name from then on.
 
@@ -33,13 +34,18 @@ Exit codes: 0 all adopted, 1 some could not be, 2 usage, 3 nothing there that ca
 std::string doubt(const RegistryModel& model, const Catalogue& catalogue) {
   const CatalogueRow* row = catalogue.find(model.name);
   if (row == nullptr) return "";
-  if (row->availability != Availability::available) return "is " + std::string(kAvailabilityNames[static_cast<std::size_t>(row->availability)]) + " in the catalogue; choose another name with --as";
-  if (row->format != model.format) return fmt::format("is {} in the catalogue, and this is {}; choose another name with --as", row->format, model.format);
+  if (row->availability != Availability::available)
+    return "is " + std::string(kAvailabilityNames[static_cast<std::size_t>(row->availability)]) +
+           " in the catalogue; choose another name with --as";
+  if (row->format != model.format)
+    return fmt::format("is {} in the catalogue, and this is {}; choose another name with --as", row->format,
+                       model.format);
   return "";
 }
 
 Result<> adopt(Library& library, RegistryModel& model, ProgressFn progress) {
-  if (const std::string problem = doubt(model, library.catalogue()); !problem.empty()) return Error{Code::usage, model.name, problem};
+  if (const std::string problem = doubt(model, library.catalogue()); !problem.empty())
+    return Error{Code::usage, model.name, problem};
   ASSAY_TRY_VOID(check_name_is_free(library.registry(), model));
   ASSAY_TRY_VOID(complete_import(model, progress));
   return library.registry().put(model);
@@ -51,7 +57,9 @@ int run_import(const ImportArguments& arguments) {
   auto found = find_imports(arguments.path, library->places());
   if (!found) return report_error(found.error());
   if (!arguments.name.empty()) {
-    if (found->models.size() != 1) return report_error({Code::usage, "--as", fmt::format("names one model, and there are {}", found->models.size())});
+    if (found->models.size() != 1)
+      return report_error(
+          {Code::usage, "--as", fmt::format("names one model, and there are {}", found->models.size())});
     found->models.front().name = arguments.name;
   }
   ProgressPrinter printer(stderr, progress_options(arguments.progress));
@@ -64,16 +72,22 @@ int run_import(const ImportArguments& arguments) {
     const auto done = adopt(*library, model, show);
     printer.clear();
     if (!done && done.error().code == Code::interrupted) return report_error(done.error());
-    if (done) adopted.push_back(std::move(model));
-    else found->problems.push_back(done.error().message());
+    if (done)
+      adopted.push_back(std::move(model));
+    else
+      found->problems.push_back(done.error().message());
   }
   for (const std::string& problem : found->problems) print_error(problem);
   if (arguments.json) {
     Json out{Json::Object{}};
-    out.set("schema", "assay.import/1").set("kind", found->kind).set("models", to_json(adopted)).set("problems", to_json(found->problems));
+    out.set("schema", "assay.import/1")
+        .set("kind", found->kind)
+        .set("models", to_json(adopted))
+        .set("problems", to_json(found->problems));
     fmt::print("{}\n", to_text(out, 2));
   } else {
-    for (const RegistryModel& model : adopted) fmt::print("{}  {}  {}\n", terminal_safe(model.name), format_bytes(model.bytes), terminal_safe(model.path));
+    for (const RegistryModel& model : adopted)
+      fmt::print("{}  {}  {}\n", terminal_safe(model.name), format_bytes(model.bytes), terminal_safe(model.path));
   }
   if (adopted.empty()) return kExitCouldNot;
   return found->problems.empty() ? kExitYes : kExitNo;
@@ -86,7 +100,8 @@ void add_import(CLI::App& app, int& exit_code) {
   const auto arguments = std::make_shared<ImportArguments>();
   command->footer(kFooter);
   command->add_option("path", arguments->path, "File, folder or store")->required();
-  command->add_option("--as", arguments->name, "The model's name; a catalogue id makes it stand for that row")->type_name("NAME");
+  command->add_option("--as", arguments->name, "The model's name; a catalogue id makes it stand for that row")
+      ->type_name("NAME");
   command->add_flag("--json", arguments->json, "Print JSON");
   add_progress_options(*command, arguments->progress);
   command->callback([arguments, &exit_code] { exit_code = run_import(*arguments); });

@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <cstdlib>
 #include <iostream>
 
 #include "bench/apps/assay/hub_options.h"
@@ -15,19 +14,19 @@ namespace assay {
 
 namespace {
 
-constexpr auto environment = [](const char* name) {
-  const char* value = std::getenv(name);
-  return value ? std::optional<std::string>(value) : std::nullopt;
+constexpr auto print_note = [](const std::string& note) {
+  std::fprintf(stderr, "assay: note: %s\n", terminal_safe(note).c_str());
 };
-
-constexpr auto print_note = [](const std::string& note) { std::fprintf(stderr, "assay: note: %s\n", terminal_safe(note).c_str()); };
 
 }  // namespace
 
-Result<HubOptions> hub_options_here() { return hub_options_of({}); }
+Result<HubOptions> hub_options_here() {
+  return hub_options_of({});
+}
 
 Result<Places> places_here() {
   ASSAY_TRY(const HubOptions hub, hub_options_here());
+  const auto environment = [](const char* name) { return environment_variable(name); };
   return read_places(environment, hub, program_beside("assay"));
 }
 
@@ -63,8 +62,10 @@ ProgressPrinter::Options pull_style(const ProgressChoice& progress) {
 }
 
 void add_pull_options(CLI::App& command, PullPolicy& policy) {
-  command.add_flag("--pull", policy.pulls, "Download a model that is named by catalogue id or ORG/REPO[:QUANT] and not here");
-  command.add_flag("--force", policy.forces, "Although the machine does not seem to have the disk space, memory or GPU for it");
+  command.add_flag("--pull", policy.pulls,
+                   "Download a model that is named by catalogue id or ORG/REPO[:QUANT] and not here");
+  command.add_flag("--force", policy.forces,
+                   "Although the machine does not seem to have the disk space, memory or GPU for it");
 }
 
 bool user_agrees(const std::string& question) {

@@ -15,16 +15,18 @@ namespace assay {
 Result<HubOptions> hub_options_here();
 Result<Places> places_here();
 
-// Catalogue and registry, reconciled with the disk. What the user must be told goes to stderr; when the database had to be made
-// anew, the index of results is, too.
+// Catalogue and registry, reconciled with the disk. What the user must be told goes to stderr; when the database had to
+// be made anew, the index of results is, too.
 Result<Library> open_library();
 
 // The results kept at home; what the user must be told goes to stderr.
 Result<ResultStore> open_results();
 
-// The path that a model argument means: an existing path as it is, else a catalogue id, a registry name or ORG/REPO[:QUANT],
-// downloaded when it is not here and the policy says so. Nothing named: the selected model. Errors: those of locate_model.
-Result<std::string> find_model(const std::string& argument, PullPolicy policy = {}, const ProgressChoice& progress = {});
+// The path that a model argument means: an existing path as it is, else a catalogue id, a registry name or
+// ORG/REPO[:QUANT], downloaded when it is not here and the policy says so. Nothing named: the selected model. Errors:
+// those of locate_model.
+Result<std::string> find_model(const std::string& argument, PullPolicy policy = {},
+                               const ProgressChoice& progress = {});
 // --pull and --force.
 void add_pull_options(CLI::App& command, PullPolicy& policy);
 

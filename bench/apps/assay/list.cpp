@@ -21,7 +21,8 @@ struct ListArguments {
   bool here = false, fits = false, json = false;
 };
 
-constexpr const char* kFooter = R"(Marks: > selected (assay use ID), * recommended. Status: bundled, available (in the catalogue), downloading, downloaded, failed, stale
+constexpr const char* kFooter =
+    R"(Marks: > selected (assay use ID), * recommended. Status: bundled, available (in the catalogue), downloading, downloaded, failed, stale
 (its files are gone or changed), unavailable. tok/s is the last decode speed that assay bench measured of it.
 
 Examples:
@@ -68,17 +69,29 @@ std::string parameters_text(std::uint64_t count) {
 }
 
 void print_table(const std::vector<ListedModel>& models) {
-  TextTable table({{""}, {"Model"}, {"Status"}, {"Size", Align::right}, {"Parameters", Align::right}, {"Weights"}, {"Memory", Align::right}, {"tok/s", Align::right}});
+  TextTable table({{""},
+                   {"Model"},
+                   {"Status"},
+                   {"Size", Align::right},
+                   {"Parameters", Align::right},
+                   {"Weights"},
+                   {"Memory", Align::right},
+                   {"tok/s", Align::right}});
   for (const ListedModel& model : models) {
-    const std::string memory = model.memory_bytes == 0 ? "-" : format_bytes(model.memory_bytes) + (model.fits.value_or(true) ? "" : " !");
-    const std::string status = model.status + (model.runs_here.value_or(true) || model.status == "unavailable" ? "" : ", does not run");
-    table.add({std::string(model.selected ? ">" : "") + (model.recommended ? "*" : ""), terminal_safe(model.name), status, model.bytes > 0 ? format_bytes(model.bytes) : "-",
-               parameters_text(model.parameters), terminal_safe(model.quantization.empty() ? model.format : model.quantization), memory, model.decode_tps ? figure(*model.decode_tps) : "-"});
+    const std::string memory =
+        model.memory_bytes == 0 ? "-" : format_bytes(model.memory_bytes) + (model.fits.value_or(true) ? "" : " !");
+    const std::string status =
+        model.status + (model.runs_here.value_or(true) || model.status == "unavailable" ? "" : ", does not run");
+    table.add({std::string(model.selected ? ">" : "") + (model.recommended ? "*" : ""), terminal_safe(model.name),
+               status, model.bytes > 0 ? format_bytes(model.bytes) : "-", parameters_text(model.parameters),
+               terminal_safe(model.quantization.empty() ? model.format : model.quantization), memory,
+               model.decode_tps ? figure(*model.decode_tps) : "-"});
   }
   fmt::print("{}", table.text());
 }
 
-Json document(const std::vector<ListedModel>& models, std::uint64_t storage, const Library& library, const HardwareState& hardware) {
+Json document(const std::vector<ListedModel>& models, std::uint64_t storage, const Library& library,
+              const HardwareState& hardware) {
   Json out{Json::Object{}};
   out.set("schema", "assay.list/1").set("models", to_json(models)).set("storage_bytes", storage);
   out.set("cache", library.places().hub_cache.string()).set("hardware", to_json(hardware));
@@ -103,8 +116,9 @@ int run_list(const ListArguments& arguments) {
     return kExitYes;
   }
   print_table(*models);
-  fmt::print("\n{} in files of models ({}); > selected, * recommended, ! more than this machine's {} of memory\n", format_bytes(storage),
-             terminal_safe(library->places().hub_cache.string()), format_bytes(hardware.memory_bytes));
+  fmt::print("\n{} in files of models ({}); > selected, * recommended, ! more than this machine's {} of memory\n",
+             format_bytes(storage), terminal_safe(library->places().hub_cache.string()),
+             format_bytes(hardware.memory_bytes));
   return kExitYes;
 }
 
@@ -114,8 +128,12 @@ void add_list(CLI::App& app, int& exit_code) {
   CLI::App* command = app.add_subcommand("list", "List the models there are and those that are here");
   const auto arguments = std::make_shared<ListArguments>();
   command->footer(kFooter);
-  command->add_option("--size", arguments->size, "Only small (below 2.5 thousand million parameters), medium (below 10) or large ones")->check(CLI::IsMember({"small", "medium", "large"}));
-  command->add_option("--tag", arguments->tag, "Only those with this tag: chat, code, mlx, reasoning, vision, test ...");
+  command
+      ->add_option("--size", arguments->size,
+                   "Only small (below 2.5 thousand million parameters), medium (below 10) or large ones")
+      ->check(CLI::IsMember({"small", "medium", "large"}));
+  command->add_option("--tag", arguments->tag,
+                      "Only those with this tag: chat, code, mlx, reasoning, vision, test ...");
   command->add_flag("--downloaded", arguments->here, "Only those that are here");
   command->add_flag("--fits", arguments->fits, "Only those that fit in this machine's memory");
   command->add_flag("--json", arguments->json, "Print JSON");

@@ -4,31 +4,29 @@
 #include <cstdlib>
 #include <string>
 
+#include "runtime/registry/places.h"
+
 namespace assay {
 
 namespace fs = std::filesystem;
 
-namespace {
-
-std::string variable(const char* name) {
+std::optional<std::string> environment_variable(const char* name) {
   const char* value = std::getenv(name);
-  return value ? value : "";
+  return value ? std::optional<std::string>(value) : std::nullopt;
 }
 
-fs::path user_folder(const char* base, const char* below_home) {
-  if (const std::string folder = variable(base); !folder.empty()) return fs::path(folder) / "assay";
-  const std::string home = variable("HOME");
-  return (home.empty() ? fs::temp_directory_path() : fs::path(home) / below_home) / "assay";
+namespace {
+
+// The hub's places do not matter here.
+Places own_places() {
+  const auto environment = [](const char* name) { return environment_variable(name); };
+  return read_places(environment, HubOptions{}, {});
 }
 
 }  // namespace
 
-fs::path home_folder() {
-  if (const std::string home = variable("ASSAY_HOME"); !home.empty()) return home;
-  return user_folder("XDG_DATA_HOME", ".local/share");
-}
-
-fs::path cache_folder() { return user_folder("XDG_CACHE_HOME", ".cache"); }
+fs::path home_folder() { return own_places().home; }
+fs::path cache_folder() { return own_places().cache; }
 
 fs::path program_beside(const char* name) {
   std::error_code problem;

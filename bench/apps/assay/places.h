@@ -2,8 +2,13 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
+#include <string>
 
 namespace assay {
+
+// Nothing when it is not set.
+std::optional<std::string> environment_variable(const char* name);
 
 // $ASSAY_HOME, else $XDG_DATA_HOME/assay, else ~/.local/share/assay: assay.db and results/.
 std::filesystem::path home_folder();

@@ -53,7 +53,8 @@ bounds:                       # what the loaded model may use at most
 health: {prompt: "Once upon a time", tokens: 16, decode_tps: 1}
 )";
 
-constexpr const char* kFooter = R"(Steps: config, hardware (memory, disk, threads, GPU, temporary folder, network), pull, verify, load, optimise (the number of threads),
+constexpr const char* kFooter =
+    R"(Steps: config, hardware (memory, disk, threads, GPU, temporary folder, network), pull, verify, load, optimise (the number of threads),
 health (a text is generated). Each has a result; the first that fails is the last, unless a fallback may help: then the
 steps begin again with it. Every key that is wrong is told, with line and column.
 
@@ -66,27 +67,31 @@ Exit codes: 0 ready, 1 the model is damaged or not well, 2 the file is wrong, 3 
 
 void print_step(const StepResult& step) {
   const std::string attempt = step.attempt > 1 ? fmt::format(" (fallback {})", step.attempt - 1) : "";
-  fmt::print("{:<8} {}{}  {}  [{:.1f} ms]\n", kStepStatusNames[static_cast<std::size_t>(step.status)], kPrepareStepNames[static_cast<std::size_t>(step.step)], attempt, terminal_safe(step.detail), step.ms);
+  fmt::print("{:<8} {}{}  {}  [{:.1f} ms]\n", kStepStatusNames[static_cast<std::size_t>(step.status)],
+             kPrepareStepNames[static_cast<std::size_t>(step.step)], attempt, terminal_safe(step.detail), step.ms);
   std::fflush(stdout);
 }
 
+bool is_wrong_file(const StepResult& last) {
+  return last.step == PrepareStep::config && (last.error->code == Code::usage || last.error->code == Code::malformed);
+}
+
 // Each problem of the configuration is a line of its own.
-int report_failure(const PrepareReport& report) {
-  const Error& error = *report.steps.back().error;
-  if (report.steps.back().step != PrepareStep::config) return report_error(error);
-  for (std::size_t at = 0; at < error.detail.size();) {
-    const std::size_t end = std::min(error.detail.find('\n', at), error.detail.size());
-    print_error((error.file.empty() && error.subject.empty() ? "" : error.subject + ": ") + error.detail.substr(at, end - at));
+int report_failure(const StepResult& last) {
+  if (!is_wrong_file(last)) return report_error(*last.error);
+  const std::string text = last.error->message();
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    print_error(text.substr(at, end - at));
     at = end + 1;
   }
-  return error.code == Code::usage || error.code == Code::malformed ? kExitUsage : kExitCouldNot;
+  return kExitUsage;
 }
 
 int exit_code_of(const PrepareReport& report, bool as_json) {
   if (report.is_ready) return kExitYes;
   const StepResult& last = report.steps.back();
-  if (as_json && last.step == PrepareStep::config) return last.error->code == Code::usage || last.error->code == Code::malformed ? kExitUsage : kExitCouldNot;
-  return report_failure(report);
+  return as_json && is_wrong_file(last) ? kExitUsage : report_failure(last);
 }
 
 int run_prepare(const PrepareArguments& arguments) {
@@ -109,7 +114,8 @@ int run_prepare(const PrepareArguments& arguments) {
   std::error_code ignored;
   PrepareContext context{.library = *library,
                          .hub = hub,
-                         .temp_folder = arguments.temp.empty() ? std::filesystem::temp_directory_path(ignored) : std::filesystem::path(arguments.temp),
+                         .temp_folder = arguments.temp.empty() ? std::filesystem::temp_directory_path(ignored)
+                                                               : std::filesystem::path(arguments.temp),
                          .forces = arguments.force,
                          .progress = show_hashing,
                          .pull_events = show_pull};
@@ -120,15 +126,18 @@ int run_prepare(const PrepareArguments& arguments) {
     if (!arguments.json && (step.status != StepStatus::failed || step.step != PrepareStep::config)) print_step(step);
   };
   const PrepareReport report = prepare(arguments.file, context);
-  if (arguments.json) fmt::print("{}\n", to_text(report.json(arguments.file), 2));
-  else if (report.is_ready) fmt::print("ready: {}\n", terminal_safe(report.path));
+  if (arguments.json)
+    fmt::print("{}\n", to_text(report.json(arguments.file), 2));
+  else if (report.is_ready)
+    fmt::print("ready: {}\n", terminal_safe(report.path));
   return exit_code_of(report, arguments.json);
 }
 
 }  // namespace
 
 void add_prepare(CLI::App& app, int& exit_code) {
-  CLI::App* command = app.add_subcommand("prepare", "Make a model ready as an assay.yaml file says: check, pull, verify, load, try");
+  CLI::App* command =
+      app.add_subcommand("prepare", "Make a model ready as an assay.yaml file says: check, pull, verify, load, try");
   const auto arguments = std::make_shared<PrepareArguments>();
   command->footer(kFooter);
   command->add_option("file", arguments->file, "The file")->capture_default_str();

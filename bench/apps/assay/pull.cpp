@@ -7,6 +7,7 @@
 
 #include "bench/apps/assay/commands.h"
 #include "bench/apps/assay/hub_options.h"
+#include "bench/apps/assay/library_access.h"
 #include "bench/apps/assay/pull_display.h"
 #include "runtime/core/json.h"
 #include "runtime/hub/hub.h"
@@ -19,10 +20,11 @@ struct PullArguments {
   FileChoice choice;
   HubArguments hub;
   ProgressChoice progress;
-  bool dry_run = false, json = false;
+  bool dry_run = false, force = false, json = false;
 };
 
 constexpr const char* kFooter = R"(What SOURCE may be:
+  ID                    a model of the catalogue (assay list); nothing at all: the selected or the recommended one
   ORG/REPO              the model of a repository: of GGUF files Q4_K_M, else Q8_0, else the only one, with all its parts;
                         of safetensors the weights (sharded ones by their index), configuration and tokenizer
   ORG/REPO:QUANT        that quantisation of its GGUF files: Q5_K_M, IQ4_XS, F16 ...
@@ -30,6 +32,7 @@ constexpr const char* kFooter = R"(What SOURCE may be:
   https://URL           a page or file of the hub as above, or any file on any server
 
 Examples:
+  assay pull qwen-3-0.6b
   assay pull Qwen/Qwen3-0.6B-GGUF
   assay pull bartowski/Llama-3.2-1B-Instruct-GGUF:Q6_K --dry-run
   assay pull ORG/REPO --include '*.json' --exclude 'onnx/*'
@@ -70,11 +73,12 @@ void print_plan(const PullPlan& plan) {
 }
 
 // When nothing helps: how to get the files by hand.
-void print_addresses(const PullPlan& plan) {
+void print_addresses(const PullPlan& plan, const std::string& name) {
   std::fprintf(stderr, "To download by hand, fetch\n");
   for (const PlannedFile& file : plan.files)
     if (!file.is_here) std::fprintf(stderr, "  %s\n", terminal_safe(file.url).c_str());
-  std::fprintf(stderr, "and then: assay import %s\n", plan.files.size() == 1 ? terminal_safe(plan.files.front().path.filename().string()).c_str() : "FOLDER");
+  const std::string file = plan.files.size() == 1 ? plan.files.front().path.filename().string() : "FOLDER";
+  std::fprintf(stderr, "and then: assay import %s --as %s\n", terminal_safe(file).c_str(), terminal_safe(name).c_str());
 }
 
 int fail(const Error& error, bool as_json) {
@@ -98,13 +102,47 @@ int finish(const PullResult& result, bool as_json) {
   return kExitYes;
 }
 
-int run_pull(const PullArguments& arguments) {
+// What the catalogue says of the machine that the model needs. Errors: those of refuse().
+Result<> check_machine(const Library& library, const PullPlan& plan, const HubOptions& options, bool forces) {
+  const HardwareVerdict verdict = check_before_pull(library.catalogue(), plan, options.local_folder.empty() ? options.cache_folder : options.local_folder);
+  if (!forces) ASSAY_TRY_VOID(refuse(verdict, plan.source.text()));
+  for (const auto* list : {&verdict.refusals, &verdict.warnings})
+    for (const std::string& text : *list) std::fprintf(stderr, "assay: warning: %s %s\n", terminal_safe(plan.source.text()).c_str(), text.c_str());
+  return success();
+}
+
+// A bundled model is there already: its path, as if it had been pulled.
+int print_bundled(Library& library, const std::string& name, bool as_json) {
+  const auto found = library.find(name);
+  if (!found) return report_error(found.error());
+  return finish({.model = found->path, .files = {}}, as_json);
+}
+
+Result<HubRequest> requested(const Library* library, const std::string& name, const std::string& endpoint) {
+  if (library != nullptr) return hub_request(library->catalogue(), name, endpoint);
+  ASSAY_TRY(HubSource source, parse_source(name, endpoint));
+  return HubRequest{std::move(source)};
+}
+
+int run_pull(PullArguments arguments) {
   Result<HubOptions> options = hub_options_of(arguments.hub);
   if (!options) return report_error(options.error());
-  if (arguments.source.empty()) return report_error({Code::usage, "pull", "needs a SOURCE: ORG/REPO, ORG/REPO:QUANT, ORG/REPO/FILE or a URL"});
-  Result<HubSource> source = parse_source(arguments.source, options->endpoint);
-  if (!source) return report_error(source.error());
+  auto library = open_library();
+  // Without a registry a repository can be downloaded all the same.
+  if (!library && arguments.source.find('/') == std::string::npos) return report_error(library.error());
+  if (!library) std::fprintf(stderr, "assay: warning: nothing is recorded: %s\n", terminal_safe(library.error().message()).c_str());
+  if (arguments.source.empty()) {
+    auto name = library->default_model();
+    if (!name) return report_error(name.error());
+    arguments.source = std::move(*name);
+  }
+  const CatalogueRow* row = library ? library->catalogue().find(arguments.source) : nullptr;
+  if (row != nullptr && row->availability == Availability::bundled) return print_bundled(*library, arguments.source, arguments.json);
+  Result<HubRequest> request = requested(library ? &*library : nullptr, arguments.source, options->endpoint);
+  if (!request) return report_error(request.error());
+  HubSource* const source = &request->source;
   if (!arguments.revision.empty()) source->revision = arguments.revision;
+  if (arguments.choice.include.empty()) arguments.choice.include = request->choice.include;
 
   ProgressPrinter::Options style = progress_options(arguments.progress);
   if (!options->shows_progress && style.style == ProgressStyle::bar) style.style = ProgressStyle::lines;
@@ -127,11 +165,15 @@ int run_pull(const PullArguments& arguments) {
       print_plan(*plan);
     return kExitYes;
   }
-  const Result<PullResult> result = hub.pull(*plan, events);
+  if (library)
+    if (const auto fits = check_machine(*library, *plan, hub.options(), arguments.force); !fits) return fail(fits.error(), arguments.json);
+  // What goes elsewhere is not the registry's.
+  const bool is_recorded = library && hub.options().local_folder.empty() && hub.options().cache_folder == library->places().hub_cache;
+  const Result<PullResult> result = is_recorded ? pull_and_record(*library, hub, *plan, events) : hub.pull(*plan, events);
   display.clear();
   if (result) return finish(*result, arguments.json);
   const int exit_code = fail(result.error(), arguments.json);
-  if (result.error().code == Code::network) print_addresses(*plan);
+  if (result.error().code == Code::network) print_addresses(*plan, library ? registry_name(*library, *plan) : "NAME");
   return exit_code;
 }
 
@@ -141,12 +183,13 @@ void add_pull(CLI::App& app, int& exit_code) {
   CLI::App* command = app.add_subcommand("pull", "Download a model: resumes, checks every hash, shares the hub's cache");
   const auto arguments = std::make_shared<PullArguments>();
   command->footer(kFooter);
-  command->add_option("source", arguments->source, "ORG/REPO, ORG/REPO:QUANT, ORG/REPO/FILE or a URL");
+  command->add_option("source", arguments->source, "Catalogue id, ORG/REPO, ORG/REPO:QUANT, ORG/REPO/FILE or a URL; none: the default model");
   command->add_option("--revision", arguments->revision, "Branch, tag or commit; default main");
   command->add_option("--include", arguments->choice.include, "Only files that match one of these globs ('*' crosses folders)");
   command->add_option("--exclude", arguments->choice.exclude, "No files that match one of these globs");
   command->add_flag("--all", arguments->choice.all, "Every file of the repository");
   command->add_flag("-n,--dry-run", arguments->dry_run, "Show files, sizes and free space, and download nothing but a shard index");
+  command->add_flag("--force", arguments->force, "Although the machine does not seem to have the memory or GPU for the model");
   add_hub_options(*command, arguments->hub);
   command->add_flag("--json", arguments->json, "Events and the result as JSON, one object a line, on stdout");
   add_progress_options(*command, arguments->progress);

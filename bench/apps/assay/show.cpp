@@ -28,7 +28,8 @@ void print_line(std::string_view label, const std::string& text) {
 
 std::string hardware_text(const CatalogueRow& row) {
   std::string out = row.memory_bytes > 0 ? fmt::format("about {} of memory", format_bytes(row.memory_bytes)) : "";
-  if (row.gpu != GpuNeed::none) out += fmt::format("{}GPU {}", out.empty() ? "" : ", ", enum_names(row.gpu)[static_cast<std::size_t>(row.gpu)]);
+  if (row.gpu != GpuNeed::none)
+    out += fmt::format("{}GPU {}", out.empty() ? "" : ", ", enum_names(row.gpu)[static_cast<std::size_t>(row.gpu)]);
   return out;
 }
 
@@ -38,32 +39,44 @@ void print_row(const CatalogueRow& row) {
   print_line("description", row.description);
   print_line("provider", row.provider);
   const double millions = static_cast<double>(row.parameters) / 1e6;
-  print_line("parameters", fmt::format("about {:.{}f} {} ({})", millions < 1000 ? millions : millions / 1000, millions < 1000 ? 1 : 2, millions < 1000 ? "million" : "billion", kSizeClassNames[static_cast<std::size_t>(row.size)]));
+  print_line("parameters",
+             fmt::format("about {:.{}f} {} ({})", millions < 1000 ? millions : millions / 1000, millions < 1000 ? 1 : 2,
+                         millions < 1000 ? "million" : "billion", kSizeClassNames[static_cast<std::size_t>(row.size)]));
   print_line("weights", row.quantization.empty() ? row.format : row.format + ", " + row.quantization);
-  print_line("architecture", row.architecture.empty() || row.runs_here() ? row.architecture : row.architecture + " (this version opens and checks it and does not run it)");
-  print_line("repository", row.repository.empty() || row.file.empty() ? row.repository : row.repository + ", " + row.file);
-  print_line("download", row.bytes > 0 && row.availability == Availability::available ? "about " + format_bytes(row.bytes) : "");
+  print_line("architecture", row.architecture.empty() || row.runs_here()
+                                 ? row.architecture
+                                 : row.architecture + " (this version opens and checks it and does not run it)");
+  print_line("repository",
+             row.repository.empty() || row.file.empty() ? row.repository : row.repository + ", " + row.file);
+  print_line("download",
+             row.bytes > 0 && row.availability == Availability::available ? "about " + format_bytes(row.bytes) : "");
   print_line("needs", hardware_text(row));
   print_line("tags", fmt::format("{}", fmt::join(row.tags, ", ")));
   print_line("licence", row.licence);
   print_line("page", row.page);
   print_line("verified", row.verified ? "yes" : "no: nobody has held this row against its repository");
-  print_line("availability", std::string(kAvailabilityNames[static_cast<std::size_t>(row.availability)]) + (row.reason.empty() ? "" : ": " + row.reason));
+  print_line("availability", std::string(kAvailabilityNames[static_cast<std::size_t>(row.availability)]) +
+                                 (row.reason.empty() ? "" : ": " + row.reason));
   print_line("instead", fmt::format("{}", fmt::join(row.instead, ", ")));
 }
 
 void print_record(const RegistryModel& model) {
-  print_line("status", std::string(name_of(model.status)) + (model.reason.empty() ? "" : ": " + model.reason) + (model.selected ? ", selected" : ""));
+  print_line("status", std::string(name_of(model.status)) + (model.reason.empty() ? "" : ": " + model.reason) +
+                           (model.selected ? ", selected" : ""));
   print_line("source", model.source + (model.repository.empty() ? "" : ": " + model.repository));
   print_line("commit", model.commit + (model.revision.empty() ? "" : " (" + model.revision + ")"));
   print_line("added", model.added);
   if (model.uses > 0) print_line("used", fmt::format("{} times, last {}", model.uses, model.last_used));
-  for (const RegistryFile& file : model.files) print_line(&file == &model.files.front() ? "files" : "", fmt::format("{:>10}  {}  {}", format_bytes(file.bytes), file.name, file.hash.empty() ? "hash not known" : file.hash));
+  for (const RegistryFile& file : model.files)
+    print_line(&file == &model.files.front() ? "files" : "",
+               fmt::format("{:>10}  {}  {}", format_bytes(file.bytes), file.name,
+                           file.hash.empty() ? "hash not known" : file.hash));
 }
 
 void print_downloads(const std::vector<DownloadRecord>& downloads) {
   for (const DownloadRecord& each : downloads)
-    print_line("download", fmt::format("{}  {} in {:.1f} s  {}{}", each.started, format_bytes(each.bytes), each.seconds, each.outcome, each.detail.empty() ? "" : ": " + each.detail));
+    print_line("download", fmt::format("{}  {} in {:.1f} s  {}{}", each.started, format_bytes(each.bytes), each.seconds,
+                                       each.outcome, each.detail.empty() ? "" : ": " + each.detail));
 }
 
 struct Known {
@@ -77,13 +90,17 @@ struct Known {
 Result<Known> look_up(Library& library, const std::string& name) {
   Known out{.name = name, .row = library.catalogue().find(name), .record = {}, .downloads = {}, .path = {}};
   const auto found = library.find(name);
-  if (found) out.path = found->path.string();
-  else if (out.row == nullptr && found.error().code != Code::not_found) return found.error();
+  if (found)
+    out.path = found->path.string();
+  else if (out.row == nullptr && found.error().code != Code::not_found)
+    return found.error();
   ASSAY_TRY(out.record, library.registry().find(found && !found->name.empty() ? found->name : name));
   if (!found && out.row == nullptr && !out.record) return found.error();
   if (out.record && out.row == nullptr) out.row = library.catalogue().find(out.record->name);
   ASSAY_TRY(out.downloads, library.registry().downloads());
-  std::erase_if(out.downloads, [&](const DownloadRecord& each) { return each.model != name && (!out.record || each.model != out.record->name); });
+  std::erase_if(out.downloads, [&](const DownloadRecord& each) {
+    return each.model != name && (!out.record || each.model != out.record->name);
+  });
   return out;
 }
 
@@ -110,8 +127,10 @@ int run_show(ShowArguments arguments) {
   const auto known = look_up(*library, arguments.name);
   if (!known) return report_error(known.error());
   if (arguments.json) return print_json(*known);
-  if (known->row) print_row(*known->row);
-  else if (known->record) print_line("name", known->record->name);
+  if (known->row)
+    print_row(*known->row);
+  else if (known->record)
+    print_line("name", known->record->name);
   if (known->record) print_record(*known->record);
   print_downloads(known->downloads);
   if (known->path.empty()) {
@@ -129,7 +148,8 @@ void add_show(CLI::App& app, int& exit_code) {
   CLI::App* command = app.add_subcommand("show", "Tell all that is known of a model: catalogue, record, files");
   const auto arguments = std::make_shared<ShowArguments>();
   command->footer(kFooter);
-  command->add_option("model,-m,--model", arguments->name, "Catalogue id, ORG/REPO[:QUANT], name of an imported model, or path; none: the selected one");
+  command->add_option("model,-m,--model", arguments->name,
+                      "Catalogue id, ORG/REPO[:QUANT], name of an imported model, or path; none: the selected one");
   command->add_flag("--json", arguments->json, "Print JSON");
   command->callback([arguments, &exit_code] { exit_code = run_show(*arguments); });
 }

@@ -28,7 +28,8 @@ constexpr const char* kOutdatedFooter = R"(Examples:
 
 Exit codes: 0 all are the newest, 1 some are not, 2 usage, 3 the hub could not be asked about some.)";
 
-constexpr const char* kUpdateFooter = R"(Only files whose hash has changed are fetched; the others are shared with the old snapshot, which stays (as NAME@COMMIT) unless
+constexpr const char* kUpdateFooter =
+    R"(Only files whose hash has changed are fetched; the others are shared with the old snapshot, which stays (as NAME@COMMIT) unless
 --remove-old is given.
 
 Examples:
@@ -45,7 +46,8 @@ Result<std::vector<RegistryModel>> chosen_models(Library& library, const std::ve
   for (const std::string& name : names) {
     ASSAY_TRY(const LocatedModel found, library.find(name));
     ASSAY_TRY(auto record, library.registry().find(found.name));
-    if (!record || !can_be_renewed(*record)) return Error{Code::usage, name, "did not come from a hub, or was asked for by its commit: there is no newer one"};
+    if (!record || !can_be_renewed(*record))
+      return Error{Code::usage, name, "did not come from a hub, or was asked for by its commit: there is no newer one"};
     out.push_back(std::move(*record));
   }
   return out;
@@ -53,14 +55,16 @@ Result<std::vector<RegistryModel>> chosen_models(Library& library, const std::ve
 
 std::string state_of(const Newer& newer) {
   if (!newer.problem.empty()) return "unknown: " + newer.problem;
-  if (newer.is_outdated) return fmt::format("outdated: {} files, {} to fetch", newer.changed_files, format_bytes(newer.missing_bytes));
+  if (newer.is_outdated)
+    return fmt::format("outdated: {} files, {} to fetch", newer.changed_files, format_bytes(newer.missing_bytes));
   return newer.commit == newer.newest_commit ? "newest" : "newest (other files of the repository have changed)";
 }
 
 void print_table(const std::vector<Newer>& list) {
   TextTable table({{"Model"}, {"Here"}, {"Hub"}, {"State"}});
   for (const Newer& newer : list)
-    table.add({terminal_safe(newer.name), newer.commit.substr(0, 7), newer.newest_commit.empty() ? "-" : newer.newest_commit.substr(0, 7), terminal_safe(state_of(newer))});
+    table.add({terminal_safe(newer.name), newer.commit.substr(0, 7),
+               newer.newest_commit.empty() ? "-" : newer.newest_commit.substr(0, 7), terminal_safe(state_of(newer))});
   fmt::print("{}", table.text());
 }
 
@@ -72,7 +76,8 @@ int print_list(const char* schema, const std::vector<Newer>& list, bool as_json)
 }
 
 // Fetches what has changed. Errors: those of the hub, of refuse(), and of remove_files.
-Result<> renew(Library& library, Hub& hub, const RegistryModel& model, const Renewal& renewal, const UpdateArguments& arguments, PullEvents events) {
+Result<> renew(Library& library, Hub& hub, const RegistryModel& model, const Renewal& renewal,
+               const UpdateArguments& arguments, PullEvents events) {
   const HardwareVerdict verdict = check_before_pull(library.catalogue(), renewal.plan, hub.options().cache_folder);
   if (!arguments.force) ASSAY_TRY_VOID(refuse(verdict, model.name));
   ASSAY_TRY([[maybe_unused]] const PullResult pulled, pull_and_record(library, hub, renewal.plan, events));
@@ -89,7 +94,8 @@ Result<> renew(Library& library, Hub& hub, const RegistryModel& model, const Ren
 }
 
 int run(const UpdateArguments& arguments, bool fetches) {
-  if (fetches && arguments.names.empty() != arguments.all) return report_error({Code::usage, "update", "needs models, or --all"});
+  if (fetches && arguments.names.empty() != arguments.all)
+    return report_error({Code::usage, "update", "needs models, or --all"});
   auto library = open_library();
   if (!library) return report_error(library.error());
   auto options = hub_options_of(arguments.hub);
@@ -103,13 +109,15 @@ int run(const UpdateArguments& arguments, bool fetches) {
     return !stop_requested();
   };
   Hub hub(*std::move(options));
-  if (hub.options().is_offline) return report_error({Code::network, "", "offline: the hub cannot be asked (HF_HUB_OFFLINE, --offline)"});
+  if (hub.options().is_offline)
+    return report_error({Code::network, "", "offline: the hub cannot be asked (HF_HUB_OFFLINE, --offline)"});
   std::vector<Newer> list;
   bool has_problem = false, is_outdated = false;
   for (const RegistryModel& model : *models) {
     auto found = look_for_newer(hub, model, events);
     Result<> renewed = success();
-    if (found && fetches && found->newer.commit != found->newer.newest_commit) renewed = renew(*library, hub, model, *found, arguments, events);
+    if (found && fetches && found->newer.commit != found->newer.newest_commit)
+      renewed = renew(*library, hub, model, *found, arguments, events);
     display.clear();
     const Error* problem = !found ? &found.error() : !renewed ? &renewed.error() : nullptr;
     if (problem != nullptr && problem->code == Code::interrupted) return report_error(*problem);
@@ -127,7 +135,8 @@ int run(const UpdateArguments& arguments, bool fetches) {
   return is_outdated && !fetches ? kExitNo : kExitYes;
 }
 
-CLI::App* add_command(CLI::App& app, const char* name, const char* about, const char* footer, const std::shared_ptr<UpdateArguments>& arguments) {
+CLI::App* add_command(CLI::App& app, const char* name, const char* about, const char* footer,
+                      const std::shared_ptr<UpdateArguments>& arguments) {
   CLI::App* command = app.add_subcommand(name, about);
   command->footer(footer);
   command->add_option("models", arguments->names, "Catalogue ids or ORG/REPO[:QUANT]");
@@ -141,15 +150,18 @@ CLI::App* add_command(CLI::App& app, const char* name, const char* about, const 
 
 void add_outdated(CLI::App& app, int& exit_code) {
   const auto arguments = std::make_shared<UpdateArguments>();
-  CLI::App* command = add_command(app, "outdated", "Ask the hub which models have newer commits", kOutdatedFooter, arguments);
+  CLI::App* command =
+      add_command(app, "outdated", "Ask the hub which models have newer commits", kOutdatedFooter, arguments);
   command->callback([arguments, &exit_code] { exit_code = run(*arguments, false); });
 }
 
 void add_update(CLI::App& app, int& exit_code) {
   const auto arguments = std::make_shared<UpdateArguments>();
-  CLI::App* command = add_command(app, "update", "Fetch what has changed of models on the hub", kUpdateFooter, arguments);
+  CLI::App* command =
+      add_command(app, "update", "Fetch what has changed of models on the hub", kUpdateFooter, arguments);
   command->add_flag("--all", arguments->all, "Every model that came from a hub");
-  command->add_flag("--force", arguments->force, "Although the machine does not seem to have the disk space or memory for it");
+  command->add_flag("--force", arguments->force,
+                    "Although the machine does not seem to have the disk space or memory for it");
   command->add_flag("--remove-old", arguments->remove_old, "Remove the old snapshot afterwards");
   command->callback([arguments, &exit_code] { exit_code = run(*arguments, true); });
 }

@@ -27,7 +27,8 @@ Result<std::string> name_to_select(Library& library, const std::string& name) {
     return row->id;
   }
   ASSAY_TRY(const LocatedModel found, library.find(name));
-  if (found.name.empty()) return Error{Code::usage, name, "is a path; give the model a name first: assay import " + name};
+  if (found.name.empty())
+    return Error{Code::usage, name, "is a path; give the model a name first: assay import " + name};
   return found.name;
 }
 
@@ -50,7 +51,10 @@ int run_use(const UseArguments& arguments) {
   const auto found = library->find(*name);
   if (arguments.json) {
     Json out{Json::Object{}};
-    out.set("schema", "assay.use/1").set("model", *name).set("selected", !selected->empty()).set("path", found ? Json(found->path.string()) : Json());
+    out.set("schema", "assay.use/1")
+        .set("model", *name)
+        .set("selected", !selected->empty())
+        .set("path", found ? Json(found->path.string()) : Json());
     fmt::print("{}\n", to_text(out, 2));
     return kExitYes;
   }
@@ -65,7 +69,8 @@ void add_use(CLI::App& app, int& exit_code) {
   CLI::App* command = app.add_subcommand("use", "Choose the model that is meant when none is named");
   const auto arguments = std::make_shared<UseArguments>();
   command->footer(kFooter);
-  CLI::Option* name = command->add_option("model,-m,--model", arguments->name, "Catalogue id, ORG/REPO[:QUANT], or name of an imported model");
+  CLI::Option* name = command->add_option("model,-m,--model", arguments->name,
+                                          "Catalogue id, ORG/REPO[:QUANT], or name of an imported model");
   command->add_flag("--none", arguments->none, "Choose none: the recommended one is meant again")->excludes(name);
   command->add_flag("--json", arguments->json, "Print JSON");
   command->callback([arguments, &exit_code] { exit_code = run_use(*arguments); });

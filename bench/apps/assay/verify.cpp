@@ -20,7 +20,8 @@ struct VerifyArguments {
   ProgressChoice progress;
 };
 
-constexpr const char* kFooter = R"(Every file is hashed and held against what the hub or the import recorded, and the weights' structure is checked. Nothing is asked of
+constexpr const char* kFooter =
+    R"(Every file is hashed and held against what the hub or the import recorded, and the weights' structure is checked. Nothing is asked of
 the network, unless --repair has something to fetch: then only what is damaged or missing comes again.
 
 Examples:
@@ -46,16 +47,21 @@ Result<std::vector<RegistryModel>> chosen_models(Library& library, const VerifyA
         ASSAY_TRY(record, library.registry().find(found.name));
       }
     }
-    if (!record) return Error{Code::usage, name, "has no record to compare with; assay validate checks files, assay import records them"};
+    if (!record)
+      return Error{Code::usage, name,
+                   "has no record to compare with; assay validate checks files, assay import records them"};
     out.push_back(std::move(*record));
   }
   return out;
 }
 
 void print_verified(const VerifiedModel& model) {
-  fmt::print("{}  {}{}\n", model.is_good ? "good" : "bad ", terminal_safe(model.name), model.is_repaired ? " (repaired)" : "");
+  fmt::print("{}  {}{}\n", model.is_good ? "good" : "bad ", terminal_safe(model.name),
+             model.is_repaired ? " (repaired)" : "");
   for (const VerifiedFile& file : model.files)
-    if (file.verdict != FileVerdict::good) fmt::print("  {}  {}: {}\n", kFileVerdictNames[static_cast<std::size_t>(file.verdict)], terminal_safe(file.name), terminal_safe(file.detail));
+    if (file.verdict != FileVerdict::good)
+      fmt::print("  {}  {}: {}\n", kFileVerdictNames[static_cast<std::size_t>(file.verdict)], terminal_safe(file.name),
+                 terminal_safe(file.detail));
   for (const std::string& error : model.errors) fmt::print("  {}\n", terminal_safe(error));
 }
 
