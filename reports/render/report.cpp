@@ -141,7 +141,7 @@ TextTable table_of(const Report& report) {
   TextTable table({{"Model"}, {"Test"}, {"Settings"}, {"Engine"}, {"Prefill tok/s", Align::right}, {"Decode tok/s", Align::right}, {"TTFT ms", Align::right}, {"p99 ms", Align::right}, {"Peak", Align::right}, {"of limit", Align::right}, {"Perplexity", Align::right}, {"Rounds", Align::right}, {"Status"}});
   for (const ReportRow& row : report.rows) {
     const std::optional<double>& limit = row.decode_limit ? row.decode_limit : row.prefill_limit;
-    table.add({row.model, row.test, row.variant, row.engine, row.prefill || row.decode ? metric_text(row.prefill) : "e2e " + metric_text(row.end_to_end), metric_text(row.decode), number_text(row.ttft_ms), number_text(row.p99_ms),
+    table.add({row.model, row.test, row.variant, row.engine, row.end_to_end && !row.prefill && !row.decode ? "e2e " + metric_text(row.end_to_end) : metric_text(row.prefill), metric_text(row.decode), number_text(row.ttft_ms), number_text(row.p99_ms),
                row.peak_bytes ? format_bytes(static_cast<std::uint64_t>(*row.peak_bytes)) : "", limit.has_value() ? fmt::format("{:.0f} %", limit.value_or(0)) : "", number_text(row.perplexity), std::to_string(row.rounds),
                row.status == "ok" ? row.is_noisy ? "ok, noisy" : "ok" : row.status + ": " + row.reason});
   }

@@ -16,6 +16,10 @@ constexpr std::uint32_t kChunksPerProduct = 16;
 constexpr std::uint32_t kMaxChunkRows = 512;
 // Bytes below which handing work to other threads takes longer than doing it: a few microseconds at memory speed.
 constexpr std::size_t kWorthSharing = 96 * 1024;
+// Beyond so many tokens a mat-mul, which unpacks weights first, is faster than mat-vecs: measured with Q4_K_M.
+constexpr std::uint32_t kMostMatvecTokens = 12;
+// Rows of one weight that the second cache level keeps for another mat-vec.
+constexpr std::uint32_t kRowsInCache = 64;
 // Rows dequantised at a time for formats without a kernel of their own.
 constexpr std::uint32_t kDequantisedRows = 16;
 
@@ -208,7 +212,7 @@ void CpuBackend::project_add(Slot from, const TensorView& weight) {
 
 void CpuBackend::multiply(Slot from, std::span<const Product> products, bool add) {
   const std::uint32_t cols = width(from);
-  const bool many = tokens_ > kMatvecInputs;
+  const bool many = tokens_ > kMostMatvecTokens;
   works_.clear();
   std::size_t chunks = 0;
   for (const Product& product : products) {
@@ -270,7 +274,17 @@ void CpuBackend::multiply_dequantised(const Work& work, std::uint32_t begin, std
   }
 }
 
-// Up to kMatvecInputs tokens: every weight row is read once for all of them, in file order.
+// Rows times all tokens by mat-vec kernels, in as few and as equal parts as they take.
+void CpuBackend::multiply_rows(const Work& work, std::uint32_t begin, std::uint32_t end, std::uint32_t cols, const float* from) {
+  const std::uint32_t parts = (tokens_ + kMatvecInputs - 1) / kMatvecInputs;
+  for (std::uint32_t part = 0; part < parts; ++part) {
+    const std::uint32_t first = tokens_ * part / parts, count = tokens_ * (part + 1) / parts - first;
+    const Outputs out{work.out.data + first * work.out.stride, work.out.stride, work.out.add};
+    work.kernel->matvec(work.weights, inputs(from, cols, first, count), begin, end, out);
+  }
+}
+
+// Few tokens: every weight row is read once from memory, in file order; beyond kMatvecInputs tokens again from the cache.
 void CpuBackend::multiply_few(const std::vector<Work>& works, std::size_t chunks, std::uint32_t cols, const float* from) {
   const bool levels = std::any_of(works.begin(), works.end(), [](const Work& work) { return work.kernel->takes_levels; });
   if (levels) quantize(from, cols);
@@ -281,7 +295,7 @@ void CpuBackend::multiply_few(const std::vector<Work>& works, std::size_t chunks
     const std::uint32_t begin = static_cast<std::uint32_t>(chunk - work.first_chunk) * work.chunk_rows;
     const std::uint32_t end = std::min(work.weights.rows, begin + work.chunk_rows);
     if (work.kernel->matvec == nullptr) return multiply_dequantised(work, begin, end, from);
-    work.kernel->matvec(work.weights, inputs(from, cols, 0, tokens_), begin, end, work.out);
+    for (std::uint32_t row = begin; row < end; row += kRowsInCache) multiply_rows(work, row, std::min(end, row + kRowsInCache), cols, from);
   });
 }
 
@@ -300,10 +314,7 @@ void CpuBackend::multiply_many(const std::vector<Work>& works, std::size_t chunk
     if (work.kernel->matvec == nullptr) return multiply_dequantised(work, begin, end, from);
     if (work.kernel->matmul != nullptr)
       return work.kernel->matmul(work.weights, packed[static_cast<std::size_t>(work.kernel->packing)], begin, end, scratch_[worker].data(), work.out);
-    for (std::uint32_t first = 0; first < tokens_; first += kMatvecInputs) {
-      const Outputs out{work.out.data + first * work.out.stride, work.out.stride, work.out.add};
-      work.kernel->matvec(work.weights, inputs(from, cols, first, std::min(kMatvecInputs, tokens_ - first)), begin, end, out);
-    }
+    multiply_rows(work, begin, end, cols, from);
   });
 }
 

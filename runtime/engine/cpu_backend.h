@@ -66,6 +66,7 @@ class CpuBackend {
   void multiply(Slot from, std::span<const Product> products, bool add);
   void multiply_few(const std::vector<Work>& works, std::size_t chunks, std::uint32_t cols, const float* from);
   void multiply_many(const std::vector<Work>& works, std::size_t chunks, std::uint32_t cols, const float* from);
+  void multiply_rows(const Work& work, std::uint32_t begin, std::uint32_t end, std::uint32_t cols, const float* from);
   void multiply_dequantised(const Work& work, std::uint32_t begin, std::uint32_t end, const float* from);
   void quantize(const float* from, std::uint32_t cols);
   PackedInputs pack(Packing packing, const float* from, std::uint32_t cols);
