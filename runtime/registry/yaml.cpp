@@ -12,6 +12,7 @@
 #include <sstream>
 
 #include "runtime/core/mapped_file.h"
+#include "runtime/hub/api.h"
 
 namespace assay {
 
@@ -114,21 +115,6 @@ Error place_error(std::string_view name, YamlPlace place, std::string message) {
   return Error{Code::malformed, fmt::format("{}:{}:{}", name, place.line, place.column), std::move(message)};
 }
 
-// Letters that must be changed, added or left out to make one word of the other.
-std::size_t distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = std::exchange(row[0], i);
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t above = row[j];
-      row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
-      diagonal = above;
-    }
-  }
-  return row.back();
-}
-
 }  // namespace
 
 const YamlNode* YamlNode::find(std::string_view key) const {
@@ -192,12 +178,8 @@ std::optional<std::uint64_t> bytes_from_text(std::string_view text) {
 }
 
 std::string near_name(std::string_view name, const std::vector<std::string_view>& known) {
-  const auto nearest = std::min_element(known.begin(), known.end(), [&](std::string_view a, std::string_view b) {
-    return distance(name, a) < distance(name, b);
-  });
-  return nearest != known.end() && distance(name, *nearest) <= 1 + name.size() / 4
-             ? fmt::format("; did you mean \"{}\"?", *nearest)
-             : "";
+  const std::vector<std::string> nearest = nearest_names(name, {known.begin(), known.end()}, 1);
+  return nearest.empty() ? "" : fmt::format("; did you mean \"{}\"?", nearest.front());
 }
 
 namespace yaml_detail {

@@ -7,14 +7,11 @@ namespace assay {
 namespace {
 
 namespace fs = std::filesystem;
-using test::fixture;
 using test::kCommitA;
 using test::kCommitB;
 
 test::StubFile weights(const char* name) {
-  return {.content = test::read_text(
-              fixture(std::string("models/nano-frankenstein/gguf/nano-frankenstein-") + name + ".gguf")),
-          .is_large = true};
+  return {.content = test::read_text(test::nano_gguf(name)), .is_large = true};
 }
 
 class HubCommands : public ::testing::Test {
@@ -62,8 +59,7 @@ TEST_F(HubCommands, PullTakesACatalogueIdAndRecordsIt) {
   const Json shown = json({"show", "qwen-3-4b"});
   EXPECT_EQ(*shown.find("record")->find("status")->string(), "downloaded");
   EXPECT_EQ(shown.find("downloads")->array()->size(), 1u);
-  EXPECT_EQ(pull("nano-frankenstein"),
-            fixture("models/nano-frankenstein/gguf/nano-frankenstein-Q8_0.gguf").lexically_normal().string());
+  EXPECT_EQ(pull("nano-frankenstein"), test::nano_gguf("Q8_0").lexically_normal().string());
   test::expect_error(test::assay({"pull", "react-native-executorch-qwen-3"}), 3, "qwen-3-0.6b");
   test::expect_error(test::assay({"pull", "qwen-3-4c"}), 2, "did you mean \"qwen-3-4b\"");
 }
@@ -96,11 +92,7 @@ TEST_F(HubCommands, ProgramsPullWhatIsMissingIfTheUserSaysSo) {
 TEST_F(HubCommands, VerifyTellsDamageAndRepairsIt) {
   const std::string path = pull("qwen-3-4b");
   EXPECT_EQ(test::assay({"verify", "qwen-3-4b", "--progress", "none"}).out, "good  qwen-3-4b\n");
-  {
-    std::fstream file(fs::canonical(path), std::ios::in | std::ios::out | std::ios::binary);
-    file.seekp(300'000);
-    file << "damage";
-  }
+  test::damage(path);
   const auto bad = test::assay({"verify", "--all", "--progress", "none"});
   EXPECT_EQ(bad.exit_code, 1);
   EXPECT_NE(bad.out.find("damaged  Qwen3-4B-Q4_K_M.gguf"), std::string::npos) << bad.out;

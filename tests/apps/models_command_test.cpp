@@ -10,8 +10,7 @@ using test::fixture;
 using test::kCommitA;
 using test::kCommitB;
 
-const fs::path kQ8 = fixture("models/nano-frankenstein/gguf/nano-frankenstein-Q8_0.gguf");
-const fs::path kQ4 = fixture("models/nano-frankenstein/gguf/nano-frankenstein-Q4_K_M.gguf");
+const fs::path kQ8 = test::nano_gguf("Q8_0"), kQ4 = test::nano_gguf("Q4_K_M");
 
 class ModelsCommand : public ::testing::Test {
  protected:
@@ -222,11 +221,7 @@ TEST_F(ModelsCommand, ExportGivesAFolderThatValidatesByItsHashes) {
 
 TEST_F(ModelsCommand, ExportOfADamagedFileLeavesNothingOfIt) {
   const fs::path link = cache_.add_file("org/nano", kCommitA, "nano-Q8_0.gguf", kQ8);
-  {
-    std::fstream file(fs::canonical(link), std::ios::in | std::ios::out | std::ios::binary);
-    file.seekp(1'000'000);
-    file << "damage";
-  }
+  test::damage(link);
   const fs::path out = folder_.path() / "out";
   test::expect_error(test::assay({"export", "org/nano", out, "--progress", "none"}), 1, "assay verify --repair");
   EXPECT_TRUE(fs::is_empty(out));

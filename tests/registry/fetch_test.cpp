@@ -7,25 +7,19 @@
 #include "runtime/core/sha256.h"
 #include "runtime/hub/digest.h"
 #include "runtime/registry/verify.h"
-#include "tests/hub/hub_stub.h"
-#include "tests/registry/hub_cache.h"
+#include "tests/registry/world.h"
 
 namespace assay {
 namespace {
 
 namespace fs = std::filesystem;
+using test::damage;
 using test::fixture;
 using test::kCommitA;
 using test::kCommitB;
-using test::StubFile;
+using test::weights;
 
-StubFile weights(const char* name) {
-  return {.content = test::read_text(
-              fixture(std::string("models/nano-frankenstein/gguf/nano-frankenstein-") + name + ".gguf")),
-          .is_large = true};
-}
-
-class FetchTest : public ::testing::Test {
+class FetchTest : public test::RegistryWorld {
  protected:
   FetchTest() {
     std::map<std::string, test::StubRepository> repositories;
@@ -36,19 +30,7 @@ class FetchTest : public ::testing::Test {
     repositories["org/bad"].files = {
         {"bad.gguf", {.content = test::read_text(fixture("corrupt/gguf/n_dims_5.gguf")), .is_large = true}}};
     repositories["Qwen/Qwen3-4B-GGUF"].files = {{"Qwen3-4B-Q4_K_M.gguf", weights("Q4_K_M")}};
-    stub_ = std::make_unique<test::HubStub>(std::move(repositories));
-    options_.endpoint = stub_->endpoint();
-    options_.cache_folder = places_.hub_cache = folder_.path() / "hub";
-    options_.files_folder = places_.url_files = folder_.path() / "files";
-    options_.retry = {
-        .tries = 1, .first_wait = std::chrono::milliseconds(1), .longest_wait = std::chrono::milliseconds(1)};
-    places_.home = folder_.path() / "home";
-    places_.fixtures = fixture("");
-  }
-  Library open() {
-    auto library = Library::open(places_);
-    EXPECT_TRUE(library) << library.error().message();
-    return std::move(*library);
+    serve(std::move(repositories));
   }
   Result<LocatedModel> fetch(Library& library, std::string_view name, PullPolicy policy = {.pulls = true}) {
     Hub hub(options_);
@@ -59,16 +41,7 @@ class FetchTest : public ::testing::Test {
     Hub hub(options_);
     return look_for_newer(hub, **library.registry().find(name), ignore_pull_events);
   }
-  void damage(const fs::path& path) {
-    std::fstream file(fs::canonical(path), std::ios::in | std::ios::out | std::ios::binary);
-    file.seekp(300'000);
-    file << "damage";
-  }
 
-  test::TemporaryFolder folder_;
-  Places places_;
-  HubOptions options_;
-  std::unique_ptr<test::HubStub> stub_;
   std::vector<std::string> warnings_;
 };
 
@@ -191,8 +164,7 @@ TEST_F(FetchTest, VerifyNamesDamagedAndMissingFilesAndRepairFetchesThemAlone) {
 }
 
 TEST_F(FetchTest, VerifyChecksGitHashesOfSmallFilesAndSizes) {
-  test::HubCache cache(places_.hub_cache);
-  cache.add_folder("org/folder", kCommitA, fixture("models/nano-frankenstein/mlx-4bit"));
+  cache_.add_folder("org/folder", kCommitA, fixture("models/nano-frankenstein/mlx-4bit"));
   Library library = open();
   RegistryModel model = **library.registry().find("org/folder");
   ASSERT_TRUE(verify_model(model, ignore_progress)->is_good);

@@ -50,6 +50,18 @@ class HubCache {
   std::filesystem::path root_;
 };
 
+// A file of the smallest model, by its weight format: "Q8_0", "Q4_K_M" or "F16".
+inline std::filesystem::path nano_gguf(const std::string& format) {
+  return fixture("models/nano-frankenstein/gguf/nano-frankenstein-" + format + ".gguf");
+}
+
+// Writes over a few bytes in the middle of a model's file, links followed.
+inline void damage(const std::filesystem::path& path) {
+  std::fstream file(std::filesystem::canonical(path), std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(300'000);
+  file << "damage";
+}
+
 inline const std::string kCommitA(40, 'a'), kCommitB(40, 'b');
 
 }  // namespace assay::test

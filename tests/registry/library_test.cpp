@@ -9,7 +9,7 @@
 #include "runtime/registry/cached_models.h"
 #include "runtime/registry/listing.h"
 #include "runtime/registry/removal.h"
-#include "tests/registry/hub_cache.h"
+#include "tests/registry/world.h"
 
 namespace assay {
 namespace {
@@ -19,22 +19,10 @@ using test::fixture;
 using test::kCommitA;
 using test::kCommitB;
 
-const fs::path kQ8 = fixture("models/nano-frankenstein/gguf/nano-frankenstein-Q8_0.gguf");
-const fs::path kQ4 = fixture("models/nano-frankenstein/gguf/nano-frankenstein-Q4_K_M.gguf");
+const fs::path kQ8 = test::nano_gguf("Q8_0"), kQ4 = test::nano_gguf("Q4_K_M");
 
-class LibraryTest : public ::testing::Test {
+class LibraryTest : public test::RegistryWorld {
  protected:
-  LibraryTest() {
-    places_.home = folder_.path() / "home";
-    places_.hub_cache = cache_.root();
-    places_.url_files = folder_.path() / "files";
-    places_.fixtures = fixture("");
-  }
-  Library open() {
-    auto library = Library::open(places_);
-    EXPECT_TRUE(library) << library.error().message();
-    return std::move(*library);
-  }
   std::vector<std::string> names(Library& library) {
     std::vector<std::string> out;
     const auto models = library.registry().models();
@@ -46,10 +34,6 @@ class LibraryTest : public ::testing::Test {
     ASSERT_FALSE(found) << name;
     EXPECT_NE(found.error().message().find(part), std::string::npos) << found.error().message();
   }
-
-  test::TemporaryFolder folder_;
-  test::HubCache cache_{folder_.path() / "hub"};
-  Places places_;
 };
 
 TEST_F(LibraryTest, CacheOfAnotherProgramIsRecorded) {

@@ -3,25 +3,18 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/hub/hub_stub.h"
-#include "tests/registry/hub_cache.h"
+#include "tests/registry/world.h"
 
 namespace assay {
 namespace {
 
 namespace fs = std::filesystem;
-using test::fixture;
 using test::kCommitA;
+using test::weights;
 
-const std::string kModel = fixture("models/nano-frankenstein/gguf/nano-frankenstein-Q8_0.gguf").string();
+const std::string kModel = test::nano_gguf("Q8_0").string();
 
-test::StubFile weights(const char* name) {
-  return {.content = test::read_text(
-              fixture(std::string("models/nano-frankenstein/gguf/nano-frankenstein-") + name + ".gguf")),
-          .is_large = true};
-}
-
-class PrepareTest : public ::testing::Test {
+class PrepareTest : public test::RegistryWorld {
  protected:
   PrepareTest() {
     std::map<std::string, test::StubRepository> repositories;
@@ -29,22 +22,14 @@ class PrepareTest : public ::testing::Test {
     repositories["org/nano"].files = {{"nano-F16.gguf", weights("F16")},
                                       {"nano-Q8_0.gguf", weights("Q8_0")},
                                       {"nano-Q4_K_M.gguf", weights("Q4_K_M")}};
-    stub_ = std::make_unique<test::HubStub>(std::move(repositories));
-    options_.endpoint = stub_->endpoint();
-    options_.cache_folder = places_.hub_cache = folder_.path() / "hub";
-    options_.files_folder = places_.url_files = folder_.path() / "files";
-    options_.retry = {
-        .tries = 1, .first_wait = std::chrono::milliseconds(1), .longest_wait = std::chrono::milliseconds(1)};
-    places_.home = folder_.path() / "home";
-    places_.fixtures = fixture("");
+    serve(std::move(repositories));
   }
   PrepareReport run(const std::string& text, bool forces = false) {
     const fs::path file = folder_.path() / "assay.yaml";
     std::ofstream(file) << text;
-    auto library = Library::open(places_);
-    EXPECT_TRUE(library);
+    Library library = open();
     Hub hub(options_);
-    PrepareContext context{.library = *library, .hub = hub, .temp_folder = folder_.path(), .forces = forces};
+    PrepareContext context{.library = library, .hub = hub, .temp_folder = folder_.path(), .forces = forces};
     return prepare(file, context);
   }
   static const StepResult* find(const PrepareReport& report, PrepareStep which, std::uint32_t attempt = 1) {
@@ -71,11 +56,6 @@ class PrepareTest : public ::testing::Test {
                     std::to_string(*problem.find("column")->integer()) + " " + *problem.find("key")->string());
     return out;
   }
-
-  test::TemporaryFolder folder_;
-  Places places_;
-  HubOptions options_;
-  std::unique_ptr<test::HubStub> stub_;
 };
 
 TEST_F(PrepareTest, LocalModelGoesThroughEveryStepInOrder) {
@@ -243,13 +223,8 @@ TEST_F(PrepareTest, NetworkIsAskedForWhereTheFileWantsIt) {
 }
 
 TEST_F(PrepareTest, DamagedModelIsNotLoaded) {
-  test::HubCache cache(places_.hub_cache);
-  const fs::path link = cache.add_file("org/local", kCommitA, "x-Q8_0.gguf", kModel);
-  {
-    std::fstream file(fs::canonical(link), std::ios::in | std::ios::out | std::ios::binary);
-    file.seekp(1'000'000);
-    file << "damage";
-  }
+  const fs::path link = cache_.add_file("org/local", kCommitA, "x-Q8_0.gguf", kModel);
+  test::damage(link);
   const PrepareReport report = run("model: org/local\nfallbacks:\n  - {context: 64}\n");
   EXPECT_FALSE(report.is_ready);
   EXPECT_EQ(report.steps.back().step, PrepareStep::verify);

@@ -53,10 +53,16 @@ Json plan_json(const PullPlan& plan) {
   Json files = Json::Array{}, out;
   for (const PlannedFile& file : plan.files) {
     Json row;
-    row.set("name", file.name).set("size", file.size ? Json(*file.size) : Json()).set("etag", file.etag).set("url", file.url);
+    row.set("name", file.name)
+        .set("size", file.size ? Json(*file.size) : Json())
+        .set("etag", file.etag)
+        .set("url", file.url);
     files.push(row.set("path", file.path.string()).set("is_here", file.is_here).set("have_bytes", file.have_bytes));
   }
-  out.set("schema", "assay.pull-plan.v1").set("source", plan.source.text()).set("repository", plan.repository).set("commit", plan.commit);
+  out.set("schema", "assay.pull-plan.v1")
+      .set("source", plan.source.text())
+      .set("repository", plan.repository)
+      .set("commit", plan.commit);
   out.set("model", plan.model.string()).set("files", std::move(files)).set("total_bytes", plan.total_bytes);
   return out.set("missing_bytes", plan.missing_bytes).set("free_bytes", plan.free_bytes);
 }
@@ -65,11 +71,15 @@ void print_plan(const PullPlan& plan) {
   std::size_t width = 4;
   for (const PlannedFile& file : plan.files) width = std::max(width, terminal_safe(file.name).size());
   for (const PlannedFile& file : plan.files) {
-    const std::string state = file.is_here ? "here" : file.have_bytes > 0 ? fmt::format("{} of it here", format_bytes(file.have_bytes)) : "";
-    fmt::print("{:<{}}  {:>9}  {}\n", terminal_safe(file.name), width, file.size ? format_bytes(*file.size) : "?", state);
+    const std::string state = file.is_here          ? "here"
+                              : file.have_bytes > 0 ? fmt::format("{} of it here", format_bytes(file.have_bytes))
+                                                    : "";
+    fmt::print("{:<{}}  {:>9}  {}\n", terminal_safe(file.name), width, file.size ? format_bytes(*file.size) : "?",
+               state);
   }
-  fmt::print("{} files, {}, {} to download; {} free on the disk of {}\n", plan.files.size(), format_bytes(plan.total_bytes),
-             format_bytes(plan.missing_bytes), format_bytes(plan.free_bytes), terminal_safe(plan.model.string()));
+  fmt::print("{} files, {}, {} to download; {} free on the disk of {}\n", plan.files.size(),
+             format_bytes(plan.total_bytes), format_bytes(plan.missing_bytes), format_bytes(plan.free_bytes),
+             terminal_safe(plan.model.string()));
 }
 
 // When nothing helps: how to get the files by hand.
@@ -95,19 +105,26 @@ int finish(const PullResult& result, bool as_json) {
   for (const PulledFile& file : result.files) {
     Json row;
     row.set("name", file.name).set("path", file.path.string()).set("size", file.size).set("etag", file.etag);
-    files.push(row.set("transferred_bytes", file.transferred_bytes).set("transfer_s", file.transfer_s).set("sync_s", file.sync_s));
+    files.push(row.set("transferred_bytes", file.transferred_bytes)
+                   .set("transfer_s", file.transfer_s)
+                   .set("sync_s", file.sync_s));
   }
-  out.set("schema", "assay.pull.v1").set("event", "result").set("model", result.model.string()).set("files", std::move(files));
+  out.set("schema", "assay.pull.v1")
+      .set("event", "result")
+      .set("model", result.model.string())
+      .set("files", std::move(files));
   fmt::print("{}\n", to_text(out));
   return kExitYes;
 }
 
 // What the catalogue says of the machine that the model needs. Errors: those of refuse().
 Result<> check_machine(const Library& library, const PullPlan& plan, const HubOptions& options, bool forces) {
-  const HardwareVerdict verdict = check_before_pull(library.catalogue(), plan, options.local_folder.empty() ? options.cache_folder : options.local_folder);
+  const HardwareVerdict verdict = check_before_pull(
+      library.catalogue(), plan, options.local_folder.empty() ? options.cache_folder : options.local_folder);
   if (!forces) ASSAY_TRY_VOID(refuse(verdict, plan.source.text()));
   for (const auto* list : {&verdict.refusals, &verdict.warnings})
-    for (const std::string& text : *list) std::fprintf(stderr, "assay: warning: %s %s\n", terminal_safe(plan.source.text()).c_str(), text.c_str());
+    for (const std::string& text : *list)
+      std::fprintf(stderr, "assay: warning: %s %s\n", terminal_safe(plan.source.text()).c_str(), text.c_str());
   return success();
 }
 
@@ -124,36 +141,18 @@ Result<HubRequest> requested(const Library* library, const std::string& name, co
   return HubRequest{std::move(source)};
 }
 
-int run_pull(PullArguments arguments) {
-  Result<HubOptions> options = hub_options_of(arguments.hub);
-  if (!options) return report_error(options.error());
-  auto library = open_library();
-  // Without a registry a repository can be downloaded all the same.
-  if (!library && arguments.source.find('/') == std::string::npos) return report_error(library.error());
-  if (!library) std::fprintf(stderr, "assay: warning: nothing is recorded: %s\n", terminal_safe(library.error().message()).c_str());
-  if (arguments.source.empty()) {
-    auto name = library->default_model();
-    if (!name) return report_error(name.error());
-    arguments.source = std::move(*name);
-  }
-  const CatalogueRow* row = library ? library->catalogue().find(arguments.source) : nullptr;
-  if (row != nullptr && row->availability == Availability::bundled) return print_bundled(*library, arguments.source, arguments.json);
-  Result<HubRequest> request = requested(library ? &*library : nullptr, arguments.source, options->endpoint);
-  if (!request) return report_error(request.error());
-  HubSource* const source = &request->source;
-  if (!arguments.revision.empty()) source->revision = arguments.revision;
-  if (arguments.choice.include.empty()) arguments.choice.include = request->choice.include;
-
+// `library` is null where there is no registry: then nothing is recorded.
+int carry_out(const PullArguments& arguments, const HubRequest& request, HubOptions options, Library* library) {
   ProgressPrinter::Options style = progress_options(arguments.progress);
-  if (!options->shows_progress && style.style == ProgressStyle::bar) style.style = ProgressStyle::lines;
+  if (!options.shows_progress && style.style == ProgressStyle::bar) style.style = ProgressStyle::lines;
   if (arguments.json) style.style = ProgressStyle::json;
   PullDisplay display(stderr, style);
   const auto events = [&](const PullEvent& event) {
     display.show(event);
     return !stop_requested();
   };
-  Hub hub(*std::move(options));
-  const Result<PullPlan> plan = hub.plan(*source, arguments.choice, events);
+  Hub hub(std::move(options));
+  const Result<PullPlan> plan = hub.plan(request.source, request.choice, events);
   if (!plan) {
     display.clear();
     return fail(plan.error(), arguments.json);
@@ -165,31 +164,65 @@ int run_pull(PullArguments arguments) {
       print_plan(*plan);
     return kExitYes;
   }
-  if (library)
-    if (const auto fits = check_machine(*library, *plan, hub.options(), arguments.force); !fits) return fail(fits.error(), arguments.json);
+  if (library != nullptr)
+    if (const auto fits = check_machine(*library, *plan, hub.options(), arguments.force); !fits)
+      return fail(fits.error(), arguments.json);
   // What goes elsewhere is not the registry's.
-  const bool is_recorded = library && hub.options().local_folder.empty() && hub.options().cache_folder == library->places().hub_cache;
-  const Result<PullResult> result = is_recorded ? pull_and_record(*library, hub, *plan, events) : hub.pull(*plan, events);
+  const bool is_recorded = library != nullptr && hub.options().local_folder.empty() &&
+                           hub.options().cache_folder == library->places().hub_cache;
+  const Result<PullResult> result =
+      is_recorded ? pull_and_record(*library, hub, *plan, events) : hub.pull(*plan, events);
   display.clear();
   if (result) return finish(*result, arguments.json);
   const int exit_code = fail(result.error(), arguments.json);
-  if (result.error().code == Code::network) print_addresses(*plan, library ? registry_name(*library, *plan) : "NAME");
+  if (result.error().code == Code::network)
+    print_addresses(*plan, library != nullptr ? registry_name(*library, *plan) : "NAME");
   return exit_code;
+}
+
+int run_pull(PullArguments arguments) {
+  Result<HubOptions> options = hub_options_of(arguments.hub);
+  if (!options) return report_error(options.error());
+  auto opened = open_library();
+  // Without a registry a repository can be downloaded all the same.
+  if (!opened && arguments.source.find('/') == std::string::npos) return report_error(opened.error());
+  if (!opened)
+    std::fprintf(stderr, "assay: warning: nothing is recorded: %s\n", terminal_safe(opened.error().message()).c_str());
+  Library* const library = opened ? &*opened : nullptr;
+  if (arguments.source.empty()) {
+    auto name = library->default_model();
+    if (!name) return report_error(name.error());
+    arguments.source = std::move(*name);
+  }
+  const CatalogueRow* row = library != nullptr ? library->catalogue().find(arguments.source) : nullptr;
+  if (row != nullptr && row->availability == Availability::bundled)
+    return print_bundled(*library, arguments.source, arguments.json);
+  Result<HubRequest> request = requested(library, arguments.source, options->endpoint);
+  if (!request) return report_error(request.error());
+  if (!arguments.revision.empty()) request->source.revision = arguments.revision;
+  if (arguments.choice.include.empty()) arguments.choice.include = request->choice.include;
+  request->choice = arguments.choice;
+  return carry_out(arguments, *request, *std::move(options), library);
 }
 
 }  // namespace
 
 void add_pull(CLI::App& app, int& exit_code) {
-  CLI::App* command = app.add_subcommand("pull", "Download a model: resumes, checks every hash, shares the hub's cache");
+  CLI::App* command =
+      app.add_subcommand("pull", "Download a model: resumes, checks every hash, shares the hub's cache");
   const auto arguments = std::make_shared<PullArguments>();
   command->footer(kFooter);
-  command->add_option("source", arguments->source, "Catalogue id, ORG/REPO, ORG/REPO:QUANT, ORG/REPO/FILE or a URL; none: the default model");
+  command->add_option("source", arguments->source,
+                      "Catalogue id, ORG/REPO, ORG/REPO:QUANT, ORG/REPO/FILE or a URL; none: the default model");
   command->add_option("--revision", arguments->revision, "Branch, tag or commit; default main");
-  command->add_option("--include", arguments->choice.include, "Only files that match one of these globs ('*' crosses folders)");
+  command->add_option("--include", arguments->choice.include,
+                      "Only files that match one of these globs ('*' crosses folders)");
   command->add_option("--exclude", arguments->choice.exclude, "No files that match one of these globs");
   command->add_flag("--all", arguments->choice.all, "Every file of the repository");
-  command->add_flag("-n,--dry-run", arguments->dry_run, "Show files, sizes and free space, and download nothing but a shard index");
-  command->add_flag("--force", arguments->force, "Although the machine does not seem to have the memory or GPU for the model");
+  command->add_flag("-n,--dry-run", arguments->dry_run,
+                    "Show files, sizes and free space, and download nothing but a shard index");
+  command->add_flag("--force", arguments->force,
+                    "Although the machine does not seem to have the memory or GPU for the model");
   add_hub_options(*command, arguments->hub);
   command->add_flag("--json", arguments->json, "Events and the result as JSON, one object a line, on stdout");
   add_progress_options(*command, arguments->progress);
