@@ -24,9 +24,12 @@ constexpr const char* kFooter = R"(Examples:
   assay bench model.gguf -p 512 -n 128 -t 1,2  speed, latency, memory and start, checked and recorded
   assay compare main HEAD                      is it slower? exit 1 says yes
   assay report latest -o report.html           a page of results
+  assay list --fits                            models by name: what there is, what is here, how fast it was
+  assay prepare assay.yaml                     from a file to a model that answers: check, pull, verify, load, try
   assay COMMAND --help                         all options of a command, with examples
 
-A model is a .gguf file (any part of a split one), a .safetensors file, a model.safetensors.index.json, or a folder with one of these.
+A model is a .gguf file (any part of a split one), a .safetensors file, a model.safetensors.index.json, or a folder with one of these; or
+a catalogue id (assay list), ORG/REPO[:QUANT] of what is in the Hugging Face cache, or the name of an imported model.
 
 Exit codes:
   0    done; the answer is yes
