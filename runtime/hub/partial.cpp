@@ -54,6 +54,7 @@ struct Journal {
   PartialIdentity identity;
   std::string boot;
   RangeSet written{}, synced{};
+  bool is_committed = false;
 };
 
 // Adds a line; false where the journal's usable part ends.
@@ -65,6 +66,7 @@ bool add_line(Journal& journal, const std::string& text) {
     if (range) journal.written.add(*range);
     return range.has_value();
   }
+  if (line->find("committed") != nullptr) return journal.is_committed = true;
   const Json* synced = line->find("synced");
   if (synced == nullptr || synced->array() == nullptr) return false;
   RangeSet ranges;
@@ -219,9 +221,12 @@ Result<> PartialFile::commit(const fs::path& target) {
   if (::fsync(state_->file) != 0 && errno != EINVAL && errno != ENOTSUP)
     return disk_error(state_->data, "cannot be brought to the disk", errno);
   ASSAY_TRY_VOID(make_folders(target.parent_path()));
+  constexpr std::string_view kLine = "{\"committed\":true}\n";
+  const bool is_noted = ::write(state_->journal, kLine.data(), kLine.size()) == static_cast<ssize_t>(kLine.size());
+  if (!is_noted || (::fdatasync(state_->journal) != 0 && errno != EINVAL && errno != ENOTSUP))
+    return disk_error(journal_of(state_->data), "cannot be written", errno);
   if (::rename(state_->data.c_str(), target.c_str()) != 0) return disk_error(target, "cannot get its name", errno);
   sync_folder(target.parent_path());
-  ::unlink(journal_of(state_->data).c_str());
   state_->close_all();
   return success();
 }
@@ -232,6 +237,19 @@ Result<> PartialFile::start_over() {
   ASSAY_TRY_VOID(state_->begin_journal());
   if (::ftruncate(state_->file, 0) != 0) return disk_error(state_->data, "cannot be emptied", errno);
   return success();
+}
+
+bool was_committed(const fs::path& data, const PartialIdentity& identity, const fs::path& target) {
+  const auto journal = read_journal(journal_of(data));
+  std::error_code problem;
+  return journal && journal->is_committed && journal->identity.etag == identity.etag &&
+         journal->identity.size == identity.size && !fs::exists(data, problem) &&
+         fs::file_size(target, problem) == identity.size && !problem;
+}
+
+void forget_partial(const fs::path& data) {
+  std::error_code ignored;
+  if (!fs::exists(data, ignored)) ::unlink(journal_of(data).c_str());
 }
 
 std::optional<PartialFacts> look_at_partial(const fs::path& data) {

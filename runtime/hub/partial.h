@@ -47,7 +47,9 @@ class PartialFile {
 
   // Everything noted so far survives a power cut from here on.
   Result<> sync();
-  // Gives the file its name: data on the disk, then the name, then the journal goes.
+  // Gives the file its name: data on the disk, a word in the journal, then the name. The journal stays until
+  // forget_partial(), so that was_committed() can tell the file from another one when nothing else was written about it
+  // yet.
   Result<> commit(const std::filesystem::path& target);
   // Forgets all bytes.
   Result<> start_over();
@@ -57,6 +59,12 @@ class PartialFile {
   explicit PartialFile(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };
+
+// Whether `target` is what a PartialFile of DATA was committed to.
+bool was_committed(const std::filesystem::path& data, const PartialIdentity& identity,
+                   const std::filesystem::path& target);
+// Removes the journal of a partial file that has got its name.
+void forget_partial(const std::filesystem::path& data);
 
 // What a journal says is there, for those who only look. Nothing when there is no usable journal.
 struct PartialFacts {

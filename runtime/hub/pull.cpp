@@ -65,8 +65,11 @@ Result<> check_target(const HubOptions& options, const Place& place) {
       place.target.string()};
 }
 
-// The file may lie there without a note: then its hash says whether it is the one.
+// The file may lie there without a note: because a pull ended between the two, or then its hash says whether it is the
+// one.
 bool adopt(const PlannedFile& file, const Place& place, const PullPlan& plan) {
+  if (!place.note.empty() && file.size && was_committed(place.partial, {file.etag, *file.size}, place.target))
+    return true;
   std::error_code problem;
   const auto digest = digest_of_etag(file.etag);
   if (place.note.empty() || !digest || !file.size || fs::file_size(place.target, problem) != *file.size || problem)
@@ -186,6 +189,7 @@ Result<PulledFile> pull_file(HubContext& context, EventTeller& events, const Pul
     ASSAY_TRY(pulled, transfer_or_stream(context, events, plan, file, place));
   }
   ASSAY_TRY(pulled.path, name_file(context, plan, file, place));
+  if (lock) forget_partial(place.partial);
   events.tell({.step = PullStep::done,
                .file = file.name,
                .done = pulled.size,

@@ -228,7 +228,10 @@ Result<TransferTimes> transfer(HubContext& context, EventTeller& events, const T
     return Error{Code::interrupted, "", "stopped"};
   }
   ASSAY_TRY(const std::string hash, finish_hash(state, follower));
-  if (context.stop.load(std::memory_order_relaxed)) return Error{Code::interrupted, "", "stopped"};
+  // A hash that was not taken to the end says nothing about the bytes: they stay for the next time.
+  const bool is_hashed = !request.digest || !hash.empty();
+  if (!is_hashed && fatal) return *fatal;
+  if (!is_hashed || context.stop.load(std::memory_order_relaxed)) return Error{Code::interrupted, "", "stopped"};
   if (request.digest && hash != request.digest->hex)
     return Error{Code::mismatch, "hash",
                  fmt::format("{} arrived with the {} {}, and it must be {}", request.name,

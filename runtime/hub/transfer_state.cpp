@@ -42,8 +42,11 @@ bool TransferState::is_over_locked() const {
   return fatal_ || context.stop.load(std::memory_order_relaxed) || there_.bytes() == request.size;
 }
 
+// Behind in what it could take in, and not because bytes of an earlier try are still to be hashed.
 bool TransferState::is_hash_behind() const {
-  return request.digest && received() > hashed_.load(std::memory_order_relaxed) + kHashLag;
+  if (!request.digest) return false;
+  const std::uint64_t hashed = hashed_.load(std::memory_order_relaxed);
+  return there_.prefix() > hashed + kHashLag && received() > hashed + kHashLag;
 }
 
 std::optional<Range> TransferState::next_gap() const {

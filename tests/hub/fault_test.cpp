@@ -43,10 +43,13 @@ class Faults : public testing::Test {
         test::files_named(world.options.cache_folder / "models--org--model" / "snapshots", "weights.bin").empty());
   }
 
+  // Before the servers, whose threads may still send it at the end of a test.
+  std::string other;
+  std::atomic<bool> is_spoilt{false};
+  std::atomic<int> answers{0};
   const std::string content = test::random_text(kSize, 7);
   HubStub stub{{{kRepository, {.files = {{"weights.bin", {.content = content, .is_large = true}}}}}}};
   World world;
-  std::atomic<int> answers{0};
 };
 
 TEST_F(Faults, ConnectionsThatDropAfterSomeBytesAreTakenUpAgain) {
@@ -182,14 +185,14 @@ TEST_F(Faults, TooLongAnAnnouncementIsNoticed) {
 }
 
 TEST_F(Faults, AnotherFileOfAnotherLengthIsNotTaken) {
-  const std::string other = test::random_text(kSize / 2, 8);
+  other = test::random_text(kSize / 2, 8);
   stub.spoil_files(
       [&](const ServerRequest& request, ServerReply& reply) { reply = test::serve(request, other, "\"other\""); });
   expect_failure(pull(), Code::mismatch, "weights.bin");
 }
 
 TEST_F(Faults, AnotherFileOfTheSameLengthIsFoundByItsHash) {
-  const std::string other = test::random_text(kSize, 8);
+  other = test::random_text(kSize, 8);
   stub.spoil_files(
       [&](const ServerRequest& request, ServerReply& reply) { reply = test::serve(request, other, "\"other\""); });
   expect_failure(pull(), Code::mismatch, "SHA-256");
@@ -199,11 +202,11 @@ TEST_F(Faults, AnotherFileOfTheSameLengthIsFoundByItsHash) {
 }
 
 TEST_F(Faults, OneWrongByteIsFoundAndTheFileFetchedAgain) {
-  std::string wrong = content;
-  wrong[kSize / 2] = static_cast<char>(wrong[kSize / 2] ^ 1);
-  bool is_spoilt = true;
+  other = content;
+  other[kSize / 2] = static_cast<char>(other[kSize / 2] ^ 1);
+  is_spoilt = true;
   stub.spoil_files([&](const ServerRequest& request, ServerReply& reply) {
-    if (is_spoilt && reply.status != 404) reply = test::serve(request, wrong, "\"cdn\"");
+    if (is_spoilt && reply.status != 404) reply = test::serve(request, other, "\"cdn\"");
   });
   world.stops_at = [&](const PullEvent& event) {
     if (event.step == PullStep::retrying) is_spoilt = false;
