@@ -54,7 +54,7 @@ class HubStub {
   std::map<std::string, StubRepository> repositories_;
   std::map<std::string, std::string> blobs_;  // by etag; never shrinks, so that views stay good
   Spoil spoil_files_, spoil_hub_;
-  std::unique_ptr<TestServer> hub_, files_;
+  std::unique_ptr<TestServer> files_, hub_;  // the hub, which names the other one, goes first
 };
 
 }  // namespace assay::test

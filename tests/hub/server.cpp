@@ -48,10 +48,17 @@ struct TestServer::State {
 
 namespace {
 
-void reset(Tcp::socket& socket) {
+// Closing such a socket resets the connection.
+void reset_on_close(Tcp::socket& socket) {
   boost::system::error_code ignored;
   socket.set_option(asio::socket_base::linger(true, 0), ignored);
-  socket.close(ignored);
+}
+
+bool resets_on_close(Tcp::socket& socket) {
+  boost::system::error_code ignored;
+  asio::socket_base::linger linger;
+  socket.get_option(linger, ignored);
+  return linger.enabled();
 }
 
 std::string head_text(const ServerReply& reply, std::string_view body) {
@@ -138,7 +145,7 @@ bool TestServer::State::send_body(Stream& stream, Tcp::socket& socket, const Ser
     return false;
   }
   if (reply.drop_after) {
-    if (reply.resets) reset(socket);
+    if (reply.resets) reset_on_close(socket);
     return false;
   }
   boost::system::error_code problem;
@@ -189,7 +196,7 @@ void TestServer::State::serve_connection(Tcp::socket socket) {
     boost::system::error_code problem;
     stream.handshake(asio::ssl::stream_base::server, problem);
     if (!problem) talk(stream, socket);
-    if (!problem && socket.is_open()) {
+    if (!problem && !resets_on_close(socket)) {
       // The closing alert, without waiting for the answer to it.
       SSL_shutdown(stream.native_handle());
     }
@@ -198,7 +205,7 @@ void TestServer::State::serve_connection(Tcp::socket socket) {
   }
   const std::lock_guard lock(mutex);
   open.erase(number);
-  socket.shutdown(Tcp::socket::shutdown_both, ignored);
+  if (!resets_on_close(socket)) socket.shutdown(Tcp::socket::shutdown_both, ignored);
   socket.close(ignored);
 }
 
