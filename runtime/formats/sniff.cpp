@@ -82,7 +82,7 @@ Sniffed refuse_pointer(std::string_view text) {
   std::string size;
   if (at != std::string_view::npos)
     size = " (it stands for a file of " + printable(first_line(text.substr(at + 6))) + " bytes)";
-  return refuse("file.lfs-pointer", Code::unsupported, "this is a Git LFS pointer, not the model" + size,
+  return refuse("file.lfs-pointer", Code::malformed, "this is a Git LFS pointer, not the model" + size,
                 "run `git lfs pull` in the repository, or download the file itself");
 }
 
@@ -92,7 +92,7 @@ std::optional<Sniffed> refuse_text(std::string_view text) {
   for (const std::string_view tag : {"<!doctype html", "<html", "<head", "<?xml", "<error"})
     if (starts_with_ignoring_case(start, tag))
       return refuse(
-          "file.html", Code::unsupported,
+          "file.html", Code::malformed,
           "this is a web page or server message (\"" + printable(first_line(start), 60) + "\"), not a model",
           "the download got an error or login page: download it again, with a token where the repository asks for one");
   return std::nullopt;

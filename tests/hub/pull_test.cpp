@@ -44,6 +44,23 @@ TEST(Pull, PutsAFileIntoTheCacheAsOtherHubClientsKnowIt) {
   EXPECT_TRUE(test::files_named(world.folder(), "partial").empty());
 }
 
+// The hash is the hub's, so the bytes are what the repository holds; a model they are not.
+TEST(Pull, WhatArrivesWholeButIsNoModelIsRefusedByName) {
+  const std::string whole = test::gguf_file().content;
+  const std::map<std::string, std::string> contents = {{"file.html", "<!DOCTYPE html><html><title>Log in</title></html>"},
+                                                       {"gguf.", whole.substr(0, whole.size() / 2)}};
+  for (const auto& [rule, content] : contents) {
+    HubStub stub({{kRepository, {.files = {{"nano-Q4_K_M.gguf", {.content = content, .is_large = true}}}}}});
+    World world;
+    world.options.endpoint = stub.endpoint();
+    const auto result = world.pull(kRepository);
+    ASSERT_FALSE(result) << rule;
+    EXPECT_EQ(result.error().code, Code::malformed);
+    EXPECT_NE(result.error().message().find(rule), std::string::npos) << result.error().message();
+    EXPECT_NE(result.error().message().find("no valid model"), std::string::npos) << result.error().message();
+  }
+}
+
 TEST(Pull, TransfersNothingThatIsHereAlready) {
   HubStub stub(one_gguf());
   World world;
