@@ -156,5 +156,40 @@ TEST_F(HubCommands, PrepareTellsEveryMistakeOfAFileAndItsExampleIsAFile) {
       << "every key of the example is right";
 }
 
+TEST_F(HubCommands, CacheCheckNamesDamageAndRemovesItWhenAsked) {
+  const fs::path model = pull("Qwen/Qwen3-4B-GGUF:Q4_K_M");
+  EXPECT_EQ(test::assay({"cache", "check"}).exit_code, 0);
+  const fs::path blob = fs::canonical(model);
+  std::string content = test::read_text(blob);
+  content[content.size() / 2] = static_cast<char>(content[content.size() / 2] ^ 1);
+  std::ofstream(blob, std::ios::binary) << content;
+  const auto checked = test::assay({"cache", "check"});
+  EXPECT_EQ(checked.exit_code, 1);
+  EXPECT_NE((checked.out + checked.err).find(blob.filename().string().substr(0, 12)), std::string::npos) << checked.out << checked.err;
+  EXPECT_TRUE(fs::exists(blob));
+  EXPECT_EQ(test::assay({"cache", "check", "--remove"}).exit_code, 1);
+  EXPECT_FALSE(fs::exists(blob));
+  EXPECT_EQ(test::read_text(pull("Qwen/Qwen3-4B-GGUF:Q4_K_M")), test::read_text(test::nano_gguf("Q4_K_M")));
+}
+
+TEST_F(HubCommands, CachePruneTakesLeftoversAndNothingElse) {
+  const fs::path model = pull("Qwen/Qwen3-4B-GGUF:Q4_K_M");
+  const fs::path blobs = fs::canonical(model).parent_path();
+  const fs::path unfinished = blobs / (std::string(64, 'a') + ".incomplete"), unused = blobs / std::string(64, 'b');
+  for (const fs::path& file : {unfinished, unused}) {
+    std::ofstream(file) << "left over";
+    fs::last_write_time(file, fs::file_time_type::clock::now() - std::chrono::hours(48));
+  }
+  EXPECT_EQ(test::assay({"cache", "prune", "--dry-run"}).exit_code, 0);
+  EXPECT_TRUE(fs::exists(unfinished) && fs::exists(unused));
+  const auto asked = test::assay({"cache", "prune"});  // no terminal to ask on
+  EXPECT_TRUE(fs::exists(unfinished) && fs::exists(unused)) << asked.out << asked.err;
+  const auto pruned = test::assay({"cache", "prune", "--yes"});
+  EXPECT_EQ(pruned.exit_code, 0) << pruned.err;
+  EXPECT_FALSE(fs::exists(unfinished)) << pruned.out;
+  EXPECT_FALSE(fs::exists(unused)) << pruned.out;
+  EXPECT_EQ(test::read_text(model), test::read_text(test::nano_gguf("Q4_K_M")));
+}
+
 }  // namespace
 }  // namespace assay
