@@ -1,7 +1,11 @@
 // The environment of a hub client.
 #include "runtime/hub/options.h"
 
+#include <pwd.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <fstream>
 
@@ -15,6 +19,15 @@ std::string value_of(Environment environment, std::initializer_list<const char*>
   for (const char* name : names)
     if (auto value = environment(name); value && !value->empty()) return *value;
   return "";
+}
+
+// HOME may be missing, as under cron and some service managers: then what the system's list of users says.
+fs::path home_of(Environment environment) {
+  if (const std::string home = value_of(environment, {"HOME"}); !home.empty()) return home;
+  passwd entry{}, *found = nullptr;
+  std::array<char, 4096> text{};
+  if (::getpwuid_r(::getuid(), &entry, text.data(), text.size(), &found) == 0 && found != nullptr) return entry.pw_dir;
+  return "/";
 }
 
 bool is_on(Environment environment, std::initializer_list<const char*> names) {
@@ -52,7 +65,7 @@ std::string first_line(const fs::path& path) {
 
 Result<HubOptions> hub_options(Environment environment) {
   HubOptions options;
-  const fs::path home = value_of(environment, {"HOME"});
+  const fs::path home = home_of(environment);
   const std::string caches = value_of(environment, {"XDG_CACHE_HOME"});
   const fs::path cache_home = caches.empty() ? home / ".cache" : expand_home(caches, home);
   const std::string hub_home = value_of(environment, {"HF_HOME"});

@@ -197,6 +197,7 @@ TEST(Options, ComeFromTheEnvironmentOfHubClients) {
     });
   };
   EXPECT_EQ(options_of({{"HOME", "/h"}})->cache_folder, "/h/.cache/huggingface/hub");
+  EXPECT_TRUE(options_of({})->cache_folder.is_absolute()) << "without HOME, too";
   EXPECT_EQ(options_of({{"HOME", "/h"}, {"XDG_CACHE_HOME", "/c"}})->cache_folder, "/c/huggingface/hub");
   EXPECT_EQ(options_of({{"HOME", "/h"}, {"HF_HOME", "~/hf"}})->cache_folder, "/h/hf/hub");
   EXPECT_EQ(options_of({{"HF_HOME", "/x"}, {"HF_HUB_CACHE", "/y"}})->cache_folder, "/y");
