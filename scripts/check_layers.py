@@ -64,7 +64,7 @@ VENDORS = [
     ("linux/*", ["*.cpp"]),
     ("*.h", ["*.cpp", "tests/*"]),
 ]
-POSIX_HEADERS = {"unistd.h", "fcntl.h", "sched.h", "pthread.h", "dirent.h", "signal.h", "poll.h", "dlfcn.h", "termios.h", "spawn.h",
+POSIX_HEADERS = {"unistd.h", "fcntl.h", "sched.h", "pthread.h", "dirent.h", "signal.h", "poll.h", "dlfcn.h", "termios.h", "spawn.h", "pwd.h",
                  "elf.h", "link.h", "time.h", "malloc.h"}
 
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(<[^>]+>|"[^"]+")', re.MULTILINE)
