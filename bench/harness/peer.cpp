@@ -82,6 +82,7 @@ Result<TaskReply> read_llama_bench(std::string_view text) {
 Result<TaskReply> run_peer_round(const PeerRequest& request) {
   if (request.kind != name_of(FileKind::gguf)) return failed(Status::unsupported, "llama-bench reads GGUF files only");
   if (request.settings.sequences > 1) return failed(Status::unsupported, "llama-bench decodes one sequence at a time");
+  if (request.settings.load.ends_with("locked")) return failed(Status::unsupported, "llama-bench cannot lock weights in memory");
   if (request.settings.backend != "cpu" || !request.settings.isa.empty()) return failed(Status::unsupported, "llama-bench chooses its backend and kernels itself");
   const auto outcome = run_process({.program = request.program, .arguments = llama_bench_arguments(request), .cpu_mask = request.settings.cpu_mask, .timeout_s = request.timeout_s,
                                     .memory_limit_bytes = request.memory_limit_bytes, .stop_requested = request.stop_requested});

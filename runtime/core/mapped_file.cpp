@@ -143,6 +143,10 @@ Result<> MappedFile::copy_into_memory() {
     }
     done += static_cast<std::size_t>(count);
   }
+  if (auto same = check_unchanged(); done == size_ && !same) {  // another file under the name, or written to meanwhile
+    ::munmap(copy, size_);
+    return same;
+  }
   if (done == size_ && ::mprotect(copy, size_, PROT_READ) == 0 && ::mremap(copy, size_, size_, MREMAP_MAYMOVE | MREMAP_FIXED, data_) != MAP_FAILED) return success();
   if (number == 0) number = errno;
   ::munmap(copy, size_);

@@ -35,7 +35,7 @@ class MappedFile {
   Result<> check_unchanged() const;
 
   // Replaces the mapping by memory of our own with the same bytes at the same addresses: views stay valid, and the disk is not
-  // needed any more. Errors: memory, io (a read failed; the mapping stays as it is).
+  // needed any more. Errors: memory, io (a read failed, the file changed; the mapping stays as it is).
   Result<> copy_into_memory();
 
   // Keeps every page in memory, so that the system never drops one. Errors: memory (beyond what this process may lock).

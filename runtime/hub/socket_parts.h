@@ -22,6 +22,7 @@ struct Socket::State {
   Result<std::size_t> write_plain(Bytes bytes);
   Result<std::size_t> read_tls(std::span<std::byte> into);
   Result<std::size_t> write_tls(Bytes bytes);
+  Result<std::size_t> wait_for_tls(int answer);  // what a call that answered so waits for, else the error
   void free_tls();
 
   int descriptor;

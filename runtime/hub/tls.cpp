@@ -140,6 +140,19 @@ Result<> Socket::start_tls(const TlsTrust& trust, const std::string& host, Deadl
   }
 }
 
+Result<std::size_t> Socket::State::wait_for_tls(int answer) {
+  switch (SSL_get_error(ssl_of(tls), answer)) {
+    case SSL_ERROR_WANT_READ:
+      wanted = POLLIN;
+      return kMustWait;
+    case SSL_ERROR_WANT_WRITE:
+      wanted = POLLOUT;
+      return kMustWait;
+    default:
+      return broken("the encrypted connection broke");
+  }
+}
+
 Result<std::size_t> Socket::State::read_tls(std::span<std::byte> into) {
   std::size_t filled = 0;
   while (filled < into.size()) {
@@ -151,18 +164,8 @@ Result<std::size_t> Socket::State::read_tls(std::span<std::byte> into) {
       continue;
     }
     if (filled > 0) break;
-    switch (SSL_get_error(ssl_of(tls), answer)) {
-      case SSL_ERROR_WANT_READ:
-        wanted = POLLIN;
-        return kMustWait;
-      case SSL_ERROR_WANT_WRITE:
-        wanted = POLLOUT;
-        return kMustWait;
-      case SSL_ERROR_ZERO_RETURN:
-        return std::size_t{0};
-      default:
-        return broken("the encrypted connection broke");
-    }
+    if (SSL_get_error(ssl_of(tls), answer) == SSL_ERROR_ZERO_RETURN) return std::size_t{0};
+    return wait_for_tls(answer);
   }
   return filled;
 }
@@ -172,16 +175,7 @@ Result<std::size_t> Socket::State::write_tls(Bytes bytes) {
   std::size_t count = 0;
   const int answer = SSL_write_ex(ssl_of(tls), bytes.data(), bytes.size(), &count);
   if (answer == 1) return count;
-  switch (SSL_get_error(ssl_of(tls), answer)) {
-    case SSL_ERROR_WANT_READ:
-      wanted = POLLIN;
-      return kMustWait;
-    case SSL_ERROR_WANT_WRITE:
-      wanted = POLLOUT;
-      return kMustWait;
-    default:
-      return broken("the encrypted connection broke");
-  }
+  return wait_for_tls(answer);
 }
 
 void Socket::State::free_tls() {

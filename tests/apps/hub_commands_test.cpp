@@ -1,4 +1,4 @@
-// Commands that reach a hub, against a stub of one: pull by id, --pull, verify --repair, outdated, update, prepare.
+// Commands that reach a hub, against a stub of one: pull by id, --pull, verify --repair, outdated, update, prepare, cache.
 #include "tests/apps/command.h"
 #include "tests/hub/hub_stub.h"
 #include "tests/registry/hub_cache.h"

@@ -236,5 +236,19 @@ TEST(Peer, SettingsBecomeItsOptions) {
   for (const char* part : {"-m m.gguf", "-pg 64,16", "-p 0 -n 0", "-ctk q8_0", "-r 2", "-o json"}) EXPECT_NE(all.find(part), std::string::npos) << part << " in " << all;
 }
 
+
+TEST(Peer, WhatItCannotDoIsARowWithTheReason) {
+  const auto status_with = [](auto change) {
+    PeerRequest request{.program = "/no/such/program", .model = "m.gguf", .kind = "GGUF", .settings = {}, .stop_requested = [] { return false; }};
+    change(request.settings);
+    const auto reply = run_peer_round(request);
+    return reply ? reply->status : Status::ok;
+  };
+  EXPECT_EQ(status_with([](CaseSettings& s) { s.sequences = 2; }), Status::unsupported);
+  EXPECT_EQ(status_with([](CaseSettings& s) { s.load = "map locked"; }), Status::unsupported);
+  EXPECT_EQ(status_with([](CaseSettings& s) { s.isa = "avx2"; }), Status::unsupported);
+  EXPECT_EQ(status_with([](CaseSettings&) {}), Status::failed) << "no such program";
+}
+
 }  // namespace
 }  // namespace assay

@@ -78,6 +78,18 @@ constexpr bool kMlockIsReplaced = true;  // by one that does nothing
 constexpr bool kMlockIsReplaced = false;
 #endif
 
+TEST(MappedFile, CopyOfAnotherFileUnderTheSameNameIsAnError) {
+  const test::TemporaryFolder folder;
+  const auto path = folder.path() / "file", other = folder.path() / "other";
+  std::ofstream(path) << std::string(50'000, 'x');
+  auto file = MappedFile::open(path);
+  ASSERT_TRUE(file);
+  std::ofstream(other) << std::string(50'000, 'y');
+  std::filesystem::rename(other, path);
+  EXPECT_FALSE(file->copy_into_memory());
+  EXPECT_EQ(file->bytes()[100], std::byte{'x'});
+}
+
 TEST(MappedFile, LockedPagesAreCountedOrTheLimitIsNamed) {
   if (kMlockIsReplaced) GTEST_SKIP() << "sanitizers do not lock memory";
   const test::TemporaryFolder folder;

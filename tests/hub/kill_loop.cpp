@@ -167,18 +167,18 @@ struct Loop {
 }  // namespace
 
 int main(int argc, char** argv) {
-  int rounds = 200, seconds = 170;
+  int kills = 200, seconds = 170;
   std::uint64_t seed = 1;
   std::string program;
   for (int i = 1; i + 1 < argc; i += 2) {
     const std::string option = argv[i];
-    if (option == "--rounds") rounds = std::atoi(argv[i + 1]);
+    if (option == "--kills") kills = std::atoi(argv[i + 1]);
     if (option == "--seconds") seconds = std::atoi(argv[i + 1]);
     if (option == "--seed") seed = std::strtoull(argv[i + 1], nullptr, 10);
     if (option == "--assay") program = argv[i + 1];
   }
   if (program.empty()) {
-    std::fprintf(stderr, "Usage: kill_loop --assay PROGRAM [--rounds 200] [--seconds 170] [--seed 1]\n");
+    std::fprintf(stderr, "Usage: kill_loop --assay PROGRAM [--kills 200] [--seconds 170] [--seed 1]\n");
     return 2;
   }
   std::string pattern = (fs::temp_directory_path() / "assay-kill-XXXXXX").string();
@@ -196,7 +196,7 @@ int main(int argc, char** argv) {
   const auto start = steady_clock::now();
   std::map<int, int> by_mode;
   Mode mode = Mode::cache;
-  while (loop.rounds < rounds && steady_clock::now() - start < std::chrono::seconds(seconds)) {
+  while (loop.kills < kills && steady_clock::now() - start < std::chrono::seconds(seconds)) {
     ++by_mode[static_cast<int>(mode)];
     const bool is_done = loop.round(mode);
     loop.look(is_done);
@@ -215,8 +215,8 @@ int main(int argc, char** argv) {
       "%.2f MB on average\n",
       static_cast<double>(loop.most_lost) / 1e6,
       loop.kills > 0 ? static_cast<double>(loop.lost) / 1e6 / loop.kills : 0.0);
-  if (loop.rounds < rounds) {
-    std::fprintf(stderr, "kill_loop: only %d of %d rounds in %d s\n", loop.rounds, rounds, seconds);
+  if (loop.kills < kills) {
+    std::fprintf(stderr, "kill_loop: only %d of %d kills in %d s\n", loop.kills, kills, seconds);
     return 1;
   }
   return 0;

@@ -84,8 +84,8 @@ class Products : public ::testing::TestWithParam<std::tuple<const Kernels*, Form
     AlignedBuffer<float> scratch(matmul_scratch_floats(shape.inputs));
     const std::vector<float> start(std::size_t{shape.inputs} * shape.rows, add ? 0.25f : 0.0f);
     std::vector<float> out = start;
-    for (std::uint32_t row = 0; row < shape.rows; row += kTileRows)
-      kernel().matmul(weight_rows(matrix.view), packed, row, std::min(shape.rows, row + kTileRows), scratch.data(), {out.data(), shape.rows, add});
+    for (std::uint32_t row = 0; row < shape.rows; row += kTilesTogether * kTileRows)
+      kernel().matmul(weight_rows(matrix.view), packed, row, std::min(shape.rows, row + kTilesTogether * kTileRows), scratch.data(), {out.data(), shape.rows, add});
     expect_products(matrix, shape.inputs, out, add ? start : std::vector<float>(), [&](std::size_t n, std::size_t i) { return given(packed, n, i); }, packed);
   }
 
@@ -105,6 +105,7 @@ TEST_P(Products, MatvecEqualsTheScalarTruth) {
   for (const std::uint32_t cols : column_counts())
     for (const std::uint32_t inputs : {1u, 2u, 3u, 4u}) run_matvec({7, cols, inputs}, 0, inputs % 2 == 0);
   run_matvec({1, column_counts().back(), 1}, 0, false);
+  run_matvec({2, 65 * 256, 3}, 0, true);  // rows of more chunks than some kernels keep on their stack
 }
 
 // GGUF aligns its tensors; safetensors promise nothing.
@@ -128,6 +129,7 @@ TEST_P(MatmulProducts, MatmulEqualsTheScalarTruth) {
   for (const std::uint32_t inputs : {1u, 2u, 3u, 5u, 6u, 7u, 25u}) run_matmul({16, column_counts().back(), inputs}, false);
   run_matmul({1, column_counts().back(), 9}, false);
   run_matmul({130, column_counts().front(), 6}, false);
+  run_matmul({71, column_counts().back(), 13}, true);
 }
 
 TEST_P(Products, DequantizeEqualsTheScalarTruthBitForBit) {

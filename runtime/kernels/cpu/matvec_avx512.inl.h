@@ -16,6 +16,16 @@ inline void write_sums(const Vec (&sums)[N][kChains<N>], std::uint32_t row, cons
   }
 }
 
+// sums += scale x (levels . inputs) of one chunk; lane i of `spread` names the lane of `scale` that its four values have.
+template <int N>
+[[gnu::always_inline]] inline void add_dots(const Chunk& q, const std::int8_t* inputs, const __m512i (&spread)[4], Vec scale, Vec (&sums)[kChains<N>]) {
+  for (int i = 0; i < 4; ++i) {
+    const __m512i dot = _mm512_dpbusd_epi32(_mm512_setzero_si512(), q.levels[i], _mm512_loadu_si512(inputs + 64 * i));
+    Vec& sum = sums[i % kChains<N>];
+    sum = fma(_mm512_cvtepi32_ps(dot), _mm512_permutexvar_ps(spread[i], scale), sum);
+  }
+}
+
 template <class F, int N>
 void matvec_levels_n(const WeightRows& weights, const Inputs& inputs, std::uint32_t begin, std::uint32_t end, const Outputs& out) {
   const std::uint32_t chunks = chunks_of(weights.cols);
@@ -38,11 +48,7 @@ void matvec_levels_n(const WeightRows& weights, const Inputs& inputs, std::uint3
         Vec& offset_sum = sums[n][4 % kChains<N>];
         offset_sum = fma(offsets, load(inputs.sums + at * kGroupsPerChunk), offset_sum);
         const Vec scale = mul(q.scales, load(inputs.scales + at * kGroupsPerChunk));
-        for (int i = 0; i < 4; ++i) {
-          const __m512i dot = _mm512_dpbusd_epi32(_mm512_setzero_si512(), q.levels[i], _mm512_loadu_si512(inputs.levels + at * kChunk + 64 * i));
-          Vec& sum = sums[n][i % kChains<N>];
-          sum = fma(_mm512_cvtepi32_ps(dot), _mm512_permutexvar_ps(spread[i], scale), sum);
-        }
+        add_dots<N>(q, inputs.levels + at * kChunk, spread, scale, sums[n]);
       }
     }
     write_sums<N>(sums, row, out);
@@ -53,7 +59,7 @@ void matvec_levels_n(const WeightRows& weights, const Inputs& inputs, std::uint3
 // converted and multiplied together.
 template <class F>
 inline constexpr bool kHasWholePairs = std::is_same_v<F, Q4_K> || std::is_same_v<F, Q5_K>;
-constexpr std::uint32_t kMostPairedChunks = 64;
+constexpr std::uint32_t kMostPairedChunks = 64;  // longer rows take the way of all formats
 
 template <class F, int N>
 void matvec_pairs_n(const WeightRows& weights, const Inputs& inputs, std::uint32_t begin, std::uint32_t end, const Outputs& out) {
@@ -82,15 +88,10 @@ void matvec_pairs_n(const WeightRows& weights, const Inputs& inputs, std::uint32
       const Vec whole = unsigned_bytes(_mm_unpacklo_epi8(_mm_cvtsi64_si128(static_cast<long long>(affines.scales)), _mm_cvtsi64_si128(static_cast<long long>(affines.minimums))));
       const Vec pair = mul(whole, _mm512_cvtph_ps(_mm256_set1_epi32(word_at<std::int32_t>(&block->d))));  // d and dmin
       for (int n = 0; n < N; ++n) {
-        const std::int8_t* levels = inputs.levels + (static_cast<std::size_t>(n) * chunks + chunk) * kChunk;
         const Vec scale = mul(pair, load(pairs[n][chunk]));
         Vec& offset_sum = sums[n][4 % kChains<N>];
         offset_sum = _mm512_mask_add_ps(offset_sum, kMinimums, offset_sum, scale);
-        for (int i = 0; i < 4; ++i) {
-          const __m512i dot = _mm512_dpbusd_epi32(_mm512_setzero_si512(), q.levels[i], _mm512_loadu_si512(levels + 64 * i));
-          Vec& sum = sums[n][i % kChains<N>];
-          sum = fma(_mm512_cvtepi32_ps(dot), _mm512_permutexvar_ps(spread[i], scale), sum);
-        }
+        add_dots<N>(q, inputs.levels + (static_cast<std::size_t>(n) * chunks + chunk) * kChunk, spread, scale, sums[n]);
       }
     }
     write_sums<N>(sums, row, out);
