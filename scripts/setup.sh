@@ -9,7 +9,8 @@ packages=(
   libpcre2-dev libutf8proc-dev libbenchmark-dev libgtest-dev
   clang-14 libclang-rt-14-dev
   libsqlite3-dev libyaml-cpp-dev libjs-chart.js chromium
-  nginx-light openssl python3-filelock
+  nginx-light openssl python3-filelock python3-jinja2
+  libvulkan-dev libvulkan-volk-dev glslc spirv-tools mesa-vulkan-drivers vulkan-validationlayers
 )
 
 usage() {

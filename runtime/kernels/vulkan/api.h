@@ -1,0 +1,59 @@
+// Inside of the Vulkan layer: volk, the device's state and how a VkResult becomes an Error. Included by this folder's .cpp files only.
+#pragma once
+
+#include <volk.h>
+
+#include <map>
+#include <mutex>
+#include <vector>
+
+#include "runtime/kernels/vulkan/vulkan.h"
+
+namespace assay::vulkan {
+
+inline constexpr std::uint32_t kPushBytes = 128;
+
+Error failure(VkResult result, std::string_view doing);
+#define ASSAY_VK(call, doing)                                                     \
+  do {                                                                            \
+    if (const VkResult assay_vk = (call); assay_vk != VK_SUCCESS) return failure(assay_vk, doing); \
+  } while (false)
+
+struct Instance {
+  VkInstance handle = VK_NULL_HANDLE;
+  VkDebugUtilsMessengerEXT messenger = VK_NULL_HANDLE;
+  std::mutex mutex;  // of messages: drivers may call from any thread
+  std::vector<std::string> messages;
+  ~Instance();
+};
+Result<std::unique_ptr<Instance>> make_instance(bool validates);
+Result<std::vector<VkPhysicalDevice>> physical_devices(const Instance& instance);
+DeviceFacts facts_of(VkPhysicalDevice device);
+
+struct Program {
+  std::string shader;
+  std::vector<Constant> constants;
+  VkPipeline pipeline = VK_NULL_HANDLE;
+};
+
+struct Device::State {
+  std::unique_ptr<Instance> instance;
+  VkPhysicalDevice physical = VK_NULL_HANDLE;
+  DeviceFacts facts;
+  DeviceOptions options;
+  VkDevice handle = VK_NULL_HANDLE;
+  VolkDeviceTable vk{};
+  std::uint32_t family = 0;
+  VkQueue queue = VK_NULL_HANDLE;
+  VkCommandPool pool = VK_NULL_HANDLE;
+  VkFence fence = VK_NULL_HANDLE;
+  VkPipelineLayout layout = VK_NULL_HANDLE;
+  VkPipelineCache cache = VK_NULL_HANDLE;
+  VkPhysicalDeviceMemoryProperties memory{};
+  VkDeviceSize import_alignment = 0;
+  std::vector<Program> programs;
+  ~State();
+  Result<> submit(VkCommandBuffer commands);
+};
+
+}  // namespace assay::vulkan

@@ -1,0 +1,197 @@
+// Calls: the push constants of shaders/weights.glsl and shaders/op mirrored, and how work is cut into workgroups.
+#include "runtime/kernels/vulkan/ops.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "runtime/core/assert.h"
+
+namespace assay::vulkan {
+
+namespace {
+
+// Dispatches take 65535 workgroups a dimension on every device.
+constexpr std::uint32_t kMostGroups = 65535;
+constexpr std::uint32_t kTile = 64;  // of matmul.glsl
+constexpr std::uint32_t kElementThreads = 64;
+
+struct WeightPush {
+  std::uint64_t weights, scales, biases, tables, from, to, extra, bias;
+  std::uint32_t rows, cols, row_bytes, group, group_rows, count, from_stride, to_stride;
+};
+
+constexpr std::uint32_t divide_up(std::uint32_t a, std::uint32_t b) { return (a + b - 1) / b; }
+
+template <class Push>
+Call call(ProgramId program, const Push& push, Recording::Groups groups) {
+  static_assert(sizeof(Push) <= 128);
+  Call made;
+  made.program = program;
+  made.push_bytes = sizeof(Push);
+  made.groups = groups;
+  std::memcpy(made.push.data(), &push, sizeof(Push));
+  return made;
+}
+
+std::uint32_t side_constant(FormatId format) {
+  switch (format) {
+    case FormatId::F16: return 1;
+    case FormatId::BF16: return 2;
+    case FormatId::F8_E8M0: return 3;
+    default: return 0;
+  }
+}
+
+WeightPush push_of(const DeviceWeight& w, std::uint64_t tables, Rows from, Rows to, std::uint32_t count) {
+  return {w.data, w.scales, w.biases, tables, from.address, to.address, 0, 0, w.rows, w.cols, w.row_bytes, w.group, w.group_rows, count, from.stride, to.stride};
+}
+
+// The constants that weights.glsl takes, behind an op's own.
+template <std::size_t Own>
+std::array<Constant, Own + 3> constants_of(const DeviceWeight& w, const std::array<Constant, Own>& own) {
+  std::array<Constant, Own + 3> all;
+  std::copy(own.begin(), own.end(), all.begin());
+  all[Own] = {10, side_constant(w.side_format)};
+  all[Own + 1] = {11, w.scales != 0};
+  all[Own + 2] = {12, w.is_aligned};
+  return all;
+}
+
+// How a mat-vec is cut. A processor's software device runs a workgroup's subgroups one after another: one subgroup with more rows is
+// best there; elsewhere two subgroups and two rows, from published experience with other GPUs' mat-vecs.
+struct MatvecShape {
+  std::uint32_t threads, rows;
+};
+MatvecShape matvec_shape(const DeviceFacts& facts, const DeviceWeight& weight, std::uint32_t columns) {
+  if (facts.kind == DeviceKind::cpu) return {facts.subgroup_size, columns > 4 ? 2u : 4u};
+  const std::uint32_t threads = std::clamp(std::bit_ceil(divide_up(weight.cols, 16)), 32u, 128u);
+  return {threads, columns > 4 ? 1u : 2u};
+}
+
+}  // namespace
+
+std::string shader_name(std::string_view op, FormatId format) {
+  std::string name(op);
+  name += '.';
+  for (const char c : name_of(format)) name += static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+  return name;
+}
+
+Ops::Ops(Device& device, std::uint64_t tables) : device_(device), tables_(tables) {}
+
+Call Ops::gather(const DeviceWeight& weight, std::uint64_t ids, std::uint32_t id_stride, std::uint32_t count, Rows to, bool add) {
+  const auto constants = constants_of<1>(weight, {{{3, add}}});
+  const WeightPush push = push_of(weight, tables_, {ids, id_stride, 0}, to, count);
+  return call(device_.program(shader_name("gather", weight.format), constants), push, {divide_up(divide_up(weight.cols, 8), kElementThreads), count, 1});
+}
+
+Call Ops::matvec(const DeviceWeight& weight, Rows from, std::uint32_t count, Rows to, bool add, std::uint64_t bias) {
+  ASSAY_CHECK(count >= 1 && count <= kMostColumns);
+  const MatvecShape shape = matvec_shape(device_.facts(), weight, count);
+  const auto constants = constants_of<5>(weight, {{{0, shape.threads}, {1, count}, {2, shape.rows}, {3, add}, {4, divide_up(shape.threads, device_.facts().min_subgroup_size)}}});
+  WeightPush push = push_of(weight, tables_, from, to, count);
+  push.bias = bias;
+  const std::uint32_t groups = divide_up(weight.rows, shape.rows), y = divide_up(groups, kMostGroups);
+  return call(device_.program(shader_name("matvec", weight.format), constants), push, {divide_up(groups, y), y, 1});
+}
+
+bool Ops::can_multiply(Multiply how, FormatId format) const {
+  switch (how) {
+    case Multiply::floats: return Device::has_shader(shader_name("matmul", format));
+    case Multiply::halves: return device_.facts().has_half && Device::has_shader(shader_name("matmul_half", format));
+    case Multiply::levels: return device_.facts().has_integer_dot && Device::has_shader(shader_name("matmul_int", format));
+  }
+  return false;
+}
+
+Call Ops::matmul(Multiply how, const DeviceWeight& weight, Rows from, std::uint64_t facts, std::uint32_t count, Rows to, bool add, std::uint64_t bias) {
+  ASSAY_CHECK(can_multiply(how, weight.format));
+  constexpr std::string_view kNames[] = {"matmul", "matmul_half", "matmul_int"};
+  const auto constants = constants_of<1>(weight, {{{3, add}}});
+  WeightPush push = push_of(weight, tables_, from, to, count);
+  push.extra = facts;
+  push.bias = bias;
+  const std::string name = shader_name(kNames[static_cast<std::size_t>(how)], weight.format);
+  return call(device_.program(name, constants), push, {divide_up(weight.rows, kTile), divide_up(count, kTile), 1});
+}
+
+Call Ops::quantize(Rows from, std::uint32_t count, std::uint64_t levels, std::uint64_t facts) {
+  const struct {
+    std::uint64_t from, levels, facts;
+    std::uint32_t stride, cols;
+  } push{from.address, levels, facts, from.stride, from.cols};
+  return call(device_.program("quantize", {}), push, {divide_up(from.stride / 32, kElementThreads), count, 1});
+}
+
+Call Ops::norm(const Norm& norm, Rows from, Rows to, std::uint32_t count) {
+  const struct {
+    std::uint64_t from, to, weight, bias;
+    std::uint32_t from_stride, to_stride, heads, head_stride, cols;
+    float epsilon;
+  } push{from.address, to.address, norm.weight, norm.bias, from.stride, to.stride, norm.heads, norm.head_stride, norm.cols, norm.epsilon};
+  const bool is_software = device_.facts().kind == DeviceKind::cpu;
+  const std::uint32_t threads = is_software ? device_.facts().subgroup_size : std::clamp(std::bit_ceil(norm.cols / 4), 32u, 256u);
+  const std::array<Constant, 2> constants{{{0, threads}, {1, norm.is_layer_norm}}};
+  return call(device_.program("norm", constants), push, {count * norm.heads, 1, 1});
+}
+
+Call Ops::rope(const Rope& rope, Rows rows, std::uint64_t angles, std::uint32_t count) {
+  const struct {
+    std::uint64_t rows, angles;
+    std::uint32_t stride, heads, head_dim, first, pairs, apart, step;
+  } push{rows.address, angles, rows.stride, rope.heads, rope.head_dim, rope.first, rope.pairs, rope.adjacent ? 1 : rope.pairs, rope.adjacent ? 2u : 1u};
+  return call(device_.program("rope", {}), push, {divide_up(rope.heads * rope.pairs, kElementThreads), count, 1});
+}
+
+Call Ops::elements(Element kind, Rows to, Rows from, float factor, std::uint32_t count) {
+  const struct {
+    std::uint64_t to, from;
+    std::uint32_t to_stride, from_stride, cols;
+    float factor;
+  } push{to.address, from.address, to.stride, from.stride, to.cols, factor};
+  const std::array<Constant, 1> constants{{{1, static_cast<std::uint32_t>(kind)}}};
+  return call(device_.program("elements", constants), push, {divide_up(to.cols, kElementThreads), count, 1});
+}
+
+Call Ops::keep_rows(Rows from, Rows to, std::uint64_t rows, std::uint32_t kept) {
+  const struct {
+    std::uint64_t from, to, rows;
+    std::uint32_t stride, cols;
+  } push{from.address, to.address, rows, from.stride, from.cols};
+  return call(device_.program("keep_rows", {}), push, {divide_up(from.cols, kElementThreads), kept, 1});
+}
+
+Call Ops::store_kv(const Cache& cache, bool values, Rows from, std::uint32_t dim, std::uint64_t tokens, std::uint32_t count) {
+  const struct {
+    std::uint64_t from, cache, scales, tokens;
+    std::uint32_t stride, kv_heads, dim, positions;
+  } push{from.address, values ? cache.values : cache.keys, values ? cache.value_scales : cache.key_scales, tokens, from.stride, cache.kv_heads, dim, cache.positions};
+  const std::array<Constant, 1> constants{{{20, static_cast<std::uint32_t>(cache.type)}}};
+  return call(device_.program("store_kv", constants), push, {divide_up(cache.kv_heads * divide_up(dim, 32), kElementThreads), count, 1});
+}
+
+Call Ops::attend(const Attention& a, const Cache& cache, Rows query, Rows to, std::uint64_t parts) {
+  const struct {
+    std::uint64_t query, keys, values, key_scales, value_scales, to, pieces, sinks;
+    std::uint32_t query_stride, to_stride, heads, kv_heads, positions, splits, window;
+    float scale, soft_cap;
+  } push{query.address, cache.keys, cache.values, cache.key_scales, cache.value_scales, a.splits == 1 ? to.address : parts, a.pieces, a.sinks,
+         query.stride, to.stride, a.heads, cache.kv_heads, cache.positions, a.splits, a.window, a.scale, a.soft_cap};
+  // A tile of keys takes at most 16 KiB of shared memory.
+  const std::uint32_t tile = std::clamp(std::bit_floor(4096 / a.dim), 1u, 32u);
+  const std::uint32_t threads = device_.facts().kind == DeviceKind::cpu ? device_.facts().subgroup_size : std::min(128u, device_.facts().max_threads);
+  const std::array<Constant, 6> constants{
+      {{0, threads}, {1, a.dim}, {2, kAttentionRows}, {3, tile}, {4, divide_up(kAttentionRows * a.dim, threads)}, {20, static_cast<std::uint32_t>(cache.type)}}};
+  return call(device_.program("attend", constants), push, {a.piece_count, cache.kv_heads, a.splits});
+}
+
+Call Ops::attend_join(const Attention& a, std::uint64_t parts, Rows to, std::uint32_t count) {
+  const struct {
+    std::uint64_t from, to;
+    std::uint32_t to_stride, heads, dim, splits;
+  } push{parts, to.address, to.stride, a.heads, a.dim, a.splits};
+  return call(device_.program("attend_join", {}), push, {a.heads, count, 1});
+}
+
+}  // namespace assay::vulkan

@@ -1,0 +1,13 @@
+# Vulkan is optional: with its headers, volk, glslc and spirv-val the GPU backend is built; without, the program says so.
+find_path(ASSAY_VULKAN_INCLUDE volk.h)
+find_path(ASSAY_VULKAN_HEADERS vulkan/vulkan.h)
+find_program(ASSAY_GLSLC glslc)
+find_program(ASSAY_SPIRV_VAL spirv-val)
+find_package(Python3 COMPONENTS Interpreter)
+set(ASSAY_VULKAN_DEFAULT OFF)
+if(ASSAY_VULKAN_INCLUDE AND ASSAY_VULKAN_HEADERS AND ASSAY_GLSLC AND ASSAY_SPIRV_VAL AND Python3_Interpreter_FOUND)
+  set(ASSAY_VULKAN_DEFAULT ON)
+endif()
+option(ASSAY_VULKAN "Build the Vulkan backend" ${ASSAY_VULKAN_DEFAULT})
+set(ASSAY_SHADER_PACK ${CMAKE_BINARY_DIR}/shaders/shaders.pack)
+message(STATUS "Vulkan backend: ${ASSAY_VULKAN}")

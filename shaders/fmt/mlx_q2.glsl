@@ -1,0 +1,3 @@
+// MLX_Q2: see mlx.glsl.
+#define F_BITS 2
+#include "mlx.glsl"
