@@ -1,5 +1,4 @@
 // bench_kernels: kernels per weight format and instruction set, attention, norms, samplers, tokenizers, and the machine's limits.
-#include <CLI/CLI.hpp>
 #include <benchmark/benchmark.h>
 
 #include <cstdio>
@@ -11,6 +10,7 @@
 #include "bench/collect.h"
 #include "bench/kernel_suite.h"
 #include "runtime/core/build_info.h"
+#include "runtime/core/command_line.h"
 
 namespace {
 
@@ -52,19 +52,6 @@ struct Options {
 };
 
 void print_error(const std::string& message) { std::fprintf(stderr, "bench_kernels: error: %s\n", message.c_str()); }
-
-std::optional<int> parse(CLI::App& app, const std::vector<std::string>& arguments) {
-  std::vector<std::string> reversed(arguments.rbegin(), arguments.rend() - 1);  // as CLI11 wants them
-  try {
-    app.parse(reversed);
-  } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return app.exit(error);
-    print_error(error.what());
-    std::fprintf(stderr, "Try: bench_kernels --help\n");
-    return kExitUsage;
-  }
-  return std::nullopt;
-}
 
 void run_case(benchmark::State& state, KernelSuite& suite, const KernelCase& which) {
   if (const auto ready = suite.begin(which); !ready) return state.SkipWithError(ready.error().message().c_str());
@@ -123,18 +110,18 @@ int measure(const Options& options, const std::vector<std::string>& library_argu
 
 int run(int argc, char** argv) {
   const SplitArguments arguments = split_arguments(argc, argv);
-  CLI::App app("Measures kernels per weight format and instruction set, tokenizers, and the machine's limits.", "bench_kernels");
+  CommandLine line("bench_kernels", "Measures kernels per weight format and instruction set, tokenizers, and the machine's limits.");
+  line.set_version([] { return "bench_kernels " + describe_version(build_info()); }, "Version and commit");
+  const Command app = line.root();
   app.footer(std::string(kExamples) + "\n\n" + std::string(library_help()));
-  app.get_formatter()->column_width(34);
-  app.set_version_flag("--version", [] { return "bench_kernels " + describe_version(build_info()); }, "Version and commit");
   Options options;
   app.add_option("MODEL", options.suite.models, "Model files or folders whose tokenizers are measured");
   app.add_option("--weights-mib", options.weight_mib, "Size of the weights a kernel walks over (0: twice the last cache; small: from the cache)")
-      ->check(CLI::Range(std::uint64_t{0}, std::uint64_t{65536}))
-      ->capture_default_str();
-  app.add_option("--text", options.text_file, "Text to encode instead of the built-in one")->type_name("FILE");
-  app.add_option("--records", options.records, "Append one record a case to this file, as JSON lines")->type_name("FILE");
-  if (const auto exit_code = parse(app, arguments.own)) return *exit_code;
+      .between(std::uint64_t{0}, std::uint64_t{65536})
+      .shows_default();
+  app.add_option("--text", options.text_file, "Text to encode instead of the built-in one").value_name("FILE");
+  app.add_option("--records", options.records, "Append one record a case to this file, as JSON lines").value_name("FILE");
+  if (const auto end = line.parse(arguments.own)) return *end;
 
   options.suite.weight_bytes = options.weight_mib << 20;
   if (!options.text_file.empty()) {

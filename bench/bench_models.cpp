@@ -1,5 +1,4 @@
 // bench_models: prefill, decode and load of model files, each answer checked before anything is timed.
-#include <CLI/CLI.hpp>
 #include <benchmark/benchmark.h>
 
 #include <cstdio>
@@ -7,7 +6,6 @@
 #include <exception>
 #include <filesystem>
 #include <fstream>
-#include <set>
 #include <string>
 
 #include "bench/check_process.h"
@@ -15,6 +13,7 @@
 #include "bench/harness/tasks.h"
 #include "bench/model_suite.h"
 #include "runtime/core/build_info.h"
+#include "runtime/core/command_line.h"
 #include "runtime/core/mapped_file.h"
 #include "runtime/kernels/cpu/table.h"
 #include "runtime/registry/locate_here.h"
@@ -54,50 +53,39 @@ struct Options {
 
 void print_error(const std::string& message) { std::fprintf(stderr, "bench_models: error: %s\n", message.c_str()); }
 
-void add_options(CLI::App& app, Options& options) {
+void add_options(Command app, Options& options) {
   SuiteOptions& suite = options.suite;
   app.add_option("MODEL", suite.models, "Model files or folders, catalogue ids, ORG/REPO[:QUANT]");
   app.add_option("-m,--model", suite.models, "The same");
-  app.add_option("-t,--threads", suite.session.threads, "Threads (0: as many as this process may use)")->check(CLI::Range(0, 4096))->capture_default_str();
-  app.add_option("--backend", options.backend, "cpu, or reference (plain float32, slow)")->check(CLI::IsMember({"cpu", "reference"}))->capture_default_str();
-  app.add_option("-p,--prompt", suite.prompt, "Tokens of a prefill, 0 for none")->check(CLI::Range(0u, 1u << 24))->capture_default_str();
-  app.add_option("-n,--gen", suite.generate, "Tokens of a decode, 0 for none")->check(CLI::Range(0u, 1u << 24))->capture_default_str();
-  app.add_option("-d,--depth", suite.depth, "Positions filled before")->check(CLI::Range(0u, 1u << 24))->capture_default_str();
-  app.add_option("-c,--context", suite.session.context, "Positions the KV cache holds (0: what the cases need)")->check(CLI::Range(0u, 1u << 24))->capture_default_str();
-  app.add_option("-b,--batch", suite.session.batch, "Tokens of a prompt computed together")->check(CLI::Range(1u, 1u << 20))->capture_default_str();
-  app.add_option("--load", options.load, "map: use the file where it lies; copy: read it into memory first")->check(CLI::IsMember({"map", "copy"}))->capture_default_str();
+  app.add_option("-t,--threads", suite.session.threads, "Threads (0: as many as this process may use)").between(0, 4096).shows_default();
+  app.add_option("--backend", options.backend, "cpu, or reference (plain float32, slow)").one_of({"cpu", "reference"}).shows_default();
+  app.add_option("-p,--prompt", suite.prompt, "Tokens of a prefill, 0 for none").between(0u, 1u << 24).shows_default();
+  app.add_option("-n,--gen", suite.generate, "Tokens of a decode, 0 for none").between(0u, 1u << 24).shows_default();
+  app.add_option("-d,--depth", suite.depth, "Positions filled before").between(0u, 1u << 24).shows_default();
+  app.add_option("-c,--context", suite.session.context, "Positions the KV cache holds (0: what the cases need)").between(0u, 1u << 24).shows_default();
+  app.add_option("-b,--batch", suite.session.batch, "Tokens of a prompt computed together").between(1u, 1u << 20).shows_default();
+  app.add_option("--load", options.load, "map: use the file where it lies; copy: read it into memory first").one_of({"map", "copy"}).shows_default();
   app.add_flag("--mlock", suite.loading.lock, "Keep the weights in memory");
-  app.add_option("--kv-type,--kv", options.kv, "Type of the KV cache: f32, f16, q8_0")->check(CLI::IsMember({"f32", "f16", "q8_0"}))->capture_default_str();
-  std::set<std::string> isas = {""};
-  for (const Kernels* kernels : all_kernels()) isas.emplace(kernels->name);
-  app.add_option("--isa", options.isa, "Force kernels: avx512, avx2, scalar, ...")->check(CLI::IsMember(isas))->envname("ASSAY_ISA");
+  app.add_option("--kv-type,--kv", options.kv, "Type of the KV cache: f32, f16, q8_0").one_of({"f32", "f16", "q8_0"}).shows_default();
+  std::vector<std::string_view> isas = {""};
+  for (const Kernels* kernels : all_kernels()) isas.push_back(kernels->name);
+  app.add_option("--isa", options.isa, "Force kernels: avx512, avx2, scalar, ...").one_of(isas).from_environment("ASSAY_ISA");
   app.add_flag("--pull", options.pull.pulls, "Download models that are named by catalogue id or ORG/REPO[:QUANT] and not here");
   app.add_flag("--force", options.pull.forces, "Although the machine does not seem to have the disk space or memory for them");
-  app.add_option("--records", options.records, "Append one record a case to this file, as JSON lines")->type_name("FILE");
+  app.add_option("--records", options.records, "Append one record a case to this file, as JSON lines").value_name("FILE");
   app.add_option("--check-against", suite.golden,
                  "Golden float32 logits to check with instead of the reference backend; logits.json beside the file lists the prompts")
-      ->type_name("FILE");
-  app.add_option("--check-one", options.check.path)->group("");
-  app.add_option("--check-tokens", options.check.tokens)->group("");
-  app.add_option("--task", options.task)->group("");
+      .value_name("FILE");
+  app.add_option("--check-one", options.check.path).hidden();
+  app.add_option("--check-tokens", options.check.tokens).hidden();
+  app.add_option("--task", options.task).hidden();
 }
 
-// CLI11 is handed its own part of the command line only.
-std::optional<int> parse(CLI::App& app, Options& options, std::vector<std::string> arguments) {
-  std::vector<std::string> reversed(arguments.rbegin(), arguments.rend() - 1);  // as CLI11 wants them
-  try {
-    app.parse(reversed);
-  } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return app.exit(error);
-    print_error(error.what());
-    std::fprintf(stderr, "Try: bench_models --help\n");
-    return kExitUsage;
-  }
+void take_names(Options& options) {
   options.suite.session.backend = *backend_from_name(options.backend);
   options.suite.session.kv = *kv_type_from_name(options.kv);
   options.suite.session.isa = options.isa;
   options.suite.loading.copy = options.load == "copy";
-  return std::nullopt;
 }
 
 int run_check(Options& options) {
@@ -211,15 +199,16 @@ int measure(Options& options, const std::vector<std::string>& library_arguments)
 
 int main(int argc, char** argv) {
   const SplitArguments arguments = split_arguments(argc, argv);
-  CLI::App app("Measures prefill, decode and load of model files, after checking their answers.", "bench_models");
+  CommandLine line("bench_models", "Measures prefill, decode and load of model files, after checking their answers.");
+  line.set_version([] { return "bench_models " + describe_version(build_info()); }, "Version and commit");
+  const Command app = line.root();
   app.footer(std::string(kExamples) + "\n\n" + std::string(library_help()));
-  app.get_formatter()->column_width(34);
-  app.set_version_flag("--version", [] { return "bench_models " + describe_version(build_info()); }, "Version and commit");
   Options options;
   add_options(app, options);
   survive_shrinking_files();
   try {
-    if (const auto exit_code = parse(app, options, arguments.own)) return *exit_code;
+    if (const auto end = line.parse(arguments.own)) return *end;
+    take_names(options);
     if (!options.task.empty()) return run_task_here(options.task);
     if (!options.check.path.empty()) return run_check(options);
     return measure(options, arguments.library);

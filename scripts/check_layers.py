@@ -45,7 +45,7 @@ VENDORS = [
     ("pcre2.h", ["runtime/model/*.cpp"]),
     ("utf8proc.h", ["runtime/model/*.cpp"]),
     ("Eigen/*", ["runtime/engine/reference_backend.*", "tests/*"]),
-    ("CLI/*", ["runtime/apps/*", "bench/apps/*", "bench/bench_*.cpp"]),
+    ("CLI/*", ["runtime/core/command_line.cpp"]),
     ("benchmark/*", ["bench/*"]),
     ("sqlite3.h", ["runtime/registry/*.cpp"]),
     ("yaml-cpp/*", ["runtime/registry/*.cpp", "bench/*.cpp"]),

@@ -1,5 +1,4 @@
 // generate: text from a model, streamed; the smallest program that uses the whole runtime.
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -15,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/core/command_line.h"
 #include "runtime/core/host.h"
 #include "runtime/engine/sampler.h"
 #include "runtime/engine/session.h"
@@ -259,32 +259,32 @@ Result<> run(const Arguments& arguments) {
   return success();
 }
 
-void add_options(CLI::App& app, Arguments& a) {
+void add_options(Command app, Arguments& a) {
   app.add_option("-m,--model,model", a.model, "GGUF file, .safetensors file, model folder, catalogue id, or ORG/REPO[:QUANT]; none: the selected model (assay use)");
   app.add_flag("--pull", a.pull.pulls, "Download a model that is named by catalogue id or ORG/REPO[:QUANT] and not here");
   app.add_flag("--force", a.pull.forces, "Although the machine does not seem to have the disk space or memory for it");
-  auto* prompt = app.add_option("-p,--prompt", a.prompt, "The text to continue");
-  auto* file = app.add_option("-f,--file", a.prompt_file, "Read the prompt from a file; - for standard input");
-  auto* ids = app.add_option("--ids", a.ids, "Token ids as the prompt, 1,2,3; nothing is added");
-  prompt->excludes(file)->excludes(ids);
-  file->excludes(ids);
-  app.add_option("-n,--predict", a.predict, "Tokens to generate; 0: only the prompt, -1: until an end token or the context is full")->capture_default_str();
+  const Option prompt = app.add_option("-p,--prompt", a.prompt, "The text to continue");
+  const Option file = app.add_option("-f,--file", a.prompt_file, "Read the prompt from a file; - for standard input");
+  const Option ids = app.add_option("--ids", a.ids, "Token ids as the prompt, 1,2,3; nothing is added");
+  prompt.excludes(file).excludes(ids);
+  file.excludes(ids);
+  app.add_option("-n,--predict", a.predict, "Tokens to generate; 0: only the prompt, -1: until an end token or the context is full").shows_default();
   app.add_option("-c,--context", a.context, "Tokens the context holds (default: the model's own, at most 4096)");
-  app.add_option("-b,--batch", a.batch, "Prompt tokens computed together")->capture_default_str();
+  app.add_option("-b,--batch", a.batch, "Prompt tokens computed together").shows_default();
   app.add_option("-t,--threads", a.threads, "Threads (default: all this process may use)");
-  app.add_option("--temp", a.sampler.temperature, "Temperature; 0 takes the likeliest token every time")->capture_default_str();
-  app.add_option("--top-k", a.sampler.top_k, "Draw from the k likeliest tokens; 0: all")->capture_default_str();
-  app.add_option("--top-p", a.sampler.top_p, "Draw from the likeliest tokens that sum up to this share")->capture_default_str();
-  app.add_option("--min-p", a.sampler.min_p, "Leave out tokens below this share of the likeliest one")->capture_default_str();
-  app.add_option("--repeat-penalty", a.sampler.repetition_penalty, "Make recent tokens less likely; 1: off")->capture_default_str();
-  app.add_option("--repeat-last-n", a.sampler.repetition_window, "How many recent tokens that looks at")->capture_default_str();
-  app.add_option("-s,--seed", a.sampler.seed, "Seed of the draw; the same seed gives the same text")->capture_default_str();
-  app.add_option("--stop,-r,--reverse-prompt", a.stops, "End before this text; may be given several times")->allow_extra_args(false);
-  app.add_option("--backend", a.backend, "cpu, or reference (plain float32, slow, the truth)")->capture_default_str();
-  app.add_option("--kv-type,--kv", a.kv, "Type of cached keys and values: f32, f16, q8_0 (half the memory of f16)")->capture_default_str();
-  app.add_option("--load", a.load, "map: use the file where it lies, pages come as they are needed; copy: read it into memory first")->check(CLI::IsMember({"map", "copy"}))->capture_default_str();
+  app.add_option("--temp", a.sampler.temperature, "Temperature; 0 takes the likeliest token every time").shows_default();
+  app.add_option("--top-k", a.sampler.top_k, "Draw from the k likeliest tokens; 0: all").shows_default();
+  app.add_option("--top-p", a.sampler.top_p, "Draw from the likeliest tokens that sum up to this share").shows_default();
+  app.add_option("--min-p", a.sampler.min_p, "Leave out tokens below this share of the likeliest one").shows_default();
+  app.add_option("--repeat-penalty", a.sampler.repetition_penalty, "Make recent tokens less likely; 1: off").shows_default();
+  app.add_option("--repeat-last-n", a.sampler.repetition_window, "How many recent tokens that looks at").shows_default();
+  app.add_option("-s,--seed", a.sampler.seed, "Seed of the draw; the same seed gives the same text").shows_default();
+  app.add_option("--stop,-r,--reverse-prompt", a.stops, "End before this text; may be given several times").one_value_each();
+  app.add_option("--backend", a.backend, "cpu, or reference (plain float32, slow, the truth)").shows_default();
+  app.add_option("--kv-type,--kv", a.kv, "Type of cached keys and values: f32, f16, q8_0 (half the memory of f16)").shows_default();
+  app.add_option("--load", a.load, "map: use the file where it lies, pages come as they are needed; copy: read it into memory first").one_of({"map", "copy"}).shows_default();
   app.add_flag("--mlock", a.lock, "Keep the weights in memory, so that the system never drops them");
-  app.add_option("--isa", a.isa, "Force kernels: avx512_bf16, avx512, avx2, scalar")->envname("ASSAY_ISA");
+  app.add_option("--isa", a.isa, "Force kernels: avx512_bf16, avx512, avx2, scalar").from_environment("ASSAY_ISA");
   app.add_option("--logits", a.logits_file, "Write the logits of every prompt position: float32, little-endian, one row each");
   app.add_flag("--print-ids", a.print_ids, "Print token ids instead of text (with -n 0: those of the prompt)");
   app.add_flag("--echo", a.echo, "Print the prompt before its continuation");
@@ -294,7 +294,8 @@ void add_options(CLI::App& app, Arguments& a) {
 }
 
 int main_checked(int argc, char** argv) {
-  CLI::App app("Continues a text with a local model file. Text goes to standard output as it comes, timing to standard error.", "generate");
+  CommandLine line("generate", "Continues a text with a local model file. Text goes to standard output as it comes, timing to standard error.");
+  const Command app = line.root();
   app.footer(
       "Examples:\n"
       "  generate -m model.gguf -p \"It was on a dreary night\" -n 64\n"
@@ -304,14 +305,7 @@ int main_checked(int argc, char** argv) {
       "Exit codes: 0 done, 2 usage, 3 could not (unreadable, unsupported, does not fit), 130 interrupted.");
   Arguments arguments;
   add_options(app, arguments);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::Success& e) {
-    return app.exit(e);
-  } catch (const CLI::ParseError& e) {
-    fmt::print(stderr, "generate: error: {} (see generate --help)\n", e.what());
-    return kExitUsage;
-  }
+  if (const auto end = line.parse(argc, argv)) return *end;
   if (arguments.prompt.empty() && arguments.prompt_file.empty() && arguments.ids.empty()) {
     fmt::print(stderr, "generate: error: nothing to continue: give --prompt, --file or --ids (see generate --help)\n");
     return kExitUsage;

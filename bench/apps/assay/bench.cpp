@@ -220,24 +220,24 @@ int run_bench(BenchArguments& arguments) {
   return finish(arguments, runner, done, options.journal);
 }
 
-void add_plan_options(CLI::App& command, BenchArguments& arguments) {
+void add_plan_options(Command command, BenchArguments& arguments) {
   for (const PlanOption& option : kPlanOptions) {
     const std::string name(option.name);
-    // Short names of several letters reach here as long ones (expand_short_options); a single letter is CLI11's own kind.
+    // Short names of several letters reach here as long ones (expand_short_options); a single letter is known as it is.
     std::string names = "--" + name;
     if (option.short_name.size() == 2 && option.short_name[0] == '-') names = std::string(option.short_name) + "," + names;
     std::string help(option.help);
     if (option.short_name.size() > 2 && option.short_name != "--" + name) help += " [" + std::string(option.short_name) + "]";
     if (option.value.empty()) {
-      command.add_flag_callback(names, [&arguments, name] { arguments.text.options[name] = {{"true", "--" + name}}; }, help);
+      command.add_flag(names, [&arguments, name] { arguments.text.options[name] = {{"true", "--" + name}}; }, help);
       continue;
     }
     command
-        .add_option_function<std::vector<std::string>>(names, [&arguments, name](const std::vector<std::string>& values) {
+        .add_list(names, [&arguments, name](const std::vector<std::string>& values) {
           for (const std::string& value : values) arguments.text.options[name].push_back({value, "--" + name});
         }, help)
-        ->type_name(std::string(option.value))
-        ->allow_extra_args(false);
+        .value_name(std::string(option.value))
+        .one_value_each();
   }
 }
 
@@ -258,24 +258,24 @@ std::vector<std::string> expand_short_options(int argc, char** argv) {
   return out;
 }
 
-void add_bench(CLI::App& app, int& exit_code) {
-  CLI::App* command = app.add_subcommand("bench", "Measure models: speed, latency, memory, start and quality in one record");
+void add_bench(Command app, int& exit_code) {
+  const Command command = app.add_command("bench", "Measure models: speed, latency, memory, start and quality in one record");
   const auto arguments = std::make_shared<BenchArguments>();
-  command->footer(kFooter);
-  command->add_option("MODEL", arguments->models, "Model files or folders, catalogue ids, ORG/REPO[:QUANT], or synth:SHAPE:QUANT; none: the selected one");
-  command->add_option("-m,--model", arguments->models, "The same")->allow_extra_args(false);
-  add_plan_options(*command, *arguments);
-  command->add_option("--preset", arguments->preset, "quick (under a minute), ci (>= 10 rounds), llama-bench (its defaults), localscore (its nine tests and score)")->type_name("NAME");
-  command->add_option("--plan", arguments->plan_file, "Options from a YAML file; those of the command line come first")->type_name("FILE");
-  command->add_option("--resume", arguments->resume, "Go on with an interrupted run: its id, or last")->type_name("RUN");
-  command->add_option("--aa", arguments->aa, "Compare the program with itself N times and tell how often that raises an alarm")->type_name("N")->check(CLI::Range(1, 10000));
-  command->add_option("-o,--output", arguments->output, "md, json, jsonl, csv, sql as llama-bench prints them; records; gbench (Google Benchmark); facts (what no machine changes); or a file for the records")->type_name("FORMAT|FILE");
-  command->add_option("--records", arguments->records, "Append the records to this file instead of the store")->type_name("FILE");
-  command->add_flag("--json", arguments->json, "Print the records as one JSON document");
-  command->add_flag("--list", arguments->list, "Print the cases and stop");
-  add_pull_options(*command, arguments->pull);
-  add_progress_options(*command, arguments->progress);
-  command->callback([arguments, &exit_code] { exit_code = run_bench(*arguments); });
+  command.footer(kFooter);
+  command.add_option("MODEL", arguments->models, "Model files or folders, catalogue ids, ORG/REPO[:QUANT], or synth:SHAPE:QUANT; none: the selected one");
+  command.add_option("-m,--model", arguments->models, "The same").one_value_each();
+  add_plan_options(command, *arguments);
+  command.add_option("--preset", arguments->preset, "quick (under a minute), ci (>= 10 rounds), llama-bench (its defaults), localscore (its nine tests and score)").value_name("NAME");
+  command.add_option("--plan", arguments->plan_file, "Options from a YAML file; those of the command line come first").value_name("FILE");
+  command.add_option("--resume", arguments->resume, "Go on with an interrupted run: its id, or last").value_name("RUN");
+  command.add_option("--aa", arguments->aa, "Compare the program with itself N times and tell how often that raises an alarm").value_name("N").between(1, 10000);
+  command.add_option("-o,--output", arguments->output, "md, json, jsonl, csv, sql as llama-bench prints them; records; gbench (Google Benchmark); facts (what no machine changes); or a file for the records").value_name("FORMAT|FILE");
+  command.add_option("--records", arguments->records, "Append the records to this file instead of the store").value_name("FILE");
+  command.add_flag("--json", arguments->json, "Print the records as one JSON document");
+  command.add_flag("--list", arguments->list, "Print the cases and stop");
+  add_pull_options(command, arguments->pull);
+  add_progress_options(command, arguments->progress);
+  command.when_given([arguments, &exit_code] { exit_code = run_bench(*arguments); });
 }
 
 }  // namespace assay

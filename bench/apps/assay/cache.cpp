@@ -224,29 +224,29 @@ int run_check(const CacheArguments& arguments) {
 
 }  // namespace
 
-void add_cache(CLI::App& app, int& exit_code) {
-  CLI::App* command =
-      app.add_subcommand("cache", "Size of the hub's cache, what is unfinished or damaged in it, and tidying up");
+void add_cache(Command app, int& exit_code) {
+  const Command command =
+      app.add_command("cache", "Size of the hub's cache, what is unfinished or damaged in it, and tidying up");
   const auto arguments = std::make_shared<CacheArguments>();
-  command->footer(kFooter);
-  command->require_subcommand(0, 1);
-  command->fallthrough();
-  command->add_option("--cache-dir", arguments->cache_dir,
+  command.footer(kFooter);
+  command.require_commands(0, 1);
+  command.takes_options_of_subcommands();
+  command.add_option("--cache-dir", arguments->cache_dir,
                       "The cache; default $HF_HUB_CACHE, else $HF_HOME/hub, else ~/.cache/huggingface/hub");
-  command->add_flag("--json", arguments->json, "As JSON");
-  add_progress_options(*command, arguments->progress);
-  CLI::App* prune = command->add_subcommand("prune", "Remove what is left over");
-  prune->add_flag("-n,--dry-run", arguments->dry_run, "Show what would go, and remove nothing");
-  prune->add_flag("-y,--yes", arguments->yes, "Do not ask");
-  prune->add_flag("--detached", arguments->detached, "Also revisions that no branch or tag stands for");
-  prune->add_option("--older-than", arguments->older_than_hours, "Hours since an unfinished download was last written")
-      ->check(CLI::Range(0.0, 1e6))
-      ->capture_default_str();
-  CLI::App* check = command->add_subcommand("check", "Hash every file against its name");
-  check->add_flag("--remove", arguments->remove, "Remove damaged files");
-  command->callback([arguments, prune, check, &exit_code] {
-    exit_code = prune->parsed()   ? run_prune(*arguments)
-                : check->parsed() ? run_check(*arguments)
+  command.add_flag("--json", arguments->json, "As JSON");
+  add_progress_options(command, arguments->progress);
+  const Command prune = command.add_command("prune", "Remove what is left over");
+  prune.add_flag("-n,--dry-run", arguments->dry_run, "Show what would go, and remove nothing");
+  prune.add_flag("-y,--yes", arguments->yes, "Do not ask");
+  prune.add_flag("--detached", arguments->detached, "Also revisions that no branch or tag stands for");
+  prune.add_option("--older-than", arguments->older_than_hours, "Hours since an unfinished download was last written")
+      .between(0.0, 1e6)
+      .shows_default();
+  const Command check = command.add_command("check", "Hash every file against its name");
+  check.add_flag("--remove", arguments->remove, "Remove damaged files");
+  command.when_given([arguments, prune, check, &exit_code] {
+    exit_code = prune.was_given()   ? run_prune(*arguments)
+                : check.was_given() ? run_check(*arguments)
                                   : run_list(*arguments);
   });
 }

@@ -1,12 +1,11 @@
 // The subcommands of assay and what they share: how errors, interruption and progress reach the user.
 #pragma once
 
-#include <CLI/CLI.hpp>
-
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "runtime/core/command_line.h"
 #include "runtime/core/error.h"
 #include "runtime/core/progress.h"
 
@@ -20,28 +19,28 @@ inline constexpr int kExitCouldNot = 3;  // could not: unreadable, unsupported, 
 inline constexpr int kExitInterrupted = 130;
 
 // Each adds one subcommand whose callback runs the command and sets `exit_code`.
-void add_info(CLI::App& app, int& exit_code);
-void add_tokenize(CLI::App& app, int& exit_code);
-void add_synth(CLI::App& app, int& exit_code);
-void add_quantize(CLI::App& app, int& exit_code);
-void add_validate(CLI::App& app, int& exit_code);
-void add_hardware(CLI::App& app, int& exit_code);
-void add_bench(CLI::App& app, int& exit_code);
-void add_results(CLI::App& app, int& exit_code);
-void add_compare(CLI::App& app, int& exit_code);
-void add_report(CLI::App& app, int& exit_code);
-void add_pull(CLI::App& app, int& exit_code);
-void add_cache(CLI::App& app, int& exit_code);
-void add_list(CLI::App& app, int& exit_code);
-void add_show(CLI::App& app, int& exit_code);
-void add_use(CLI::App& app, int& exit_code);
-void add_remove(CLI::App& app, int& exit_code);
-void add_import(CLI::App& app, int& exit_code);
-void add_export(CLI::App& app, int& exit_code);
-void add_verify(CLI::App& app, int& exit_code);
-void add_outdated(CLI::App& app, int& exit_code);
-void add_update(CLI::App& app, int& exit_code);
-void add_prepare(CLI::App& app, int& exit_code);
+void add_info(Command app, int& exit_code);
+void add_tokenize(Command app, int& exit_code);
+void add_synth(Command app, int& exit_code);
+void add_quantize(Command app, int& exit_code);
+void add_validate(Command app, int& exit_code);
+void add_hardware(Command app, int& exit_code);
+void add_bench(Command app, int& exit_code);
+void add_results(Command app, int& exit_code);
+void add_compare(Command app, int& exit_code);
+void add_report(Command app, int& exit_code);
+void add_pull(Command app, int& exit_code);
+void add_cache(Command app, int& exit_code);
+void add_list(Command app, int& exit_code);
+void add_show(Command app, int& exit_code);
+void add_use(Command app, int& exit_code);
+void add_remove(Command app, int& exit_code);
+void add_import(Command app, int& exit_code);
+void add_export(Command app, int& exit_code);
+void add_verify(Command app, int& exit_code);
+void add_outdated(Command app, int& exit_code);
+void add_update(Command app, int& exit_code);
+void add_prepare(Command app, int& exit_code);
 
 // What `assay info` prints of a model.
 int show_info(const std::string& path);
@@ -64,7 +63,7 @@ struct ProgressChoice {
   std::string style = "auto";
   bool quiet = false;
 };
-void add_progress_options(CLI::App& command, ProgressChoice& choice);
+void add_progress_options(Command command, ProgressChoice& choice);
 ProgressPrinter::Options progress_options(const ProgressChoice& choice);
 
 // Text from a file made safe for a terminal: control characters and bytes that are not UTF-8 as \xNN.

@@ -74,20 +74,20 @@ int run_compare(const CompareArguments& arguments) {
 
 }  // namespace
 
-void add_compare(CLI::App& app, int& exit_code) {
-  CLI::App* command = app.add_subcommand("compare", "Tell whether new results are worse than a base; a gate for continuous integration");
+void add_compare(Command app, int& exit_code) {
+  const Command command = app.add_command("compare", "Tell whether new results are worse than a base; a gate for continuous integration");
   const auto arguments = std::make_shared<CompareArguments>();
-  command->footer(kFooter);
-  command->add_option("BASE", arguments->base, "What to compare with")->required();
-  command->add_option("NEW", arguments->now, "What is new")->required();
-  command->add_option("--min-effect", arguments->options.min_effect_percent, "Percent from which a change counts")->check(CLI::Range(0.0, 1000.0))->capture_default_str();
-  command->add_option("--alpha", arguments->options.alpha, "Chance of a false alarm over all metrics together")->check(CLI::Range(1e-6, 0.5))->capture_default_str();
-  command->add_flag("--facts-only", arguments->options.facts_only, "Leave speeds alone and compare what no machine changes");
-  command->add_flag("--ignore-output", arguments->options.ignores_output, "A changed output is told and no regression");
-  command->add_option("--format", arguments->format, "text, md, json, junit")->check(CLI::IsMember({"text", "md", "json", "junit"}))->capture_default_str();
-  command->add_flag("--json", arguments->json, "The same as --format json");
-  command->add_option("-o,--output", arguments->out, "Write to this file")->type_name("FILE");
-  command->callback([arguments, &exit_code] { exit_code = run_compare(*arguments); });
+  command.footer(kFooter);
+  command.add_option("BASE", arguments->base, "What to compare with").required();
+  command.add_option("NEW", arguments->now, "What is new").required();
+  command.add_option("--min-effect", arguments->options.min_effect_percent, "Percent from which a change counts").between(0.0, 1000.0).shows_default();
+  command.add_option("--alpha", arguments->options.alpha, "Chance of a false alarm over all metrics together").between(1e-6, 0.5).shows_default();
+  command.add_flag("--facts-only", arguments->options.facts_only, "Leave speeds alone and compare what no machine changes");
+  command.add_flag("--ignore-output", arguments->options.ignores_output, "A changed output is told and no regression");
+  command.add_option("--format", arguments->format, "text, md, json, junit").one_of({"text", "md", "json", "junit"}).shows_default();
+  command.add_flag("--json", arguments->json, "The same as --format json");
+  command.add_option("-o,--output", arguments->out, "Write to this file").value_name("FILE");
+  command.when_given([arguments, &exit_code] { exit_code = run_compare(*arguments); });
 }
 
 }  // namespace assay

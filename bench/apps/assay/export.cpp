@@ -68,18 +68,18 @@ int run_export(const ExportArguments& arguments) {
 
 }  // namespace
 
-void add_export(CLI::App& app, int& exit_code) {
-  CLI::App* command = app.add_subcommand("export", "Copy a model's files to a folder, under their own names");
+void add_export(Command app, int& exit_code) {
+  const Command command = app.add_command("export", "Copy a model's files to a folder, under their own names");
   const auto arguments = std::make_shared<ExportArguments>();
-  command->footer(kFooter);
-  command->add_option("model", arguments->name, "Catalogue id, ORG/REPO[:QUANT], name of an imported model, or path")
-      ->required();
-  command->add_option("folder", arguments->folder, "Where to; made when it is not there")->required();
-  command->add_flag("--link", arguments->options.links, "Hard links instead of copies, where the disk allows it");
-  command->add_flag("-f,--force", arguments->options.replaces, "Replace files that are there");
-  command->add_flag("--json", arguments->json, "Print JSON");
-  add_progress_options(*command, arguments->progress);
-  command->callback([arguments, &exit_code] { exit_code = run_export(*arguments); });
+  command.footer(kFooter);
+  command.add_option("model", arguments->name, "Catalogue id, ORG/REPO[:QUANT], name of an imported model, or path")
+      .required();
+  command.add_option("folder", arguments->folder, "Where to; made when it is not there").required();
+  command.add_flag("--link", arguments->options.links, "Hard links instead of copies, where the disk allows it");
+  command.add_flag("-f,--force", arguments->options.replaces, "Replace files that are there");
+  command.add_flag("--json", arguments->json, "Print JSON");
+  add_progress_options(command, arguments->progress);
+  command.when_given([arguments, &exit_code] { exit_code = run_export(*arguments); });
 }
 
 }  // namespace assay

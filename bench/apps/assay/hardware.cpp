@@ -120,15 +120,15 @@ int run_hardware(const HardwareArguments& arguments) {
 
 }  // namespace
 
-void add_hardware(CLI::App& app, int& exit_code) {
-  CLI::App* command = app.add_subcommand("hardware", "What this machine is, and its measured limits");
+void add_hardware(Command app, int& exit_code) {
+  const Command command = app.add_command("hardware", "What this machine is, and its measured limits");
   const auto arguments = std::make_shared<HardwareArguments>();
-  command->footer(kFooter);
-  command->add_option("-t,--threads", arguments->threads, "Threads of the second column (default: all this process may use)")->check(CLI::Range(1, 1024));
-  command->add_option("--seconds", arguments->seconds, "How long each of the 12 measurements goes on")->capture_default_str()->check(CLI::Range(0.01, 10.0));
-  command->add_flag("--no-measure", arguments->no_measure, "Facts only");
-  command->add_flag("--json", arguments->json, "Everything as JSON, bytes and 1e9 a second as numbers");
-  command->callback([arguments, &exit_code] { exit_code = run_hardware(*arguments); });
+  command.footer(kFooter);
+  command.add_option("-t,--threads", arguments->threads, "Threads of the second column (default: all this process may use)").between(1, 1024);
+  command.add_option("--seconds", arguments->seconds, "How long each of the 12 measurements goes on").shows_default().between(0.01, 10.0);
+  command.add_flag("--no-measure", arguments->no_measure, "Facts only");
+  command.add_flag("--json", arguments->json, "Everything as JSON, bytes and 1e9 a second as numbers");
+  command.when_given([arguments, &exit_code] { exit_code = run_hardware(*arguments); });
 }
 
 }  // namespace assay

@@ -24,25 +24,25 @@ Result<std::uint64_t> parse_rate(const std::string& text) {
 
 }  // namespace
 
-void add_hub_options(CLI::App& command, HubArguments& arguments) {
+void add_hub_options(Command command, HubArguments& arguments) {
   command.add_option("--cache-dir", arguments.cache_dir,
                      "The hub's cache; default $HF_HUB_CACHE, else $HF_HOME/hub, else ~/.cache/huggingface/hub");
   command.add_option("--local-dir", arguments.local_dir,
                      "Put the files here under their own names instead of into the cache");
   command.add_option("--token", arguments.token, "Access token; default $HF_TOKEN, else the hub's token file");
-  command.add_option("--jobs", arguments.jobs, "Files at a time")->check(CLI::Range(1, 64))->capture_default_str();
+  command.add_option("--jobs", arguments.jobs, "Files at a time").between(1, 64).shows_default();
   command.add_option("--connections", arguments.connections, "Connections for one large file, at most")
-      ->check(CLI::Range(1, 64))
-      ->capture_default_str();
+      .between(1, 64)
+      .shows_default();
   command.add_option("--limit-rate", arguments.limit_rate, "Bytes a second for everything together: 500k, 10M, 1.5G");
   command.add_option("--retries", arguments.retries, "Failures in a row, without 64 kB in between, before giving up")
-      ->check(CLI::Range(0, 1000))
-      ->capture_default_str();
+      .between(0, 1000)
+      .shows_default();
   command
       .add_option("--retry-delay", arguments.retry_delay,
                   "Seconds before the first retry; doubled each time, to 30 at most")
-      ->check(CLI::Range(0.0, 3600.0))
-      ->capture_default_str();
+      .between(0.0, 3600.0)
+      .shows_default();
   command.add_option("--sha256", arguments.sha256, "What a URL's file must hash to");
   command.add_flag("--offline", arguments.offline, "Use the cache alone (also $HF_HUB_OFFLINE=1)");
   command.add_flag("--force-download", arguments.force_download, "Fetch even what is here already");

@@ -1,10 +1,9 @@
 // The hub options that commands share: what the environment says, and what the command line changes.
 #pragma once
 
-#include <CLI/CLI.hpp>
-
 #include <string>
 
+#include "runtime/core/command_line.h"
 #include "runtime/hub/options.h"
 
 namespace assay {
@@ -16,7 +15,7 @@ struct HubArguments {
   bool offline = false, force_download = false;
 };
 
-void add_hub_options(CLI::App& command, HubArguments& arguments);
+void add_hub_options(Command command, HubArguments& arguments);
 
 // Errors: usage.
 Result<HubOptions> hub_options_of(const HubArguments& arguments);

@@ -95,16 +95,16 @@ int run_import(const ImportArguments& arguments) {
 
 }  // namespace
 
-void add_import(CLI::App& app, int& exit_code) {
-  CLI::App* command = app.add_subcommand("import", "Adopt models that are on the disk already");
+void add_import(Command app, int& exit_code) {
+  const Command command = app.add_command("import", "Adopt models that are on the disk already");
   const auto arguments = std::make_shared<ImportArguments>();
-  command->footer(kFooter);
-  command->add_option("path", arguments->path, "File, folder or store")->required();
-  command->add_option("--as", arguments->name, "The model's name; a catalogue id makes it stand for that row")
-      ->type_name("NAME");
-  command->add_flag("--json", arguments->json, "Print JSON");
-  add_progress_options(*command, arguments->progress);
-  command->callback([arguments, &exit_code] { exit_code = run_import(*arguments); });
+  command.footer(kFooter);
+  command.add_option("path", arguments->path, "File, folder or store").required();
+  command.add_option("--as", arguments->name, "The model's name; a catalogue id makes it stand for that row")
+      .value_name("NAME");
+  command.add_flag("--json", arguments->json, "Print JSON");
+  add_progress_options(command, arguments->progress);
+  command.when_given([arguments, &exit_code] { exit_code = run_import(*arguments); });
 }
 
 }  // namespace assay

@@ -152,25 +152,25 @@ int show_info(const std::string& path) {
   return run_info({.path = path});
 }
 
-void add_info(CLI::App& app, int& exit_code) {
-  CLI::App* command = app.add_subcommand("info", "Tell what a model file holds and the memory it needs");
+void add_info(Command app, int& exit_code) {
+  const Command command = app.add_command("info", "Tell what a model file holds and the memory it needs");
   const auto arguments = std::make_shared<InfoArguments>();
-  command->footer(kFooter);
-  command->add_option("model,-m,--model", arguments->path, "Path, catalogue id or ORG/REPO[:QUANT]; none: the selected model");
-  command->add_flag("--tensors", arguments->tensors, "List every tensor");
-  command->add_flag("--metadata", arguments->metadata, "List every key, arrays shortened (config.json for folders)");
-  command->add_option("-c,--context", arguments->context, "Tokens to plan memory for; 0: the model's own, at most 4096")
-      ->check(CLI::Range(0u, 1u << 28));
-  command->add_option("-b,--batch", arguments->batch, "Prompt tokens computed together")
-      ->check(CLI::Range(1u, 1u << 20))
-      ->capture_default_str();
-  command->add_option("--kv-type,--kv", arguments->kv, "KV cache type")
-      ->check(CLI::IsMember({"f32", "f16", "q8_0"}))
-      ->capture_default_str();
-  command->add_option("--tensor", arguments->tensor, "Only this tensor: its facts and the range of its values");
-  command->add_option("--dump", arguments->dump, "Write that tensor as float32, little-endian; - writes to stdout");
-  command->add_flag("--json", arguments->json, "Print JSON");
-  command->callback([arguments, &exit_code] { exit_code = run_info(*arguments); });
+  command.footer(kFooter);
+  command.add_option("model,-m,--model", arguments->path, "Path, catalogue id or ORG/REPO[:QUANT]; none: the selected model");
+  command.add_flag("--tensors", arguments->tensors, "List every tensor");
+  command.add_flag("--metadata", arguments->metadata, "List every key, arrays shortened (config.json for folders)");
+  command.add_option("-c,--context", arguments->context, "Tokens to plan memory for; 0: the model's own, at most 4096")
+      .between(0u, 1u << 28);
+  command.add_option("-b,--batch", arguments->batch, "Prompt tokens computed together")
+      .between(1u, 1u << 20)
+      .shows_default();
+  command.add_option("--kv-type,--kv", arguments->kv, "KV cache type")
+      .one_of({"f32", "f16", "q8_0"})
+      .shows_default();
+  command.add_option("--tensor", arguments->tensor, "Only this tensor: its facts and the range of its values");
+  command.add_option("--dump", arguments->dump, "Write that tensor as float32, little-endian; - writes to stdout");
+  command.add_flag("--json", arguments->json, "Print JSON");
+  command.when_given([arguments, &exit_code] { exit_code = run_info(*arguments); });
 }
 
 }  // namespace assay

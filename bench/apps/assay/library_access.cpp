@@ -9,6 +9,7 @@
 #include "bench/apps/assay/hub_options.h"
 #include "bench/apps/assay/places.h"
 #include "bench/apps/assay/pull_display.h"
+#include "bench/harness/store.h"
 
 namespace assay {
 
@@ -61,7 +62,7 @@ ProgressPrinter::Options pull_style(const ProgressChoice& progress) {
   return style;
 }
 
-void add_pull_options(CLI::App& command, PullPolicy& policy) {
+void add_pull_options(Command command, PullPolicy& policy) {
   command.add_flag("--pull", policy.pulls,
                    "Download a model that is named by catalogue id or ORG/REPO[:QUANT] and not here");
   command.add_flag("--force", policy.forces,

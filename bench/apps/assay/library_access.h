@@ -5,11 +5,12 @@
 #include <string>
 
 #include "bench/apps/assay/commands.h"
-#include "bench/harness/store.h"
 #include "runtime/hub/options.h"
 #include "runtime/registry/fetch_model.h"
 
 namespace assay {
+
+class ResultStore;
 
 // The hub's settings and all places, from the environment. Errors: usage.
 Result<HubOptions> hub_options_here();
@@ -28,7 +29,7 @@ Result<ResultStore> open_results();
 Result<std::string> find_model(const std::string& argument, PullPolicy policy = {},
                                const ProgressChoice& progress = {});
 // --pull and --force.
-void add_pull_options(CLI::App& command, PullPolicy& policy);
+void add_pull_options(Command command, PullPolicy& policy);
 
 // How a pull is shown on stderr: JSON events would go to stdout, where the command's own document is.
 ProgressPrinter::Options pull_style(const ProgressChoice& progress);

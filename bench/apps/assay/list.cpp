@@ -9,6 +9,7 @@
 #include "bench/apps/assay/library_access.h"
 #include "bench/harness/file_hash.h"
 #include "bench/harness/text_table.h"
+#include "bench/harness/store.h"
 #include "runtime/core/sha256.h"
 #include "runtime/registry/hardware.h"
 #include "runtime/registry/listing.h"
@@ -124,20 +125,20 @@ int run_list(const ListArguments& arguments) {
 
 }  // namespace
 
-void add_list(CLI::App& app, int& exit_code) {
-  CLI::App* command = app.add_subcommand("list", "List the models there are and those that are here");
+void add_list(Command app, int& exit_code) {
+  const Command command = app.add_command("list", "List the models there are and those that are here");
   const auto arguments = std::make_shared<ListArguments>();
-  command->footer(kFooter);
+  command.footer(kFooter);
   command
-      ->add_option("--size", arguments->size,
+      .add_option("--size", arguments->size,
                    "Only small (below 2.5 thousand million parameters), medium (below 10) or large ones")
-      ->check(CLI::IsMember({"small", "medium", "large"}));
-  command->add_option("--tag", arguments->tag,
+      .one_of({"small", "medium", "large"});
+  command.add_option("--tag", arguments->tag,
                       "Only those with this tag: chat, code, mlx, reasoning, vision, test ...");
-  command->add_flag("--downloaded", arguments->here, "Only those that are here");
-  command->add_flag("--fits", arguments->fits, "Only those that fit in this machine's memory");
-  command->add_flag("--json", arguments->json, "Print JSON");
-  command->callback([arguments, &exit_code] { exit_code = run_list(*arguments); });
+  command.add_flag("--downloaded", arguments->here, "Only those that are here");
+  command.add_flag("--fits", arguments->fits, "Only those that fit in this machine's memory");
+  command.add_flag("--json", arguments->json, "Print JSON");
+  command.when_given([arguments, &exit_code] { exit_code = run_list(*arguments); });
 }
 
 }  // namespace assay

@@ -1,5 +1,4 @@
 // assay: looks into, makes and converts local language-model files. Parses arguments, calls, prints.
-#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <new>
@@ -49,23 +48,14 @@ std::string version_text() {
   return text;
 }
 
-// CLI11 reports help and version as exceptions too; those go to stdout with exit code 0.
-int report_parse_error(const CLI::App& app, const CLI::ParseError& error) {
-  if (error.get_exit_code() == 0) return app.exit(error);
-  assay::print_error(error.what());
-  const auto chosen = app.get_subcommands();
-  std::fprintf(stderr, "Try: assay %s--help\n", chosen.empty() ? "" : (chosen[0]->get_name() + " ").c_str());
-  return assay::kExitUsage;
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Assay looks into, makes and converts local language-model files.", "assay");
+  assay::CommandLine line("assay", "Assay looks into, makes and converts local language-model files.");
+  line.set_version(version_text, "Version, commit, compiler, instruction sets, Vulkan");
+  const assay::Command app = line.root();
   app.footer(kFooter);
-  app.require_subcommand(1);
-  app.set_version_flag("--version", version_text, "Version, commit, compiler, instruction sets, Vulkan");
-  app.get_formatter()->column_width(34);
+  app.require_commands(1, 1);
 
   int exit_code = assay::kExitYes;
   assay::add_info(app, exit_code);
@@ -92,12 +82,7 @@ int main(int argc, char** argv) {
   assay::add_prepare(app, exit_code);
   assay::catch_interrupts();
   try {
-    std::vector<std::string> arguments = assay::expand_short_options(argc, argv);
-    arguments.erase(arguments.begin());
-    std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants them
-    app.parse(std::move(arguments));
-  } catch (const CLI::ParseError& error) {
-    return report_parse_error(app, error);
+    if (const auto end = line.parse(assay::expand_short_options(argc, argv))) return *end;
   } catch (const std::bad_alloc&) {
     assay::print_error("out of memory");
     return assay::kExitCouldNot;

@@ -135,19 +135,19 @@ int run_prepare(const PrepareArguments& arguments) {
 
 }  // namespace
 
-void add_prepare(CLI::App& app, int& exit_code) {
-  CLI::App* command =
-      app.add_subcommand("prepare", "Make a model ready as an assay.yaml file says: check, pull, verify, load, try");
+void add_prepare(Command app, int& exit_code) {
+  const Command command =
+      app.add_command("prepare", "Make a model ready as an assay.yaml file says: check, pull, verify, load, try");
   const auto arguments = std::make_shared<PrepareArguments>();
-  command->footer(kFooter);
-  command->add_option("file", arguments->file, "The file")->capture_default_str();
-  command->add_flag("--example", arguments->example, "Print a file with every key");
-  command->add_option("--temp-dir", arguments->temp, "The folder for temporary files; default $TMPDIR");
-  command->add_flag("--force", arguments->force, "Although the machine does not seem fit");
-  add_hub_options(*command, arguments->hub);
-  command->add_flag("--json", arguments->json, "Print every step's result as one JSON document");
-  add_progress_options(*command, arguments->progress);
-  command->callback([arguments, &exit_code] {
+  command.footer(kFooter);
+  command.add_option("file", arguments->file, "The file").shows_default();
+  command.add_flag("--example", arguments->example, "Print a file with every key");
+  command.add_option("--temp-dir", arguments->temp, "The folder for temporary files; default $TMPDIR");
+  command.add_flag("--force", arguments->force, "Although the machine does not seem fit");
+  add_hub_options(command, arguments->hub);
+  command.add_flag("--json", arguments->json, "Print every step's result as one JSON document");
+  add_progress_options(command, arguments->progress);
+  command.when_given([arguments, &exit_code] {
     survive_shrinking_files();
     exit_code = run_prepare(*arguments);
   });

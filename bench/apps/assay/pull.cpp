@@ -207,26 +207,26 @@ int run_pull(PullArguments arguments) {
 
 }  // namespace
 
-void add_pull(CLI::App& app, int& exit_code) {
-  CLI::App* command =
-      app.add_subcommand("pull", "Download a model: resumes, checks every hash, shares the hub's cache");
+void add_pull(Command app, int& exit_code) {
+  const Command command =
+      app.add_command("pull", "Download a model: resumes, checks every hash, shares the hub's cache");
   const auto arguments = std::make_shared<PullArguments>();
-  command->footer(kFooter);
-  command->add_option("source", arguments->source,
+  command.footer(kFooter);
+  command.add_option("source", arguments->source,
                       "Catalogue id, ORG/REPO, ORG/REPO:QUANT, ORG/REPO/FILE or a URL; none: the default model");
-  command->add_option("--revision", arguments->revision, "Branch, tag or commit; default main");
-  command->add_option("--include", arguments->choice.include,
+  command.add_option("--revision", arguments->revision, "Branch, tag or commit; default main");
+  command.add_option("--include", arguments->choice.include,
                       "Only files that match one of these globs ('*' crosses folders)");
-  command->add_option("--exclude", arguments->choice.exclude, "No files that match one of these globs");
-  command->add_flag("--all", arguments->choice.all, "Every file of the repository");
-  command->add_flag("-n,--dry-run", arguments->dry_run,
+  command.add_option("--exclude", arguments->choice.exclude, "No files that match one of these globs");
+  command.add_flag("--all", arguments->choice.all, "Every file of the repository");
+  command.add_flag("-n,--dry-run", arguments->dry_run,
                     "Show files, sizes and free space, and download nothing but a shard index");
-  command->add_flag("--force", arguments->force,
+  command.add_flag("--force", arguments->force,
                     "Although the machine does not seem to have the memory or GPU for the model");
-  add_hub_options(*command, arguments->hub);
-  command->add_flag("--json", arguments->json, "Events and the result as JSON, one object a line, on stdout");
-  add_progress_options(*command, arguments->progress);
-  command->callback([arguments, &exit_code] { exit_code = run_pull(*arguments); });
+  add_hub_options(command, arguments->hub);
+  command.add_flag("--json", arguments->json, "Events and the result as JSON, one object a line, on stdout");
+  add_progress_options(command, arguments->progress);
+  command.when_given([arguments, &exit_code] { exit_code = run_pull(*arguments); });
 }
 
 }  // namespace assay

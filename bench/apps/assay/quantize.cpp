@@ -167,23 +167,23 @@ Result<> run(const Arguments& arguments) {
 
 }  // namespace
 
-void add_quantize(CLI::App& app, int& exit_code) {
+void add_quantize(Command app, int& exit_code) {
   auto arguments = std::make_shared<Arguments>();
-  CLI::App* command = app.add_subcommand("quantize", "Convert a model into another weight format, GGUF, safetensors or MLX");
-  command->footer(kFooter);
-  command->add_option("IN", arguments->in, "A .gguf file, .safetensors file or index, a model folder, a catalogue id or ORG/REPO[:QUANT]")->required();
-  command->add_option("OUT", arguments->out, "The .gguf file to write, or a folder with --format safetensors or mlx")->required();
-  command->add_option("-t,--type", arguments->type, "Weight format or mix, such as Q4_K_M, Q8_0, F16, BF16")->required();
-  command->add_option("--format", arguments->format, "gguf (default where OUT ends so), safetensors, mlx")->check(CLI::IsMember({"gguf", "safetensors", "mlx"}));
-  command->add_flag("--pure", arguments->pure, "Every matrix in the same format, no mix");
-  command->add_option("--tensor-type", arguments->overrides, "NAME=TYPE: another format for matrices of that GGUF name; * stands for anything");
-  command->add_option("--group", arguments->group, "MLX: values per scale")->check(CLI::IsMember({32, 64, 128}))->capture_default_str();
-  command->add_option("--threads", arguments->threads, "Threads, 0 for all")->check(CLI::Range(0, 4096))->capture_default_str();
-  command->add_flag("--error", arguments->error, "Measure what each format loses: root of the mean squared error");
-  command->add_flag("--force", arguments->force, "Write over an existing OUT");
-  command->add_flag("--json", arguments->json, "Print the summary as JSON");
-  add_progress_options(*command, arguments->progress);
-  command->callback([arguments, &exit_code] {
+  const Command command = app.add_command("quantize", "Convert a model into another weight format, GGUF, safetensors or MLX");
+  command.footer(kFooter);
+  command.add_option("IN", arguments->in, "A .gguf file, .safetensors file or index, a model folder, a catalogue id or ORG/REPO[:QUANT]").required();
+  command.add_option("OUT", arguments->out, "The .gguf file to write, or a folder with --format safetensors or mlx").required();
+  command.add_option("-t,--type", arguments->type, "Weight format or mix, such as Q4_K_M, Q8_0, F16, BF16").required();
+  command.add_option("--format", arguments->format, "gguf (default where OUT ends so), safetensors, mlx").one_of({"gguf", "safetensors", "mlx"});
+  command.add_flag("--pure", arguments->pure, "Every matrix in the same format, no mix");
+  command.add_option("--tensor-type", arguments->overrides, "NAME=TYPE: another format for matrices of that GGUF name; * stands for anything");
+  command.add_option("--group", arguments->group, "MLX: values per scale").one_of({32, 64, 128}).shows_default();
+  command.add_option("--threads", arguments->threads, "Threads, 0 for all").between(0, 4096).shows_default();
+  command.add_flag("--error", arguments->error, "Measure what each format loses: root of the mean squared error");
+  command.add_flag("--force", arguments->force, "Write over an existing OUT");
+  command.add_flag("--json", arguments->json, "Print the summary as JSON");
+  add_progress_options(command, arguments->progress);
+  command.when_given([arguments, &exit_code] {
     const auto result = run(*arguments);
     exit_code = result ? kExitYes : report_error(result.error());
   });

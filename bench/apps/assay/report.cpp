@@ -5,7 +5,6 @@
 
 #include <filesystem>
 #include <memory>
-#include <set>
 
 #include "bench/apps/assay/commands.h"
 #include "bench/apps/assay/results_parts.h"
@@ -61,15 +60,15 @@ int run_report(const ReportArguments& arguments) {
 
 }  // namespace
 
-void add_report(CLI::App& app, int& exit_code) {
-  CLI::App* command = app.add_subcommand("report", "Make a page of results: HTML, Markdown, JSON, CSV or JUnit");
+void add_report(Command app, int& exit_code) {
+  const Command command = app.add_command("report", "Make a page of results: HTML, Markdown, JSON, CSV or JUnit");
   const auto arguments = std::make_shared<ReportArguments>();
-  command->footer(kFooter);
-  command->add_option("RESULTS", arguments->results, "Files, tags, commits, dates, runs")->required();
-  command->add_option("-o,--output", arguments->out, "Write to this file")->type_name("FILE");
-  command->add_option("--format", arguments->format, "html, md, json, csv, junit")->check(CLI::IsMember(std::set<std::string>(kReportFormats.begin(), kReportFormats.end())));
-  command->add_option("--title", arguments->title, "The page's title");
-  command->callback([arguments, &exit_code] { exit_code = run_report(*arguments); });
+  command.footer(kFooter);
+  command.add_option("RESULTS", arguments->results, "Files, tags, commits, dates, runs").required();
+  command.add_option("-o,--output", arguments->out, "Write to this file").value_name("FILE");
+  command.add_option("--format", arguments->format, "html, md, json, csv, junit").one_of(kReportFormats);
+  command.add_option("--title", arguments->title, "The page's title");
+  command.when_given([arguments, &exit_code] { exit_code = run_report(*arguments); });
 }
 
 }  // namespace assay

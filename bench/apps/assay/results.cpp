@@ -232,31 +232,31 @@ std::string terminal_lines(const std::string& text) {
   return out;
 }
 
-void add_results(CLI::App& app, int& exit_code) {
-  CLI::App* command = app.add_subcommand("results", "List, filter, export and import what was measured");
+void add_results(Command app, int& exit_code) {
+  const Command command = app.add_command("results", "List, filter, export and import what was measured");
   const auto arguments = std::make_shared<ResultsArguments>();
-  command->footer(kFooter);
-  command->require_subcommand(0, 1);
+  command.footer(kFooter);
+  command.require_commands(0, 1);
   ResultFilter& filter = arguments->filter;
-  command->add_option("--model", filter.model, "Part of the model's name");
-  command->add_option("--test", filter.test, "Part of the test: pp512");
-  command->add_option("--engine", filter.engine, "assay, llama-bench, ...");
-  command->add_option("--tag", filter.tag, "The run's tag");
-  command->add_option("--run", filter.run_id, "The run's id");
-  command->add_option("--commit", filter.commit, "Beginning of a commit");
-  command->add_option("--since", filter.since, "2026, 2026-11, 2026-11-21T05");
-  command->add_option("--until", filter.until, "The same, inclusive");
-  command->add_option("--status", filter.status, "ok, oom, crash, timeout, ...")->check(CLI::IsMember(std::set<std::string>(kStatusNames.begin(), kStatusNames.end())));
-  command->add_option("--limit", filter.limit, "The newest N");
-  command->add_option("--format", arguments->format, "text, md, json, jsonl, csv, sql, gbench (Google Benchmark), llama-bench")->check(CLI::IsMember({"text", "md", "json", "jsonl", "csv", "sql", "gbench", "llama-bench"}))->capture_default_str();
-  command->add_flag("--json", arguments->json, "The same as --format json");
-  command->add_option("-o,--output", arguments->out, "Write to this file")->type_name("FILE");
-  CLI::App* import = command->add_subcommand("import", "Take in results of llama-bench, Google Benchmark or another assay");
-  import->add_option("FILE", arguments->files, "Files of results")->required();
-  import->add_option("--tag", arguments->tag, "A name to find them by");
-  CLI::App* reindex = command->add_subcommand("reindex", "Make the index anew from the files");
-  command->callback([arguments, import, reindex, &exit_code] {
-    exit_code = import->parsed() ? import_results(*arguments) : reindex->parsed() ? reindex_results() : list_results(*arguments);
+  command.add_option("--model", filter.model, "Part of the model's name");
+  command.add_option("--test", filter.test, "Part of the test: pp512");
+  command.add_option("--engine", filter.engine, "assay, llama-bench, ...");
+  command.add_option("--tag", filter.tag, "The run's tag");
+  command.add_option("--run", filter.run_id, "The run's id");
+  command.add_option("--commit", filter.commit, "Beginning of a commit");
+  command.add_option("--since", filter.since, "2026, 2026-11, 2026-11-21T05");
+  command.add_option("--until", filter.until, "The same, inclusive");
+  command.add_option("--status", filter.status, "ok, oom, crash, timeout, ...").one_of(kStatusNames);
+  command.add_option("--limit", filter.limit, "The newest N");
+  command.add_option("--format", arguments->format, "text, md, json, jsonl, csv, sql, gbench (Google Benchmark), llama-bench").one_of({"text", "md", "json", "jsonl", "csv", "sql", "gbench", "llama-bench"}).shows_default();
+  command.add_flag("--json", arguments->json, "The same as --format json");
+  command.add_option("-o,--output", arguments->out, "Write to this file").value_name("FILE");
+  const Command import = command.add_command("import", "Take in results of llama-bench, Google Benchmark or another assay");
+  import.add_option("FILE", arguments->files, "Files of results").required();
+  import.add_option("--tag", arguments->tag, "A name to find them by");
+  const Command reindex = command.add_command("reindex", "Make the index anew from the files");
+  command.when_given([arguments, import, reindex, &exit_code] {
+    exit_code = import.was_given() ? import_results(*arguments) : reindex.was_given() ? reindex_results() : list_results(*arguments);
   });
 }
 

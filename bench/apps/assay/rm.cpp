@@ -104,16 +104,16 @@ int run_remove(const RemoveArguments& arguments) {
 
 }  // namespace
 
-void add_remove(CLI::App& app, int& exit_code) {
-  CLI::App* command = app.add_subcommand("rm", "Remove models and free what nothing else refers to");
+void add_remove(Command app, int& exit_code) {
+  const Command command = app.add_command("rm", "Remove models and free what nothing else refers to");
   const auto arguments = std::make_shared<RemoveArguments>();
-  command->footer(kFooter);
-  command->add_option("models", arguments->names, "Catalogue ids, ORG/REPO[:QUANT], or names of imported models")
-      ->required();
-  command->add_flag("-y,--yes", arguments->yes, "Do not ask");
-  command->add_flag("--dry-run", arguments->dry_run, "Tell what would go and remove nothing");
-  command->add_flag("--json", arguments->json, "Print JSON");
-  command->callback([arguments, &exit_code] { exit_code = run_remove(*arguments); });
+  command.footer(kFooter);
+  command.add_option("models", arguments->names, "Catalogue ids, ORG/REPO[:QUANT], or names of imported models")
+      .required();
+  command.add_flag("-y,--yes", arguments->yes, "Do not ask");
+  command.add_flag("--dry-run", arguments->dry_run, "Tell what would go and remove nothing");
+  command.add_flag("--json", arguments->json, "Print JSON");
+  command.when_given([arguments, &exit_code] { exit_code = run_remove(*arguments); });
 }
 
 }  // namespace assay

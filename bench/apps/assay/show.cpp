@@ -144,14 +144,14 @@ int run_show(ShowArguments arguments) {
 
 }  // namespace
 
-void add_show(CLI::App& app, int& exit_code) {
-  CLI::App* command = app.add_subcommand("show", "Tell all that is known of a model: catalogue, record, files");
+void add_show(Command app, int& exit_code) {
+  const Command command = app.add_command("show", "Tell all that is known of a model: catalogue, record, files");
   const auto arguments = std::make_shared<ShowArguments>();
-  command->footer(kFooter);
-  command->add_option("model,-m,--model", arguments->name,
+  command.footer(kFooter);
+  command.add_option("model,-m,--model", arguments->name,
                       "Catalogue id, ORG/REPO[:QUANT], name of an imported model, or path; none: the selected one");
-  command->add_flag("--json", arguments->json, "Print JSON");
-  command->callback([arguments, &exit_code] { exit_code = run_show(*arguments); });
+  command.add_flag("--json", arguments->json, "Print JSON");
+  command.when_given([arguments, &exit_code] { exit_code = run_show(*arguments); });
 }
 
 }  // namespace assay

@@ -81,12 +81,12 @@ bool stop_requested() {
   return interrupted.load(std::memory_order_relaxed);
 }
 
-void add_progress_options(CLI::App& command, ProgressChoice& choice) {
+void add_progress_options(Command command, ProgressChoice& choice) {
   command
       .add_option("--progress", choice.style,
                   "How progress is shown on stderr: auto (a bar on a terminal, else lines), bar, lines, json, none")
-      ->check(CLI::IsMember({"auto", "bar", "lines", "json", "none"}))
-      ->capture_default_str();
+      .one_of({"auto", "bar", "lines", "json", "none"})
+      .shows_default();
   command.add_flag("-q,--quiet", choice.quiet, "No progress and no notes");
 }
 

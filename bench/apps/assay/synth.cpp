@@ -111,28 +111,28 @@ int run_synth(const SynthArguments& arguments) {
 
 }  // namespace
 
-void add_synth(CLI::App& app, int& exit_code) {
-  CLI::App* command =
-      app.add_subcommand("synth", "Write a model of a real shape with random weights, to measure speed with");
+void add_synth(Command app, int& exit_code) {
+  const Command command =
+      app.add_command("synth", "Write a model of a real shape with random weights, to measure speed with");
   const auto arguments = std::make_shared<SynthArguments>();
-  command->footer(kFooter);
-  command->add_option("spec", arguments->spec, "SHAPE:QUANT, for instance llama-3.2-1b:Q4_K_M");
-  command->add_option("out", arguments->out, "The .gguf file, or the folder for safetensors and mlx");
-  command->add_option("--format", arguments->layout, "gguf, safetensors or mlx; auto goes by QUANT")
-      ->check(CLI::IsMember({"auto", "gguf", "safetensors", "mlx"}))
-      ->capture_default_str();
-  command->add_option("--shards", arguments->shards, "Split the weights into so many files")
-      ->check(CLI::Range(1, 9999))
-      ->capture_default_str();
-  command->add_option("--seed", arguments->seed, "Equal seeds give equal files")->capture_default_str();
-  command->add_option("-t,--threads", arguments->threads, "Threads that make random blocks; 0 chooses")
-      ->check(CLI::Range(0, 1024))
-      ->capture_default_str();
-  command->add_flag("-f,--force", arguments->force, "Replace existing files");
-  command->add_flag("--list", arguments->list, "Show the known shapes");
-  command->add_flag("--json", arguments->json, "Print the summary as JSON");
-  add_progress_options(*command, arguments->progress);
-  command->callback([arguments, &exit_code] { exit_code = run_synth(*arguments); });
+  command.footer(kFooter);
+  command.add_option("spec", arguments->spec, "SHAPE:QUANT, for instance llama-3.2-1b:Q4_K_M");
+  command.add_option("out", arguments->out, "The .gguf file, or the folder for safetensors and mlx");
+  command.add_option("--format", arguments->layout, "gguf, safetensors or mlx; auto goes by QUANT")
+      .one_of({"auto", "gguf", "safetensors", "mlx"})
+      .shows_default();
+  command.add_option("--shards", arguments->shards, "Split the weights into so many files")
+      .between(1, 9999)
+      .shows_default();
+  command.add_option("--seed", arguments->seed, "Equal seeds give equal files").shows_default();
+  command.add_option("-t,--threads", arguments->threads, "Threads that make random blocks; 0 chooses")
+      .between(0, 1024)
+      .shows_default();
+  command.add_flag("-f,--force", arguments->force, "Replace existing files");
+  command.add_flag("--list", arguments->list, "Show the known shapes");
+  command.add_flag("--json", arguments->json, "Print the summary as JSON");
+  add_progress_options(command, arguments->progress);
+  command.when_given([arguments, &exit_code] { exit_code = run_synth(*arguments); });
 }
 
 }  // namespace assay

@@ -155,22 +155,22 @@ int run_tokenize(const TokenizeArguments& arguments) {
 
 }  // namespace
 
-void add_tokenize(CLI::App& app, int& exit_code) {
-  CLI::App* command = app.add_subcommand("tokenize", "Show the token ids of a text, or the text of ids");
+void add_tokenize(Command app, int& exit_code) {
+  const Command command = app.add_command("tokenize", "Show the token ids of a text, or the text of ids");
   const auto arguments = std::make_shared<TokenizeArguments>();
-  command->footer(kFooter);
-  command->add_option("path", arguments->model, "The model whose tokenizer is used: path, catalogue id or ORG/REPO[:QUANT]")->required();
-  const CLI::Option* text = command->add_option("text", arguments->text, "The text, or with --decode the ids");
-  command->add_option("-f,--file", arguments->file, "Read the text (or ids) from a file; - is stdin");
-  command->add_flag("-d,--decode", arguments->decode, "Ids in, text out");
-  command->add_flag("-p,--pieces", arguments->pieces, "One line per token: id and the text it stands for");
-  command->add_flag("-c,--count", arguments->count, "Only how many tokens");
-  command->add_flag("--no-special", arguments->no_special, "Add no BOS or EOS, and read special tokens in the text as plain text");
-  command->add_flag("--with-special", arguments->with_special, "With --decode: write special tokens out too");
-  command->add_flag("--json", arguments->json, "Print {\"ids\": [...]} and more as JSON");
-  command->add_flag("-q,--quiet", arguments->quiet, "No notes");
-  command->callback([arguments, text, &exit_code] {
-    arguments->has_text = text->count() > 0;
+  command.footer(kFooter);
+  command.add_option("path", arguments->model, "The model whose tokenizer is used: path, catalogue id or ORG/REPO[:QUANT]").required();
+  const Option text = command.add_option("text", arguments->text, "The text, or with --decode the ids");
+  command.add_option("-f,--file", arguments->file, "Read the text (or ids) from a file; - is stdin");
+  command.add_flag("-d,--decode", arguments->decode, "Ids in, text out");
+  command.add_flag("-p,--pieces", arguments->pieces, "One line per token: id and the text it stands for");
+  command.add_flag("-c,--count", arguments->count, "Only how many tokens");
+  command.add_flag("--no-special", arguments->no_special, "Add no BOS or EOS, and read special tokens in the text as plain text");
+  command.add_flag("--with-special", arguments->with_special, "With --decode: write special tokens out too");
+  command.add_flag("--json", arguments->json, "Print {\"ids\": [...]} and more as JSON");
+  command.add_flag("-q,--quiet", arguments->quiet, "No notes");
+  command.when_given([arguments, text, &exit_code] {
+    arguments->has_text = text.was_given();
     exit_code = run_tokenize(*arguments);
   });
 }

@@ -135,35 +135,35 @@ int run(const UpdateArguments& arguments, bool fetches) {
   return is_outdated && !fetches ? kExitNo : kExitYes;
 }
 
-CLI::App* add_command(CLI::App& app, const char* name, const char* about, const char* footer,
+const Command add_command(Command app, const char* name, const char* about, const char* footer,
                       const std::shared_ptr<UpdateArguments>& arguments) {
-  CLI::App* command = app.add_subcommand(name, about);
-  command->footer(footer);
-  command->add_option("models", arguments->names, "Catalogue ids or ORG/REPO[:QUANT]");
-  add_hub_options(*command, arguments->hub);
-  command->add_flag("--json", arguments->json, "Print JSON");
-  add_progress_options(*command, arguments->progress);
+  const Command command = app.add_command(name, about);
+  command.footer(footer);
+  command.add_option("models", arguments->names, "Catalogue ids or ORG/REPO[:QUANT]");
+  add_hub_options(command, arguments->hub);
+  command.add_flag("--json", arguments->json, "Print JSON");
+  add_progress_options(command, arguments->progress);
   return command;
 }
 
 }  // namespace
 
-void add_outdated(CLI::App& app, int& exit_code) {
+void add_outdated(Command app, int& exit_code) {
   const auto arguments = std::make_shared<UpdateArguments>();
-  CLI::App* command =
+  const Command command =
       add_command(app, "outdated", "Ask the hub which models have newer commits", kOutdatedFooter, arguments);
-  command->callback([arguments, &exit_code] { exit_code = run(*arguments, false); });
+  command.when_given([arguments, &exit_code] { exit_code = run(*arguments, false); });
 }
 
-void add_update(CLI::App& app, int& exit_code) {
+void add_update(Command app, int& exit_code) {
   const auto arguments = std::make_shared<UpdateArguments>();
-  CLI::App* command =
+  const Command command =
       add_command(app, "update", "Fetch what has changed of models on the hub", kUpdateFooter, arguments);
-  command->add_flag("--all", arguments->all, "Every model that came from a hub");
-  command->add_flag("--force", arguments->force,
+  command.add_flag("--all", arguments->all, "Every model that came from a hub");
+  command.add_flag("--force", arguments->force,
                     "Although the machine does not seem to have the disk space or memory for it");
-  command->add_flag("--remove-old", arguments->remove_old, "Remove the old snapshot afterwards");
-  command->callback([arguments, &exit_code] { exit_code = run(*arguments, true); });
+  command.add_flag("--remove-old", arguments->remove_old, "Remove the old snapshot afterwards");
+  command.when_given([arguments, &exit_code] { exit_code = run(*arguments, true); });
 }
 
 }  // namespace assay

@@ -65,15 +65,15 @@ int run_use(const UseArguments& arguments) {
 
 }  // namespace
 
-void add_use(CLI::App& app, int& exit_code) {
-  CLI::App* command = app.add_subcommand("use", "Choose the model that is meant when none is named");
+void add_use(Command app, int& exit_code) {
+  const Command command = app.add_command("use", "Choose the model that is meant when none is named");
   const auto arguments = std::make_shared<UseArguments>();
-  command->footer(kFooter);
-  CLI::Option* name = command->add_option("model,-m,--model", arguments->name,
+  command.footer(kFooter);
+  const Option name = command.add_option("model,-m,--model", arguments->name,
                                           "Catalogue id, ORG/REPO[:QUANT], or name of an imported model");
-  command->add_flag("--none", arguments->none, "Choose none: the recommended one is meant again")->excludes(name);
-  command->add_flag("--json", arguments->json, "Print JSON");
-  command->callback([arguments, &exit_code] { exit_code = run_use(*arguments); });
+  command.add_flag("--none", arguments->none, "Choose none: the recommended one is meant again").excludes(name);
+  command.add_flag("--json", arguments->json, "Print JSON");
+  command.when_given([arguments, &exit_code] { exit_code = run_use(*arguments); });
 }
 
 }  // namespace assay

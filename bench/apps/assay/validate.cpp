@@ -182,29 +182,29 @@ int run_validate(ValidateArguments arguments) {
 
 }  // namespace
 
-void add_validate(CLI::App& app, int& exit_code) {
-  CLI::App* command = app.add_subcommand("validate", "Name every defect of model files");
+void add_validate(Command app, int& exit_code) {
+  const Command command = app.add_command("validate", "Name every defect of model files");
   const auto arguments = std::make_shared<ValidateArguments>();
-  command->footer(kFooter);
-  command->add_option("paths", arguments->paths, "Model files, folders, snapshots or repositories of the hub's cache, catalogue ids, ORG/REPO[:QUANT]");
-  command->add_option("-l,--level", arguments->levels, "What to look at: structure, numbers, hash, run")
-      ->delimiter(',')
-      ->check(CLI::IsMember({"structure", "numbers", "hash", "run"}));
-  command->add_option("--format", arguments->format, "text, json, sarif or junit")
-      ->check(CLI::IsMember({"text", "json", "sarif", "junit"}))
-      ->capture_default_str();
-  command->add_flag("--json", arguments->json, "Same as --format json");
-  command->add_option("-o,--output", arguments->out, "Write the document to a file");
-  command->add_flag("--strict", arguments->strict, "Warnings make the answer no, too");
-  command->add_option("--sha256", arguments->sha256, "What the file must hash to");
-  command->add_option("--sums", arguments->sums, "A list of hashes as sha256sum writes it")->check(CLI::ExistingFile);
-  command->add_option("-t,--threads", arguments->threads, "Threads; 0: as many as may be used")
-      ->check(CLI::Range(0, 1024))
-      ->capture_default_str();
-  command->add_flag("--no-advice", arguments->no_advice, "One line a finding");
-  command->add_flag("--rules", arguments->rules, "Print every rule as Markdown and end");
-  add_progress_options(*command, arguments->progress);
-  command->callback([arguments, &exit_code] {
+  command.footer(kFooter);
+  command.add_option("paths", arguments->paths, "Model files, folders, snapshots or repositories of the hub's cache, catalogue ids, ORG/REPO[:QUANT]");
+  command.add_option("-l,--level", arguments->levels, "What to look at: structure, numbers, hash, run")
+      .separated_by(',')
+      .one_of({"structure", "numbers", "hash", "run"});
+  command.add_option("--format", arguments->format, "text, json, sarif or junit")
+      .one_of({"text", "json", "sarif", "junit"})
+      .shows_default();
+  command.add_flag("--json", arguments->json, "Same as --format json");
+  command.add_option("-o,--output", arguments->out, "Write the document to a file");
+  command.add_flag("--strict", arguments->strict, "Warnings make the answer no, too");
+  command.add_option("--sha256", arguments->sha256, "What the file must hash to");
+  command.add_option("--sums", arguments->sums, "A list of hashes as sha256sum writes it").existing_file();
+  command.add_option("-t,--threads", arguments->threads, "Threads; 0: as many as may be used")
+      .between(0, 1024)
+      .shows_default();
+  command.add_flag("--no-advice", arguments->no_advice, "One line a finding");
+  command.add_flag("--rules", arguments->rules, "Print every rule as Markdown and end");
+  add_progress_options(command, arguments->progress);
+  command.when_given([arguments, &exit_code] {
     survive_shrinking_files();
     exit_code = run_validate(*arguments);
   });

@@ -117,16 +117,16 @@ int run_verify(const VerifyArguments& arguments) {
 
 }  // namespace
 
-void add_verify(CLI::App& app, int& exit_code) {
-  CLI::App* command = app.add_subcommand("verify", "Check the hashes of models that are here; repair what is damaged");
+void add_verify(Command app, int& exit_code) {
+  const Command command = app.add_command("verify", "Check the hashes of models that are here; repair what is damaged");
   const auto arguments = std::make_shared<VerifyArguments>();
-  command->footer(kFooter);
-  command->add_option("models", arguments->names, "Catalogue ids, ORG/REPO[:QUANT], or names of imported models");
-  command->add_flag("--all", arguments->all, "Every model of the registry");
-  command->add_flag("--repair", arguments->repair, "Fetch what is damaged or missing again");
-  command->add_flag("--json", arguments->json, "Print JSON");
-  add_progress_options(*command, arguments->progress);
-  command->callback([arguments, &exit_code] {
+  command.footer(kFooter);
+  command.add_option("models", arguments->names, "Catalogue ids, ORG/REPO[:QUANT], or names of imported models");
+  command.add_flag("--all", arguments->all, "Every model of the registry");
+  command.add_flag("--repair", arguments->repair, "Fetch what is damaged or missing again");
+  command.add_flag("--json", arguments->json, "Print JSON");
+  add_progress_options(command, arguments->progress);
+  command.when_given([arguments, &exit_code] {
     survive_shrinking_files();
     exit_code = run_verify(*arguments);
   });
