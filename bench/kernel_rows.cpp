@@ -81,7 +81,7 @@ void RowWork::compute(const Kernels* kernels) {
       const KvView kv{.head_dim = kHead, .padded_dim = padded_dim_of(kHead), .keys = keys, .values = keys + kCacheValues};
       AttentionRow rows[kQueries];
       for (std::size_t r = 0; r < kQueries; ++r) rows[r] = {data.in.data() + r * kHead, data.out.data() + r * kHead, kPositions};
-      kernels->attend(kv, rows, kQueries, 0.125f);
+      kernels->attend(kv, rows, kQueries, {0.125f});
       return;
     }
     case RowKernel::norm: return kernels->rms_norm(data.in.data(), data.weight.data(), kWidth, 1e-5f, data.out.data());

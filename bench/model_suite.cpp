@@ -125,8 +125,7 @@ ModelSuite::ModelSuite(SuiteOptions options) : options_(std::move(options)), hos
       const Model& model = *(*opened)->bound;
       entry.facts = describe_model(model, entry.name);
       entry.peak = bounding_peak(entry.facts);
-      for (const LayerWeights& w : model.layers)
-        for (const TensorView* weight : {w.q, w.k, w.v, w.attention_out, w.gate, w.up, w.down}) entry.layer_macs += macs_of(weight);
+      for (const LayerWeights& layer : model.layers) entry.layer_macs += macs_of_layer(layer, model.config);
       entry.head_macs = macs_of(model.output);
       const std::uint32_t most = options_.session.context > 0 ? std::min(options_.session.context, model.config.context) : model.config.context;
       const std::uint32_t left = most > options_.depth ? most - options_.depth : 0;
@@ -332,7 +331,7 @@ void ModelSuite::fill_rates(const Case& which, const Entry& entry, ModelRun& run
     run.gmacs = (entry.layer_macs * tokens + entry.head_macs) / seconds / 1e9;  // logits of the last position only
   } else {
     // The token at position p reads p + 1 positions of the cache.
-    run.bytes_per_token = static_cast<double>(plan.bytes_per_token) + static_cast<double>(plan.kv_bytes_per_position) * (options_.depth + (tokens + 1) / 2);
+    run.bytes_per_token = static_cast<double>(plan.bytes_per_token) + plan.kv_read_bytes(options_.depth + (tokens + 1) / 2);
     run.gmacs = (entry.layer_macs + entry.head_macs) * tokens / seconds / 1e9;
   }
   run.gbps = *run.bytes_per_token * tokens / seconds / 1e9;

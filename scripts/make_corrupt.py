@@ -278,9 +278,9 @@ def fixtures():
     out["model.quantization"] = folder(config__json=config(quantization_config={"quant_method": "gptq", "bits": 4, "group_size": 32}), model__safetensors=safetensors(
         [("model.layers.0.self_attn.q_proj." + name, dtype, shape, bytes(count)) for name, dtype, shape, count in
          (("qweight", "U32", (4, 32), 512), ("qzeros", "U32", (1, 4), 16), ("g_idx", "U32", (32,), 128), ("scales", "F16", (1, 32), 64))]))
-    out["model.architecture.not-run.gguf"] = Gguf([(key.replace("llama.", "gemma2."), kind, value) for key, kind, value in model().keys], model().tensors).set(
-        "general.architecture", STRING, "gemma2").bytes()
-    out["model.not-run.gguf"] = model().set("llama.expert_count", U32, 8).bytes()
+    out["model.architecture.not-run.gguf"] = Gguf([(key.replace("llama.", "bloom."), kind, value) for key, kind, value in model().keys], model().tensors).set(
+        "general.architecture", STRING, "bloom").bytes()
+    out["model.not-run.gguf"] = model().set("llama.expert_count", U32, 8).set("llama.expert_used_count", U32, 2).set("llama.expert_gating_func", U32, 2).bytes()
     out["model.tensor.type.gguf"] = model().put("blk.0.attn_k.weight", (32, 16), T_I32, bytes(2048)).bytes()
     # GGUF.
     out["gguf.alignment.small.gguf"] = Gguf(model().keys + [("general.alignment", U32, 4)], model().tensors, 4).bytes()

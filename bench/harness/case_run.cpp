@@ -74,7 +74,11 @@ void fill_work(CaseRun& run, const CaseFigures& figures) {
     work.limit = std::move(name);
     if (limit && *limit > 0) work.limit_percent = 100 * reached / *limit;
   };
-  const double weights = static_cast<double>(figures.bytes_per_token), cache = static_cast<double>(figures.kv_bytes_per_position);
+  const double weights = static_cast<double>(figures.bytes_per_token);
+  const auto cache_read = [&](double positions) {
+    return static_cast<double>(figures.kv_bytes_per_position) * positions +
+           static_cast<double>(figures.window_kv_bytes_per_position) * std::min(positions, static_cast<double>(figures.window));
+  };
   if (run.prefill_tps) {
     const double tokens = run.settings.prompt_tokens, tps = run.prefill_tps->median;
     const double batches = std::ceil(tokens / std::max(1u, std::min(run.settings.batch, run.settings.ubatch)));
@@ -94,7 +98,7 @@ void fill_work(CaseRun& run, const CaseFigures& figures) {
     const double first = run.settings.depth + (run.settings.is_joined ? run.settings.prompt_tokens : 0);
     // The token at position p reads p + 1 positions of the cache; sequences decoded together share one reading of the weights.
     Work work;
-    work.bytes_per_token = weights / together + cache * (first + (tokens + 1) / 2);
+    work.bytes_per_token = weights / together + cache_read(first + (tokens + 1) / 2);
     work.gbps = work.bytes_per_token * tps / 1e9;
     work.gflops = 2 * (figures.layer_macs + figures.head_macs) * tps / 1e9;
     set_limit(work, "read_all_gbps", work.gbps, run.limits.read_all_gbps);

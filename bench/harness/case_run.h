@@ -172,6 +172,7 @@ std::string make_fingerprint(const HostFacts& host);
 struct CaseFigures {
   double layer_macs = 0, head_macs = 0;     // weight multiply-adds of one token, without and of the head
   std::uint64_t bytes_per_token = 0, kv_bytes_per_position = 0;
+  std::uint64_t window_kv_bytes_per_position = 0, window = 0;  // of layers that see the last `window` positions only
   std::string prefill_limit;                // field of MachineLimits that bounds prefill
 
   static constexpr auto fields() {
@@ -179,6 +180,8 @@ struct CaseFigures {
     return std::tuple(Field{"layer_macs", "", Better::none, &C::layer_macs}, Field{"head_macs", "", Better::none, &C::head_macs},
                       Field{"bytes_per_token", "B", Better::none, &C::bytes_per_token},
                       Field{"kv_bytes_per_position", "B", Better::none, &C::kv_bytes_per_position},
+                      Field{"window_kv_bytes_per_position", "B", Better::none, &C::window_kv_bytes_per_position},
+                      Field{"window", "", Better::none, &C::window},
                       Field{"prefill_limit", "", Better::none, &C::prefill_limit});
   }
 };

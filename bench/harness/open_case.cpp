@@ -96,12 +96,12 @@ Result<OpenCase> open_case(const TaskRequest& request) {
 
 CaseFigures figures_of(const Model& model, const MemoryPlan& plan) {
   CaseFigures out;
-  for (const LayerWeights& w : model.layers)
-    for (const TensorView* weight : {w.q, w.k, w.v, w.attention_out, w.gate, w.up, w.down})
-      if (weight != nullptr) out.layer_macs += static_cast<double>(weight->count());
+  for (const LayerWeights& layer : model.layers) out.layer_macs += macs_of_layer(layer, model.config);
   out.head_macs = static_cast<double>(model.output->count());
   out.bytes_per_token = plan.bytes_per_token;
   out.kv_bytes_per_position = plan.kv_bytes_per_position;
+  out.window_kv_bytes_per_position = plan.window_kv_bytes_per_position;
+  out.window = plan.window;
   switch (bounding_peak(describe_model(model, ""))) {
     case PeakProbe::int8_dot: out.prefill_limit = "int8_dot"; break;
     case PeakProbe::bf16_dot: out.prefill_limit = "bf16_dot"; break;

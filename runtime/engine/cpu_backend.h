@@ -5,23 +5,28 @@
 #include <cstdint>
 #include <initializer_list>
 #include <span>
+#include <unordered_map>
 #include <vector>
 
 #include "runtime/core/aligned.h"
 #include "runtime/core/parallel.h"
+#include "runtime/engine/cpu_products.h"
 #include "runtime/engine/forward.h"
 #include "runtime/engine/kv_cache.h"
 #include "runtime/engine/rope.h"
+#include "runtime/engine/route.h"
 #include "runtime/kernels/cpu/table.h"
 
 namespace assay {
 
 class CpuBackend {
  public:
+  static constexpr std::uint32_t kAbilities = kAllAbilities;
   struct Options {
     const Kernels* kernels = nullptr;
     int threads = 0;
     std::uint32_t context = 0;    // positions of a sequence
+    std::uint32_t batch = 1;      // the most tokens of a pass
     std::uint32_t sequences = 1;
     KvType kv = KvType::f16;
   };
@@ -30,13 +35,22 @@ class CpuBackend {
   void begin(std::span<const Segment> segments);
   void embed(const TensorView& weight, std::span<const std::int32_t> tokens);
   void norm(Slot to, Slot from, const TensorView& weight);
+  void layer_norm(Slot to, Slot from, const TensorView& weight, const TensorView* bias);
   void project(Slot from, std::initializer_list<Product> products);
   void project_add(Slot from, const TensorView& weight);
+  void project_heads(Slot from, Slot to, const TensorView& weight);
   void head_norm(Slot slot, const TensorView& weight);
   void rope(Slot slot);
+  void local_rope(Slot slot);
   void store_kv(std::uint32_t layer);
   void attend(std::uint32_t layer);
   void gate_up();
+  void activate();
+  void experts(std::uint32_t layer);
+  void add(Slot slot, float factor);
+  void scale(Slot slot, float factor);
+  void soft_cap(Slot slot, float cap);
+  void add_positions(const TensorView& weight);
   void keep_last();
 
   std::span<const float> rows(Slot slot) const;
@@ -50,45 +64,41 @@ class CpuBackend {
     std::uint32_t first_token;  // of the segment, within the pass
     std::uint32_t first_row;    // within the segment: token * query heads of a key-value head
   };
-  // One product spread over row chunks of a region.
-  struct Work {
-    WeightRows weights;
-    const TensorView* tensor;
-    const FormatKernels* kernel;
-    Outputs out;
-    std::uint32_t chunk_rows;
-    std::size_t first_chunk;
+  using GateKernel = void (*)(float* gate, const float* up, std::size_t count);
+  // The angles of this pass: [token][pair].
+  struct Angles {
+    std::vector<float> cosines, sines;
   };
 
   float* slot(Slot which) { return slots_[static_cast<std::size_t>(which)].data(); }
-  float* grow(Slot which);  // room for this pass's tokens
-  std::uint32_t width(Slot which) const;
-  void multiply(Slot from, std::span<const Product> products, bool add);
-  void multiply_few(const std::vector<Work>& works, std::size_t chunks, std::uint32_t cols, const float* from);
-  void multiply_many(const std::vector<Work>& works, std::size_t chunks, std::uint32_t cols, const float* from);
-  void multiply_rows(const Work& work, std::uint32_t begin, std::uint32_t end, std::uint32_t cols, const float* from);
-  void multiply_dequantised(const Work& work, std::uint32_t begin, std::uint32_t end, const float* from);
-  void quantize(const float* from, std::uint32_t cols);
-  PackedInputs pack(Packing packing, const float* from, std::uint32_t cols);
-  Inputs inputs(const float* from, std::uint32_t cols, std::uint32_t first, std::uint32_t count) const;
-  const float* norm_weight(const TensorView& weight);
+  std::uint32_t width(Slot which) const { return widths_[static_cast<std::size_t>(which)]; }
+  float* grow(Slot which, std::uint64_t columns);  // room for this pass's tokens
+  const float* floats_of(const TensorView& vector);
+  void fill_angles(const RopeTable& table, Angles& angles);
+  void rotate(Slot slot, const Angles& angles);
+  void add_bias(float* rows, std::uint32_t columns, const TensorView& bias);
+  GateKernel gate_kernel() const;
+  void add_expert_jobs(std::uint32_t layer, const TensorView* ExpertWeights::*which, float* out, bool is_one);
+  void add_expert_bias(std::uint32_t layer, const TensorView* ExpertWeights::*which, float* rows);
+  const std::vector<TensorView>& heads_of(const TensorView& weight);
 
   const Model& model_;
   const Kernels& kernels_;
   Threads threads_;
-  RopeTable rope_;
+  CpuProducts products_;
+  RopeTable rope_, local_rope_;
   KvCache cache_;
   std::uint32_t tokens_ = 0;
   std::vector<Segment> segments_;
   std::array<AlignedBuffer<float>, static_cast<std::size_t>(Slot::kCount)> slots_;
-  std::vector<float> cosines_, sines_;                  // [token][pair]
-  std::vector<std::pair<const TensorView*, std::vector<float>>> norms_;  // norm weights as floats
-  AlignedBuffer<std::int8_t> levels_;                   // inputs of a projection, see Inputs
-  AlignedBuffer<float> scales_, sums_;
-  std::array<AlignedBuffer<std::byte>, static_cast<std::size_t>(Packing::kCount)> packed_;    // by Packing
-  std::vector<AlignedBuffer<float>> scratch_;           // by worker
-  std::vector<Work> works_;
+  std::array<std::uint32_t, static_cast<std::size_t>(Slot::kCount)> widths_{};  // of what was written last
+  Angles angles_, local_angles_;
+  std::unordered_map<const TensorView*, std::vector<float>> vectors_;  // norms and biases as floats
+  std::vector<ProductJob> jobs_;
   std::vector<Piece> pieces_;
+  Routing routing_;
+  AlignedBuffer<float> expert_in_, expert_gate_, expert_up_, expert_out_;  // one row for each choice of a token
+  std::unordered_map<const TensorView*, std::vector<TensorView>> head_matrices_;
 };
 
 static_assert(Backend<CpuBackend>);

@@ -44,18 +44,19 @@ void RopeTable::angles(std::uint32_t position, float* cosines, float* sines) con
   }
 }
 
-RopeTable make_rope_table(const Model& model) {
-  const RopeConfig& rope = model.config.rope;
+namespace {
+
+RopeTable make_table(const RopeConfig& rope, std::span<const float> divisors) {
   RopeTable table;
   table.frequencies.resize(rope.dims / 2);
-  std::vector<float> divisors(rope.dims / 2, 1.0f);
-  if (model.rope_factors != nullptr) dequantize_row(*model.rope_factors, 0, divisors);
-  if (rope.scaling == RopeScaling::yarn) table.magnitude = rope.attention_factor * (1.0f + 0.1f * std::log(rope.factor));
-
+  if (rope.scaling == RopeScaling::yarn && !rope.scales_scores) table.magnitude = rope.attention_factor * (1.0f + 0.1f * std::log(rope.factor));
+  if (rope.scaling == RopeScaling::longrope) table.magnitude = rope.attention_factor;
   for (std::uint32_t pair = 0; pair < rope.dims / 2; ++pair) {
-    double frequency = std::pow(static_cast<double>(rope.base), -2.0 * pair / rope.dims) / divisors[pair];
+    double frequency = std::pow(static_cast<double>(rope.base), -2.0 * pair / rope.dims);
+    if (!divisors.empty()) frequency /= divisors[pair];
     switch (rope.scaling) {
-      case RopeScaling::none: break;
+      case RopeScaling::none:
+      case RopeScaling::longrope: break;
       case RopeScaling::linear: frequency /= rope.factor; break;
       case RopeScaling::llama3: frequency = llama3_frequency(frequency, rope); break;
       case RopeScaling::yarn: frequency = yarn_frequency(frequency, pair, rope); break;
@@ -64,5 +65,21 @@ RopeTable make_rope_table(const Model& model) {
   }
   return table;
 }
+
+}  // namespace
+
+RopeTable make_rope_table(const Model& model, std::uint32_t context) {
+  const RopeConfig& rope = model.config.rope;
+  std::vector<float> divisors;
+  if (rope.scaling == RopeScaling::longrope) {
+    divisors = context > rope.original_context ? rope.long_factors : rope.short_factors;
+  } else if (model.rope_factors != nullptr) {
+    divisors.resize(rope.dims / 2);
+    dequantize_row(*model.rope_factors, 0, divisors);
+  }
+  return make_table(rope, divisors);
+}
+
+RopeTable make_local_rope_table(const Config& config) { return config.arch->has_local_rope ? make_table(config.local_rope, {}) : RopeTable{}; }
 
 }  // namespace assay

@@ -29,6 +29,9 @@ struct Session::State {
   MemoryPlan plan;
   std::variant<std::unique_ptr<CpuBackend>, std::unique_ptr<ReferenceBackend>> backend;
   std::vector<std::uint32_t> positions;  // of each sequence
+  // Where a window's cache has forgotten what a rewind needs, tokens are computed again: what was fed, and how far.
+  std::vector<std::vector<std::int32_t>> fed;
+  std::vector<std::uint32_t> reached;
   std::vector<float> logits;
 };
 
@@ -40,11 +43,11 @@ Session::~Session() = default;
 namespace {
 
 constexpr std::uint32_t kDefaultContext = 4096;
-constexpr std::uint32_t kMaxHeadDim = 512;  // what the attention kernels hold on their stack
 
 Result<SessionOptions> resolve(const Model& model, SessionOptions options) {
   const Config& config = model.config;
   if (options.context == 0) options.context = std::min(config.context, kDefaultContext);
+  ASSAY_TRY_VOID(check_abilities(model, options.backend == BackendKind::reference ? ReferenceBackend::kAbilities : CpuBackend::kAbilities, name_of(options.backend)));
   if (options.batch == 0) return Error{Code::usage, "batch", "is 0; give at least 1"};
   if (options.sequences == 0) return Error{Code::usage, "sequences", "is 0; give at least 1"};
   options.batch = std::min(options.batch, options.context);
@@ -53,7 +56,10 @@ Result<SessionOptions> resolve(const Model& model, SessionOptions options) {
     options.kv = KvType::f32;
     options.threads = 1;
   }
-  if (config.head_dim > kMaxHeadDim) return Error{Code::unsupported, "head size", fmt::format("{} is more than the {} that attention supports", config.head_dim, kMaxHeadDim)};
+  const std::uint32_t head_size = std::max(config.head_dim, config.value_dim);
+  if (head_size > kMaxHeadDim) return Error{Code::unsupported, "head size", fmt::format("{} is more than the {} that attention supports", head_size, kMaxHeadDim)};
+  if (model.positions != nullptr && options.context > config.context)
+    return Error{Code::usage, "context", fmt::format("{} is more than the {} positions that the model has learned", options.context, config.context)};
   return options;
 }
 
@@ -65,11 +71,15 @@ Result<Session> Session::open(const Model& model, const SessionOptions& asked) {
   if (kernels == nullptr) return Error{Code::unsupported, "isa", fmt::format("\"{}\" is unknown or not supported by this processor; known: avx512_bf16, avx512, avx2, scalar", options.isa)};
   const MemoryPlan plan = plan_memory(model, {options.context, options.batch, options.kv, options.sequences});
   try {
-    auto state = std::make_unique<State>(State{model, options, plan, {}, std::vector<std::uint32_t>(options.sequences), {}});
+    auto state = std::make_unique<State>(State{model, options, plan, {}, std::vector<std::uint32_t>(options.sequences), {}, {}, {}});
     if (options.backend == BackendKind::reference)
       state->backend = std::make_unique<ReferenceBackend>(model, options.context, options.sequences);
     else
-      state->backend = std::make_unique<CpuBackend>(model, CpuBackend::Options{kernels, options.threads, options.context, options.sequences, options.kv});
+      state->backend = std::make_unique<CpuBackend>(model, CpuBackend::Options{kernels, options.threads, options.context, options.batch, options.sequences, options.kv});
+    if (model.config.window > 0) {
+      state->fed.resize(options.sequences);
+      state->reached.resize(options.sequences);
+    }
     return Session(std::move(state));
   } catch (const std::bad_alloc&) {
     return Error{Code::memory, "context", fmt::format("no memory for {} positions of {} sequences ({:.1f} MB of keys and values); ask for a smaller context", options.context, options.sequences, static_cast<double>(plan.kv_bytes) / 1e6)};
@@ -97,7 +107,30 @@ void Session::compute(std::span<const std::int32_t> tokens, std::span<const Segm
         state.logits.insert(state.logits.end(), rows.begin(), rows.end());
       },
       state.backend);
-  for (const Segment& segment : segments) state.positions[segment.sequence] += segment.tokens;
+  std::size_t at = 0;
+  for (const Segment& segment : segments) {
+    std::uint32_t& position = state.positions[segment.sequence];
+    if (!state.fed.empty()) {
+      std::vector<std::int32_t>& fed = state.fed[segment.sequence];
+      fed.resize(position);
+      fed.insert(fed.end(), tokens.begin() + static_cast<std::ptrdiff_t>(at), tokens.begin() + static_cast<std::ptrdiff_t>(at + segment.tokens));
+      state.reached[segment.sequence] = std::max(state.reached[segment.sequence], position + segment.tokens);
+    }
+    position += segment.tokens;
+    at += segment.tokens;
+  }
+}
+
+// The caches of sliding layers hold the last positions only. A token after `position` needs the `window` - 1 before it: where they
+// have been written over, everything up to there is computed again.
+void Session::restore_windows(std::uint32_t sequence, std::uint32_t position) {
+  State& state = *state_;
+  const std::uint64_t held = std::uint64_t{state.model.config.window} + state.options.batch - 1;
+  if (state.reached[sequence] + std::uint64_t{state.model.config.window} <= position + 1 + held) return;
+  const std::vector<std::int32_t> fed(state.fed[sequence].begin(), state.fed[sequence].begin() + position);
+  state.positions[sequence] = state.reached[sequence] = 0;
+  const bool is_done = static_cast<bool>(feed(fed, LogitsWanted::none, sequence));
+  ASSAY_CHECK(is_done);  // these tokens have been fed before
 }
 
 Result<std::span<const float>> Session::feed(std::span<const std::int32_t> tokens, LogitsWanted wanted, std::uint32_t sequence) {
@@ -142,10 +175,12 @@ std::uint32_t Session::position(std::uint32_t sequence) const {
 std::uint32_t Session::context() const { return state_->options.context; }
 void Session::rewind_one(std::uint32_t sequence, std::uint32_t position) {
   ASSAY_CHECK(sequence < state_->positions.size());
-  state_->positions[sequence] = std::min(position, state_->positions[sequence]);
+  if (position >= state_->positions[sequence]) return;
+  state_->positions[sequence] = position;
+  if (!state_->fed.empty()) restore_windows(sequence, position);
 }
 void Session::rewind(std::uint32_t position) {
-  for (std::uint32_t& its_position : state_->positions) its_position = std::min(position, its_position);
+  for (std::uint32_t sequence = 0; sequence < state_->positions.size(); ++sequence) rewind_one(sequence, position);
 }
 const MemoryPlan& Session::plan() const { return state_->plan; }
 const SessionOptions& Session::options() const { return state_->options; }

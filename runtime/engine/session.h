@@ -48,7 +48,8 @@ class Session {
 
   std::uint32_t position(std::uint32_t sequence = 0) const;
   std::uint32_t context() const;
-  // Forgets everything from `position` on, in every sequence or in one.
+  // Forgets everything from `position` on, in every sequence or in one. With sliding windows that may mean computing what is left
+  // again: their layers keep the last positions only.
   void rewind(std::uint32_t position = 0);
   void rewind_one(std::uint32_t sequence, std::uint32_t position);
 
@@ -60,6 +61,7 @@ class Session {
   struct State;
   explicit Session(std::unique_ptr<State> state);
   void compute(std::span<const std::int32_t> tokens, std::span<const Segment> segments, LogitsWanted wanted);
+  void restore_windows(std::uint32_t sequence, std::uint32_t position);
   std::unique_ptr<State> state_;
 };
 

@@ -59,14 +59,15 @@ class Planner {
   Result<SynthPlan> plan(std::string_view quant) {
     ASSAY_TRY_VOID(choose(quant));
     // File order: the embedding, the layers one after another, then what stands behind them.
+    weights_ = list_weights(config_, layout_ == SynthLayout::gguf ? Layout::gguf : Layout::hf, nullptr);
     ASSAY_TRY_VOID(add_model_row(&Model::embedding));
-    for (std::uint32_t layer = 0; layer < shape_.layers; ++layer)
-      for (const WeightRow& row : kWeights)
-        if (row.in_layer != nullptr) {
-          ASSAY_TRY_VOID(add_row(row, layer));
-        }
+    ASSAY_TRY_VOID(add_model_row(&Model::positions));
+    for (const ExpectedTensor& tensor : weights_)
+      if (tensor.in_layer() && tensor.is_needed) ASSAY_TRY_VOID(add_expected(tensor));
     ASSAY_TRY_VOID(add_model_row(&Model::output_norm));
+    ASSAY_TRY_VOID(add_model_row(&Model::output_norm_bias));
     if (!shape_.is_tied) ASSAY_TRY_VOID(add_model_row(&Model::output));
+    ASSAY_TRY_VOID(add_model_row(&Model::output_bias));
     if (shape_.scaling == RopeScaling::llama3) ASSAY_TRY_VOID(add_model_row(&Model::rope_factors));
     return std::move(plan_);
   }
@@ -105,25 +106,19 @@ class Planner {
   }
 
   Result<> add_model_row(const TensorView* Model::*member) {
-    for (const WeightRow& row : kWeights)
-      if (row.in_model == member) return add_row(row, 0);
+    for (const ExpectedTensor& tensor : weights_)
+      if (tensor.parts[0]->in_model == member) return add_expected(tensor);
     return success();
   }
 
-  Result<> add_row(const WeightRow& row, std::uint32_t layer) {
-    if (row.need == Need::when_qk_norm && !config_.arch->has_qk_norm) return success();
-    const std::string_view pattern = layout_ == SynthLayout::gguf ? row.gguf : row.hf;
-    if (pattern.empty()) return success();
-    const std::string name = weight_name(pattern, layer);
-    const std::uint64_t cols = width_of(row.cols, config_);
-    std::vector<std::uint64_t> shape = {cols};
-    if (row.rows != Width::none) shape.insert(shape.begin(), width_of(row.rows, config_));
-
+  Result<> add_expected(const ExpectedTensor& tensor) {
+    const std::string& name = tensor.name;
+    const std::vector<std::uint64_t>& shape = tensor.shape;
     plan_.modules.push_back({.first = plan_.tensors.size()});
-    if (row.in_model == &Model::rope_factors) {
+    if (tensor.parts[0]->in_model == &Model::rope_factors) {
       add_rope_factors(name);
-    } else if (row.rows == Width::none) {
-      ASSAY_TRY_VOID(add_norm(name, shape));
+    } else if (shape.size() == 1) {
+      ASSAY_TRY_VOID(add_vector(name, shape));
     } else if (layout_ == SynthLayout::mlx) {
       ASSAY_TRY_VOID(add_mlx(name, shape));
     } else {
@@ -135,11 +130,13 @@ class Planner {
     return success();
   }
 
-  Result<> add_norm(const std::string& name, const std::vector<std::uint64_t>& shape) {
+  Result<> add_vector(const std::string& name, const std::vector<std::uint64_t>& shape) {
+    const bool is_bias = name.ends_with(".bias");
     const bool is_plain = plan_.element == FormatId::F32 || plan_.element == FormatId::F16;
     const FormatId format = layout_ == SynthLayout::gguf ? FormatId::F32 : is_plain ? plan_.element : FormatId::BF16;
     ASSAY_TRY(const std::size_t fill,
-              fill_for(format, 0, [&] { return make_element_fill(format, 1, kNormDeviation); }));
+              fill_for(format, is_bias ? kBiasFill : kNormFill,
+                       [&] { return make_element_fill(format, is_bias ? 0 : 1, kNormDeviation); }));
     add({.name = name, .format = format, .shape = shape, .fill = fill}, next_stream_++);
     return success();
   }
@@ -198,6 +195,7 @@ class Planner {
   }
 
   // Random weights whose products keep the size of what they multiply.
+  static constexpr std::uint64_t kNormFill = 0, kBiasFill = UINT64_MAX;  // beside numbers of columns
   static double deviation(std::uint64_t cols) { return 1 / std::sqrt(static_cast<double>(cols)); }
 
   template <class Make>
@@ -215,6 +213,7 @@ class Planner {
   SynthLayout layout_;
   MixModel mix_model_;
   SynthPlan plan_;
+  std::vector<ExpectedTensor> weights_;
   std::map<std::pair<FormatId, std::uint64_t>, std::size_t> made_;
   std::map<std::uint64_t, std::size_t> mlx_fills_;
   std::uint64_t next_stream_ = 0;

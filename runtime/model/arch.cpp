@@ -1,6 +1,8 @@
 // Look-ups in the table of architectures.
 #include "runtime/model/arch.h"
 
+#include <algorithm>
+
 namespace assay {
 
 const ArchTraits* arch_from_gguf(std::string_view name) {
@@ -10,6 +12,7 @@ const ArchTraits* arch_from_gguf(std::string_view name) {
 }
 
 const ArchTraits* arch_from_hf(std::string_view model_type) {
+  if (model_type.empty()) return nullptr;
   for (const ArchTraits& row : kArchitectures)
     if (row.hf_model_type == model_type) return &row;
   return nullptr;
@@ -22,6 +25,11 @@ std::string known_architectures() {
     names += row.name;
   }
   return names;
+}
+
+const Wrapper* wrapper_from_hf(std::string_view model_type) {
+  const auto* const row = std::find_if(kWrappers.begin(), kWrappers.end(), [&](const Wrapper& w) { return w.hf_model_type == model_type; });
+  return row == kWrappers.end() ? nullptr : row;
 }
 
 }  // namespace assay

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -13,29 +14,75 @@
 
 namespace assay {
 
-struct LayerWeights {
-  const TensorView* attention_norm = nullptr;  // [embedding]
-  const TensorView* q = nullptr;               // [heads * head_dim][embedding]
-  const TensorView* k = nullptr;               // [kv_heads * head_dim][embedding]
-  const TensorView* v = nullptr;
-  const TensorView* q_norm = nullptr;          // [head_dim], where the family has it
-  const TensorView* k_norm = nullptr;
-  const TensorView* attention_out = nullptr;   // [embedding][heads * head_dim]
-  const TensorView* ffn_norm = nullptr;        // [embedding]
-  const TensorView* gate = nullptr;            // [feed_forward][embedding]
+// One expert of a layer.
+struct ExpertWeights {
+  const TensorView* gate = nullptr;  // [expert width][embedding]
   const TensorView* up = nullptr;
-  const TensorView* down = nullptr;            // [embedding][feed_forward]
+  const TensorView* down = nullptr;  // [embedding][expert width]
+  const TensorView* gate_bias = nullptr;
+  const TensorView* up_bias = nullptr;
+  const TensorView* down_bias = nullptr;
 };
 
-// Pointers lead into `file`'s tensor list: the ModelFile must stay where it is for as long as the Model lives.
+// What a family does not have is nullptr.
+struct LayerWeights {
+  const TensorView* attention_norm = nullptr;  // [embedding]
+  const TensorView* attention_norm_bias = nullptr;
+  const TensorView* q = nullptr;  // [heads * head_dim][embedding]
+  const TensorView* k = nullptr;  // [kv_heads * head_dim][embedding]
+  const TensorView* v = nullptr;
+  const TensorView* q_bias = nullptr;
+  const TensorView* k_bias = nullptr;
+  const TensorView* v_bias = nullptr;
+  const TensorView* q_norm = nullptr;  // [head_dim], or [heads * head_dim]
+  const TensorView* k_norm = nullptr;
+  const TensorView* sinks = nullptr;          // [heads]
+  const TensorView* attention_out = nullptr;  // [embedding][heads * head_dim]
+  const TensorView* attention_out_bias = nullptr;
+  const TensorView* post_attention_norm = nullptr;  // [embedding], of the branch's output
+  const TensorView* ffn_norm = nullptr;             // [embedding]
+  const TensorView* ffn_norm_bias = nullptr;
+  const TensorView* gate = nullptr;  // [feed_forward][embedding]
+  const TensorView* up = nullptr;
+  const TensorView* up_bias = nullptr;
+  const TensorView* down = nullptr;  // [embedding][feed_forward]
+  const TensorView* down_bias = nullptr;
+  const TensorView* post_ffn_norm = nullptr;  // [embedding]
+  const TensorView* router = nullptr;         // [experts][embedding]
+  const TensorView* router_bias = nullptr;
+  const TensorView* shared_gate = nullptr;  // [shared experts * expert width][embedding]
+  const TensorView* shared_up = nullptr;
+  const TensorView* shared_down = nullptr;
+  std::vector<ExpertWeights> experts;
+  // Multi-head latent attention.
+  const TensorView* q_a = nullptr;  // [query_rank][embedding]; none: q holds [heads * key_dim][embedding]
+  const TensorView* q_a_norm = nullptr;
+  const TensorView* q_b = nullptr;      // [heads * key_dim][query_rank]
+  const TensorView* kv_a = nullptr;     // [kv_rank + rope.dims][embedding]
+  const TensorView* kv_a_norm = nullptr;  // [kv_rank]
+  const TensorView* k_b = nullptr;      // [heads][kv_rank][key_dim - rope.dims]
+  const TensorView* v_b = nullptr;      // [heads][value_dim][kv_rank]
+};
+
+// Pointers lead into `file`'s tensor list and into `made`: the ModelFile must stay where it is for as long as the Model lives.
 struct Model {
   const ModelFile* file = nullptr;
   Config config;
-  const TensorView* embedding = nullptr;     // [vocabulary][embedding]
-  const TensorView* output_norm = nullptr;   // [embedding]
-  const TensorView* output = nullptr;        // [vocabulary][embedding]; the embedding itself when tied
-  const TensorView* rope_factors = nullptr;  // [rope.dims / 2] divisors of the frequencies, or none
+  const TensorView* embedding = nullptr;    // [vocabulary][embedding]
+  const TensorView* positions = nullptr;    // [context][embedding], where positions are learned
+  const TensorView* output_norm = nullptr;  // [embedding]
+  const TensorView* output_norm_bias = nullptr;
+  const TensorView* output = nullptr;  // [vocabulary][embedding]; the embedding itself when tied
+  const TensorView* output_bias = nullptr;
+  const TensorView* rope_factors = nullptr;        // [rope.dims / 2] divisors of the frequencies, or none
+  const TensorView* long_rope_factors = nullptr;   // the same for long contexts (longrope), and for short ones
+  const TensorView* short_rope_factors = nullptr;
   std::vector<LayerWeights> layers;
+  std::vector<const TensorView*> unused;  // tensors of the file that are no part of the decoder: an image encoder's
+
+  // Parts of fused tensors, and norms that the file holds in another way.
+  std::vector<std::unique_ptr<TensorView>> made;
+  std::vector<AlignedBuffer<std::byte>> made_bytes;
 
   bool is_tied() const { return output == embedding; }
 };
@@ -49,7 +96,10 @@ struct ForeignQuantization {
 };
 std::optional<ForeignQuantization> foreign_quantization(const ModelFile& file);
 
-// Finds every weight by the table in weights.cpp; all mismatches are told in one error.
+// Finds every weight by the table in weights.h; all mismatches are told in one error.
 Result<Model> bind_model(const ModelFile& file);
+
+// Why images cannot be given to this model: what the file has of an image encoder, and that it is not run.
+Error image_refusal(const Model& model);
 
 }  // namespace assay

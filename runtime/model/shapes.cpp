@@ -192,7 +192,7 @@ Config config_of(const ModelShape& shape) {
   config.feed_forward = shape.feed_forward;
   config.heads = shape.heads;
   config.kv_heads = shape.kv_heads;
-  config.head_dim = shape.head_dim;
+  config.head_dim = config.value_dim = shape.head_dim;
   config.vocabulary = shape.vocabulary;
   config.context = shape.context;
   config.norm_epsilon = shape.norm_epsilon;
@@ -204,18 +204,18 @@ Config config_of(const ModelShape& shape) {
   config.rope.original_context = shape.original_context;
   config.rope.low_frequency_factor = shape.low_frequency_factor;
   config.rope.high_frequency_factor = shape.high_frequency_factor;
+  finish_config(config);
   return config;
 }
 
 std::uint64_t parameter_count(const ModelShape& shape) {
   const Config config = config_of(shape);
   std::uint64_t sum = 0;
-  for (const WeightRow& row : kWeights) {
-    const bool is_output = row.in_model == &Model::output;
-    if (row.hf.empty() || (is_output && shape.is_tied)) continue;
-    if (row.need == Need::when_qk_norm && !config.arch->has_qk_norm) continue;
-    const std::uint64_t count = width_of(row.rows, config) * width_of(row.cols, config);
-    sum += row.in_layer != nullptr ? count * shape.layers : count;
+  for (const ExpectedTensor& tensor : list_weights(config, Layout::hf, nullptr)) {
+    if (tensor.parts[0]->in_model == &Model::output && shape.is_tied) continue;
+    std::uint64_t count = 1;
+    for (const std::uint64_t size : tensor.shape) count *= size;
+    sum += count;
   }
   return sum;
 }

@@ -1,26 +1,80 @@
-// bind_model(): every weight of the table found in the file, with its shape, or one error that lists all that is wrong.
+// list_weights(): the weight table applied to one model: which tensors, what names, what shapes.
 #include "runtime/model/weights.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
-#include "runtime/quant/dequantize.h"
-
 namespace assay {
 
 std::uint64_t width_of(Width width, const Config& config) {
+  const LatentConfig& latent = config.latent;
   switch (width) {
     case Width::none: return 1;
     case Width::embedding: return config.embedding;
     case Width::query: return std::uint64_t{config.heads} * config.head_dim;
     case Width::key_value: return std::uint64_t{config.kv_heads} * config.head_dim;
+    case Width::attended: return std::uint64_t{config.heads} * config.attended_dim();
     case Width::feed_forward: return config.feed_forward;
     case Width::head: return config.head_dim;
+    case Width::heads: return config.heads;
     case Width::vocabulary: return config.vocabulary;
     case Width::half_rope: return config.rope.dims / 2;
+    case Width::positions: return config.context;
+    case Width::experts: return config.experts.count;
+    case Width::expert_feed_forward: return config.experts.feed_forward;
+    case Width::shared_feed_forward: return std::uint64_t{config.experts.shared} * config.experts.feed_forward;
+    case Width::query_rank: return latent.query_rank;
+    case Width::kv_rank: return latent.kv_rank;
+    case Width::latent_key: return config.head_dim;
+    case Width::latent_query: return std::uint64_t{config.heads} * latent.key_dim;
+    case Width::latent_key_rest: return latent.key_dim - config.rope.dims;
+    case Width::latent_value: return latent.value_dim;
   }
   return 0;
+}
+
+namespace {
+
+Presence yes_if(bool condition) { return condition ? Presence::yes : Presence::no; }
+
+}  // namespace
+
+Presence presence_of(Need need, const Config& config, std::uint32_t layer) {
+  const ArchTraits& arch = *config.arch;
+  const bool has_layer_norm = arch.norm == NormKind::layer, has_experts = config.has_experts(layer);
+  switch (need) {
+    case Need::required: return Presence::yes;
+    case Need::tied: return Presence::maybe;
+    case Need::positions: return yes_if(arch.has_learned_positions);
+    case Need::norm_bias: return yes_if(has_layer_norm);
+    case Need::head_bias: return arch.head_bias;
+    case Need::rope_factors: return Presence::maybe;
+    case Need::long_rope: return yes_if(config.rope.scaling == RopeScaling::longrope);
+    case Need::pre_norm: return yes_if(arch.has_pre_norms);
+    case Need::pre_norm_bias: return yes_if(arch.has_pre_norms && has_layer_norm);
+    case Need::ffn_norm: return yes_if(arch.has_pre_norms && !arch.is_parallel);
+    case Need::ffn_norm_bias: return yes_if(arch.has_pre_norms && !arch.is_parallel && has_layer_norm);
+    case Need::post_norm: return yes_if(arch.has_post_norms);
+    case Need::attention: return yes_if(!config.is_latent());
+    case Need::qkv_bias: return arch.qkv_bias;
+    case Need::head_norm: return yes_if(arch.qk_norm == QkNorm::head);
+    case Need::row_norm: return yes_if(arch.qk_norm == QkNorm::row);
+    case Need::sinks: return yes_if(arch.has_sinks);
+    case Need::out_bias: return arch.out_bias;
+    case Need::gate: return yes_if(arch.is_gated && !has_experts);
+    case Need::ffn: return yes_if(!has_experts);
+    case Need::ffn_bias: return has_experts ? Presence::no : arch.ffn_bias;
+    case Need::router: return yes_if(has_experts);
+    case Need::expert: return yes_if(has_experts);
+    case Need::router_bias:
+    case Need::expert_bias: return yes_if(has_experts && arch.has_expert_bias);
+    case Need::shared: return yes_if(has_experts && config.experts.shared > 0);
+    case Need::latent: return yes_if(config.is_latent());
+    case Need::latent_query: return yes_if(config.is_latent() && config.latent.query_rank > 0);
+    case Need::plain_latent_query: return yes_if(config.is_latent() && config.latent.query_rank == 0);
+  }
+  return Presence::no;
 }
 
 std::string weight_name(std::string_view pattern, std::uint32_t layer) {
@@ -31,119 +85,138 @@ std::string weight_name(std::string_view pattern, std::uint32_t layer) {
 
 namespace {
 
-constexpr std::size_t kMismatchesTold = 5;
-
-std::string shape_text(const std::vector<std::uint64_t>& shape) { return fmt::format("[{}]", fmt::join(shape, " x ")); }
-
-class Binder {
+class Lister {
  public:
-  explicit Binder(const ModelFile& file) : file_(file) {}
+  Lister(const Config& config, Layout layout, const ModelFile* file) : config_(config), layout_(layout), file_(file) {
+    const auto* const found = std::find_if(kDialects.begin(), kDialects.end(), [&](const Dialect& d) { return d.family == config.arch->name && d.layout == layout; });
+    if (found != kDialects.end()) dialect_ = *found;
+  }
 
-  Result<Model> bind(Config config) {
-    model_.file = &file_;
-    model_.config = config;
-    model_.layers.resize(config.layers);
-    for (const WeightRow& row : kWeights) bind_row(row);
-    if (model_.output == nullptr) model_.output = model_.embedding;
-    refuse_unknown_biases();
-    if (problems_.empty()) return std::move(model_);
-    return Error{code_, first_subject_, text(), file_.path.string()};
+  std::vector<ExpectedTensor> list() {
+    for (const WeightRow& row : kWeights)
+      if (row.in_model != nullptr) add(row, 0);
+    for (std::uint32_t layer = 0; layer < config_.layers; ++layer) {
+      const std::array fused = {is_fused(kFused[0], layer), is_fused(kFused[1], layer), is_fused(kFused[2], layer)};
+      for (const WeightRow& row : kWeights) {
+        if (row.in_model != nullptr || presence_of(row.need, config_, layer) == Presence::no) continue;
+        const std::size_t group = row.in_layer == nullptr ? kFused.size() : group_of(row.in_layer);
+        if (group == kFused.size() || !fused[group]) {
+          add(row, layer);
+        } else if (row.in_layer == kFused[group].parts[0]) {
+          add_fused(kFused[group], layer);
+        }
+      }
+    }
+    return std::move(list_);
   }
 
  private:
-  void bind_row(const WeightRow& row) {
-    const std::string_view pattern = file_.kind == FileKind::gguf ? row.gguf : row.hf;
-    if (pattern.empty()) return;
-    if (row.in_model != nullptr) {
-      model_.*row.in_model = find(row, std::string(pattern));
+  static std::size_t group_of(const TensorView* LayerWeights::*member) {
+    std::size_t group = 0;
+    while (group < kFused.size() && std::find(kFused[group].parts.begin(), kFused[group].parts.end(), member) == kFused[group].parts.end()) ++group;
+    return group;
+  }
+
+  std::string_view pattern_of(std::string_view gguf, std::string_view hf) const { return layout_ == Layout::gguf ? gguf : hf; }
+
+  // The file's name for a pattern of the table.
+  std::string name_of(std::string_view pattern, std::uint32_t layer) const {
+    std::string name = weight_name(pattern, layer);
+    for (const Rename& rename : dialect_.renames) {
+      if (rename.ours.empty()) break;
+      const std::size_t at = name.find(rename.ours), end = at + rename.ours.size();
+      if (at != std::string::npos && end < name.size() && name[end] == '.') name.replace(at, rename.ours.size(), rename.theirs);
+    }
+    if (layout_ == Layout::hf && config_.wrapper != nullptr) name.insert(0, config_.wrapper->prefix);
+    return name;
+  }
+
+  // The rows of the table that a fused tensor is made of; empty when the model lacks one of them.
+  std::vector<const WeightRow*> rows_of(const FusedRow& fused, std::uint32_t layer) const {
+    std::vector<const WeightRow*> rows;
+    for (const auto member : fused.parts) {
+      if (member == nullptr) continue;
+      const auto* const row = std::find_if(kWeights.begin(), kWeights.end(), [&](const WeightRow& r) {
+        return r.in_layer == member && presence_of(r.need, config_, layer) != Presence::no;
+      });
+      if (row == kWeights.end()) return {};
+      rows.push_back(row);
+    }
+    return rows;
+  }
+  std::uint64_t fused_rows(const std::vector<const WeightRow*>& rows) const {
+    std::uint64_t sum = 0;
+    for (const WeightRow* row : rows) sum += width_of(row->rows == Width::none ? row->cols : row->rows, config_);
+    return sum;
+  }
+
+  bool is_fused(const FusedRow& fused, std::uint32_t layer) const {
+    const std::vector<const WeightRow*> rows = rows_of(fused, layer);
+    if (rows.empty()) return false;
+    const bool usual = &fused == &kFused[2] ? dialect_.fuses_gate_up : dialect_.fuses_qkv;
+    if (file_ == nullptr) return usual;
+    if (file_->find(name_of(pattern_of(rows[0]->gguf, rows[0]->hf), layer)) != nullptr) return false;
+    const TensorView* tensor = file_->find(name_of(pattern_of(fused.gguf, fused.hf), layer));
+    if (usual || tensor == nullptr) return usual;
+    // GGUF's fused gate and up bear the name of up alone.
+    return !tensor->shape.empty() && tensor->shape[0] == fused_rows(rows);
+  }
+
+  void add_fused(const FusedRow& fused, std::uint32_t layer) {
+    const std::vector<const WeightRow*> rows = rows_of(fused, layer);
+    ExpectedTensor& tensor = list_.emplace_back();
+    tensor.name = name_of(pattern_of(fused.gguf, fused.hf), layer);
+    tensor.shape = {fused_rows(rows)};
+    if (rows[0]->rows != Width::none) tensor.shape.push_back(width_of(rows[0]->cols, config_));
+    tensor.is_needed = presence_of(rows[0]->need, config_, layer) == Presence::yes;
+    std::copy(rows.begin(), rows.end(), tensor.parts.begin());
+    tensor.layer = layer;
+  }
+
+  void add(const WeightRow& row, std::uint32_t layer) {
+    const std::string_view pattern = pattern_of(row.gguf, row.hf);
+    const Presence presence = presence_of(row.need, config_, layer);
+    if (pattern.empty() || presence == Presence::no) return;
+    ExpectedTensor tensor;
+    if (row.stack != Width::none) tensor.shape.push_back(width_of(row.stack, config_));
+    if (row.rows != Width::none) tensor.shape.push_back(width_of(row.rows, config_));
+    tensor.shape.push_back(width_of(row.cols, config_));
+    tensor.is_needed = presence == Presence::yes;
+    tensor.parts = {&row};
+    tensor.layer = layer;
+    tensor.name = name_of(pattern, layer);
+    if (row.in_expert != nullptr) return add_experts(std::move(tensor));
+    list_.push_back(std::move(tensor));
+  }
+
+  // One tensor of all experts in GGUF and MLX, one of each elsewhere.
+  void add_experts(ExpectedTensor tensor) {
+    constexpr std::string_view kEach = "experts.#";
+    const std::size_t place = tensor.name.find(kEach);
+    const std::string stacked = place == std::string::npos ? tensor.name : std::string(tensor.name).replace(place, kEach.size(), "switch_mlp");
+    if (place == std::string::npos || (file_ != nullptr && file_->find(stacked.c_str()) != nullptr)) {
+      tensor.name = stacked;
+      tensor.shape.insert(tensor.shape.begin(), config_.experts.count);
+      list_.push_back(std::move(tensor));
       return;
     }
-    for (std::uint32_t layer = 0; layer < model_.config.layers; ++layer)
-      model_.layers[layer].*row.in_layer = find(row, weight_name(pattern, layer));
-  }
-
-  const TensorView* find(const WeightRow& row, const std::string& name) {
-    const bool wanted = row.need == Need::required || (row.need == Need::when_qk_norm && model_.config.arch->has_qk_norm);
-    const TensorView* tensor = file_.find(name);
-    if (tensor == nullptr) {
-      if (wanted) note(Code::missing, name, fmt::format("missing ({} has it in every layer)", model_.config.arch->name));
-      return nullptr;
-    }
-    if (row.need == Need::when_qk_norm && !wanted) {
-      note(Code::unsupported, name, fmt::format("is not part of {}", model_.config.arch->name));
-      return nullptr;
-    }
-    check_shape(row, *tensor);
-    if (auto computable = check_dequantizable(*tensor); !computable) note(computable.error().code, name, computable.error().detail);
-    return tensor;
-  }
-
-  void check_shape(const WeightRow& row, const TensorView& tensor) {
-    std::vector<std::uint64_t> expected;
-    if (row.rows != Width::none) expected.push_back(width_of(row.rows, model_.config));
-    expected.push_back(width_of(row.cols, model_.config));
-    if (tensor.shape != expected) note(Code::shape, tensor.name, fmt::format("file {}, config {}", shape_text(tensor.shape), shape_text(expected)));
-  }
-
-  // A bias that the family does not have would silently change every answer.
-  void refuse_unknown_biases() {
-    for (const TensorView& tensor : file_.tensors) {
-      const std::string_view name = tensor.name;
-      if (name.ends_with(".bias") && (name.starts_with("blk.") || name.starts_with("model.layers.")))
-        note(Code::unsupported, tensor.name, fmt::format("biases are not part of {} as Assay runs it", model_.config.arch->name));
+    const std::string pattern = tensor.name;
+    for (std::uint32_t expert = 0; expert < config_.experts.count; ++expert) {
+      tensor.name = std::string(pattern).replace(place + kEach.size() - 1, 1, std::to_string(expert));
+      tensor.expert = static_cast<std::int32_t>(expert);
+      list_.push_back(tensor);
     }
   }
 
-  void note(Code code, const std::string& subject, std::string problem) {
-    if (problems_.empty()) code_ = code, first_subject_ = subject;
-    problems_.push_back(problems_.empty() ? std::move(problem) : fmt::format("{}: {}", subject, problem));
-  }
-
-  std::string text() const {
-    std::string all;
-    for (std::size_t i = 0; i < std::min(problems_.size(), kMismatchesTold); ++i) all += (i ? "; " : "") + problems_[i];
-    if (problems_.size() > kMismatchesTold) all += fmt::format("; and {} more", problems_.size() - kMismatchesTold);
-    return all;
-  }
-
-  const ModelFile& file_;
-  Model model_;
-  Code code_ = Code::missing;
-  std::string first_subject_;
-  std::vector<std::string> problems_;
+  const Config& config_;
+  Layout layout_;
+  const ModelFile* file_;
+  Dialect dialect_{};
+  std::vector<ExpectedTensor> list_;
 };
 
 }  // namespace
 
-std::string ForeignQuantization::message() const {
-  return "the weights are quantised by " + method + ", whose packed integers Assay does not compute";
-}
-
-std::optional<ForeignQuantization> foreign_quantization(const ModelFile& file) {
-  if (file.kind == FileKind::gguf) return std::nullopt;
-  std::string_view suffix;
-  const auto is_packed = [&](const TensorView& tensor) {
-    for (const std::string_view each : {".qweight", ".weight_packed"})
-      if (std::string_view(tensor.name).ends_with(each)) return suffix = each, true;
-    return false;
-  };
-  const auto packed = std::find_if(file.tensors.begin(), file.tensors.end(), is_packed);
-  if (packed == file.tensors.end()) return std::nullopt;
-  const std::string module = packed->name.substr(0, packed->name.size() - suffix.size());
-  const Json* config = file.config.find("quantization_config");
-  const Json* method = config != nullptr ? config->find("quant_method") : nullptr;
-  std::string name = method != nullptr && method->string() != nullptr ? *method->string() : "";
-  if (name == "gptq" || name == "awq") std::transform(name.begin(), name.end(), name.begin(), [](char c) { return static_cast<char>(c - 'a' + 'A'); });
-  // Without a config: GPTQ packs along the inputs and keeps the order of groups, AWQ packs along the outputs.
-  if (name.empty()) name = suffix == ".weight_packed" ? "compressed-tensors" : file.find(module + ".g_idx") != nullptr ? "GPTQ" : "GPTQ or AWQ";
-  return ForeignQuantization{std::move(name), packed->name};
-}
-
-Result<Model> bind_model(const ModelFile& file) {
-  if (const auto foreign = foreign_quantization(file))
-    return Error{Code::unsupported, foreign->tensor, foreign->message() + "; " + std::string(foreign->kAdvice), file.path.string()};
-  ASSAY_TRY(const Config config, read_config(file));
-  return Binder(file).bind(config);
-}
+std::vector<ExpectedTensor> list_weights(const Config& config, Layout layout, const ModelFile* file) { return Lister(config, layout, file).list(); }
 
 }  // namespace assay

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <optional>
 
 #include "runtime/model/config.h"
 #include "runtime/validate/architectures.h"
@@ -20,24 +21,31 @@ struct KeyRow {
   Kind kind;
   double least, most;
   bool gguf_needs = false, json_needs = false;
+  std::string_view json_too = "";  // ChatGLM's name for it
+  std::optional<NormKind> of = std::nullopt;  // needed by families with this norm
 };
 constexpr double kAny = 1e30;
 constexpr std::array kKeys = {
-    KeyRow{"block_count", "num_hidden_layers", Kind::count, 1, 1024, true, true},
-    KeyRow{"context_length", "max_position_embeddings", Kind::count, 1, 1 << 28, true, false},
+    KeyRow{"block_count", "num_hidden_layers", Kind::count, 1, 1024, true, true, "num_layers"},
+    KeyRow{"context_length", "max_position_embeddings", Kind::count, 1, 1 << 28, true, false, "seq_length"},
     KeyRow{"embedding_length", "hidden_size", Kind::count, 1, 1 << 20, true, true},
-    KeyRow{"feed_forward_length", "intermediate_size", Kind::count, 1, 1 << 20, true, true},
+    KeyRow{"feed_forward_length", "intermediate_size", Kind::count, 1, 1 << 20, true, true, "ffn_hidden_size"},
     KeyRow{"attention.head_count", "num_attention_heads", Kind::count, 1, 1 << 20, true, true},
-    KeyRow{"attention.head_count_kv", "num_key_value_heads", Kind::count, 1, 1 << 20},
-    KeyRow{"attention.key_length", "head_dim", Kind::count, 1, 1 << 20},
+    KeyRow{"attention.head_count_kv", "num_key_value_heads", Kind::count, 1, 1 << 20, false, false, "multi_query_group_num"},
+    KeyRow{"attention.key_length", "head_dim", Kind::count, 1, 1 << 20, false, false, "kv_channels"},
     KeyRow{"attention.value_length", "", Kind::count, 1, 1 << 20},
-    KeyRow{"attention.layer_norm_rms_epsilon", "rms_norm_eps", Kind::number, 1e-30, 1, true, false},
+    KeyRow{"attention.layer_norm_rms_epsilon", "rms_norm_eps", Kind::number, 1e-30, 1, true, false, "layernorm_epsilon", NormKind::rms},
+    KeyRow{"attention.layer_norm_epsilon", "layer_norm_eps", Kind::number, 1e-30, 1, true, false, "norm_epsilon", NormKind::layer},
+    KeyRow{"attention.sliding_window", "sliding_window", Kind::count, 0, 1 << 28},
+    KeyRow{"expert_count", "num_experts", Kind::count, 0, 4096, false, false, "num_local_experts"},
+    KeyRow{"expert_used_count", "num_experts_per_tok", Kind::count, 0, 4096},
+    KeyRow{"expert_feed_forward_length", "moe_intermediate_size", Kind::count, 0, 1 << 20},
     KeyRow{"rope.dimension_count", "", Kind::count, 2, 1 << 20},
     KeyRow{"rope.freq_base", "rope_theta", Kind::number, 1e-30, kAny},
     KeyRow{"rope.scaling.factor", "", Kind::number, 1e-30, kAny},
     KeyRow{"rope.scale_linear", "", Kind::number, 1e-30, kAny},
     KeyRow{"rope.scaling.original_context_length", "", Kind::count, 1, 1 << 28},
-    KeyRow{"vocab_size", "vocab_size", Kind::count, 1, 1 << 30, false, true},
+    KeyRow{"vocab_size", "vocab_size", Kind::count, 1, 1 << 30, false, true, "padded_vocab_size"},
 };
 
 std::string number_text(double value) {
@@ -60,11 +68,12 @@ bool is_in_range(const KeyRow& row, double value) {
 
 class GgufKeyCheck {
  public:
-  GgufKeyCheck(Subject& subject, std::string_view architecture, bool is_known)
+  // `arch`: nullptr for a family that Assay does not run.
+  GgufKeyCheck(Subject& subject, std::string_view architecture, const ArchTraits* arch)
       : subject_(subject),
         metadata_(subject.model().metadata),
         prefix_(std::string(architecture) + "."),
-        is_known_(is_known) {}
+        arch_(arch) {}
 
   void run() {
     for (const KeyRow& row : kKeys)
@@ -77,7 +86,7 @@ class GgufKeyCheck {
     const MetaEntry* entry = metadata_.find(key);
     if (entry == nullptr) {
       // What another family needs is not ours to say.
-      if (row.gguf_needs && is_known_)
+      if (row.gguf_needs && arch_ != nullptr && row.of.value_or(arch_->norm) == arch_->norm)
         subject_.remark({"gguf.key.missing", Code::missing, key, "the file has no such key, and the model needs it",
                          kConvertAgain});
       return;
@@ -122,7 +131,7 @@ class GgufKeyCheck {
   Subject& subject_;
   const Metadata& metadata_;
   std::string prefix_;
-  bool is_known_;
+  const ArchTraits* arch_;
 };
 
 bool is_quantized(FormatId format) {
@@ -174,7 +183,8 @@ void check_gguf(Subject& subject) {
                     "nothing to do where that is meant"});
     return;
   }
-  const bool is_known = arch_from_gguf(*name) != nullptr;
+  const ArchTraits* arch = arch_from_gguf(*name);
+  const bool is_known = arch != nullptr;
   const std::uint64_t at = metadata.find(key)->offset;
   if (!is_known && !is_gguf_architecture(*name))
     subject.remark({"model.architecture", Code::unsupported, key,
@@ -185,12 +195,12 @@ void check_gguf(Subject& subject) {
                     "Assay does not run \"" + printable(*name) + "\" (it runs " + known_architectures() +
                         "); its tensors are not held against a plan",
                     "use another runtime for this model", at});
-  GgufKeyCheck(subject, *name, is_known).run();
+  GgufKeyCheck(subject, *name, arch).run();
 }
 
 class JsonKeyCheck {
  public:
-  JsonKeyCheck(Subject& subject, bool is_known) : subject_(subject), is_known_(is_known) {}
+  JsonKeyCheck(Subject& subject, const Json& config, bool is_known) : subject_(subject), config_(config), is_known_(is_known) {}
 
   void run() {
     for (const KeyRow& row : kKeys)
@@ -203,7 +213,8 @@ class JsonKeyCheck {
         {rule, code, std::string(key), std::move(message), kOneRevision, std::nullopt, subject_.config_path()});
   }
   void check(const KeyRow& row) {
-    const Json* value = subject_.model().config.find(row.json);
+    const Json* value = config_.find(row.json);
+    if (value == nullptr && !row.json_too.empty()) value = config_.find(row.json_too);
     if (value == nullptr || value->is_null()) {
       if (row.json_needs && is_known_)
         wrong("config.key.missing", Code::missing, row.json, "config.json has no such key, and the model needs it");
@@ -219,6 +230,7 @@ class JsonKeyCheck {
     }
   }
   Subject& subject_;
+  const Json& config_;
   bool is_known_;
 };
 
@@ -267,13 +279,19 @@ void check_json(Subject& subject) {
                     subject.config_path()});
     return;
   }
-  const bool is_known = arch_from_hf(*name) != nullptr;
+  const auto language = language_config(model);
+  if (!language) {
+    subject.remark({"config.key.missing", language.error().code, language.error().subject, language.error().detail,
+                    kOneRevision, std::nullopt, subject.config_path()});
+    return;
+  }
+  const bool is_known = arch_from_hf(language->model_type) != nullptr;
   if (!is_known)
     subject.remark({"model.architecture.not-run", Code::unsupported, "model_type",
-                    "Assay does not run \"" + printable(*name) + "\" (it runs " + known_architectures() +
+                    "Assay does not run \"" + printable(language->model_type) + "\" (it runs " + known_architectures() +
                         "); its tensors are not held against a plan",
                     "use another runtime for this model", std::nullopt, subject.config_path()});
-  JsonKeyCheck(subject, is_known).run();
+  JsonKeyCheck(subject, *language->json, is_known).run();
 }
 
 }  // namespace

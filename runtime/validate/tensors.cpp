@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <span>
 #include <unordered_set>
 
 #include "runtime/model/quant_mix.h"
@@ -19,65 +20,53 @@ std::string shape_text(const std::vector<std::uint64_t>& shape) {
   return text + "]";
 }
 
-bool ends_with_any(std::string_view name, std::initializer_list<std::string_view> ends) {
-  return std::any_of(ends.begin(), ends.end(), [&](std::string_view end) { return name.ends_with(end); });
-}
-
 class TensorCheck {
  public:
   TensorCheck(Subject& subject, const Config& config) : subject_(subject), model_(subject.model()), config_(config) {}
 
   void run() {
-    for (const WeightRow& row : kWeights)
-      if (row.in_model != nullptr) check(row, std::string(pattern(row)));
-    for (std::uint32_t layer = 0; layer < config_.layers && !subject_.stopped(); ++layer) check_layer(layer);
+    const std::vector<ExpectedTensor> expected = list_weights(config_, layout_of(model_), &model_);
+    for (auto at = expected.begin(); at != expected.end() && !subject_.stopped();) {
+      // The tensors of one layer lie together.
+      const auto end = !at->in_layer() ? at + 1 : std::find_if(at, expected.end(), [&](const ExpectedTensor& each) { return !each.in_layer() || each.layer != at->layer; });
+      check_group({at, end});
+      at = end;
+    }
     check_unused();
-    if (!subject_.is_gguf()) check_head();
+    if (!subject_.is_gguf()) check_head(expected);
   }
 
  private:
-  std::string_view pattern(const WeightRow& row) const { return subject_.is_gguf() ? row.gguf : row.hf; }
-  bool is_needed(const WeightRow& row) const {
-    return row.need == Need::required || (row.need == Need::when_qk_norm && config_.arch->has_qk_norm);
-  }
-
   // A layer of which nothing is there is told once.
-  void check_layer(std::uint32_t layer) {
+  void check_group(std::span<const ExpectedTensor> group) {
     std::size_t needed = 0, found = 0;
-    for (const WeightRow& row : kWeights) {
-      if (row.in_layer == nullptr || !is_needed(row)) continue;
-      ++needed;
-      found += model_.find(weight_name(pattern(row), layer)) != nullptr;
+    for (const ExpectedTensor& each : group) {
+      needed += each.is_needed;
+      found += each.is_needed && model_.find(each.name) != nullptr;
     }
-    if (found == 0) {
-      subject_.remark({"model.layer.missing", Code::missing, "layer " + std::to_string(layer),
+    if (group.front().in_layer() && found == 0) {
+      subject_.remark({"model.layer.missing", Code::missing, "layer " + std::to_string(group.front().layer),
                        "none of its " + std::to_string(needed) + " tensors is in the file, which says it has " +
                            std::to_string(config_.layers) + " layers",
                        subject_.is_gguf() ? kConvertAgain : kOneRevision});
       return;
     }
-    for (const WeightRow& row : kWeights)
-      if (row.in_layer != nullptr) check(row, weight_name(pattern(row), layer));
+    for (const ExpectedTensor& each : group) check(each);
   }
 
-  void check(const WeightRow& row, const std::string& name) {
-    if (name.empty()) return;
-    const TensorView* tensor = model_.find(name);
+  void check(const ExpectedTensor& expected) {
+    const TensorView* tensor = model_.find(expected.name);
     if (tensor == nullptr) {
-      if (is_needed(row))
-        subject_.remark({"model.tensor.missing", Code::missing, name,
+      if (expected.is_needed)
+        subject_.remark({"model.tensor.missing", Code::missing, expected.name,
                          "the model needs this tensor, and the file does not have it",
                          subject_.is_gguf() ? kConvertAgain : kOneRevision});
       return;
     }
-    if (row.need == Need::when_qk_norm && !is_needed(row)) return;  // told as unused
     used_.insert(tensor->name);
-    std::vector<std::uint64_t> expected;
-    if (row.rows != Width::none) expected.push_back(width_of(row.rows, config_));
-    expected.push_back(width_of(row.cols, config_));
-    if (tensor->shape != expected)
+    if (tensor->shape != expected.shape)
       about("model.tensor.shape", Code::shape, *tensor,
-            "the file has " + shape_text(tensor->shape) + ", the hyper-parameters ask for " + shape_text(expected),
+            "the file has " + shape_text(tensor->shape) + ", the hyper-parameters ask for " + shape_text(expected.shape),
             kConvertAgain);
     const auto computable = check_dequantizable(*tensor);
     if (!computable)
@@ -93,9 +82,9 @@ class TensorCheck {
   void check_unused() {
     for (const TensorView& tensor : model_.tensors) {
       if (used_.contains(tensor.name) || subject_.stopped()) continue;
-      if (ends_with_any(tensor.name, {"rotary_emb.inv_freq", "rope_freqs.weight", "rope_factors_long.weight",
-                                      "rope_factors_short.weight"}))
-        continue;
+      const bool is_leftover = std::any_of(kLeftovers.begin(), kLeftovers.end(),
+                                           [&](std::string_view end) { return tensor.name.ends_with(end); });
+      if (is_leftover || is_of_image_part(tensor.name, config_)) continue;
       const bool is_bias = tensor.name.ends_with(".bias");
       about("model.tensor.unused", Code::unsupported, tensor,
             is_bias ? "biases are not part of " + std::string(config_.arch->name) +
@@ -107,16 +96,19 @@ class TensorCheck {
   }
 
   // config.json's tie_word_embeddings against lm_head.weight.
-  void check_head() {
-    const Json* value = model_.config.find("tie_word_embeddings");
+  void check_head(const std::vector<ExpectedTensor>& expected) {
+    const auto language = language_config(model_);
+    const Json* value = language ? language->json->find("tie_word_embeddings") : nullptr;
+    const auto head = std::find_if(expected.begin(), expected.end(),
+                                   [](const ExpectedTensor& each) { return each.parts[0]->in_model == &Model::output; });
     const auto is_tied = value != nullptr ? value->boolean() : std::nullopt;
     if (!is_tied) return;
-    const bool has_head = model_.find("lm_head.weight") != nullptr;
+    const bool has_head = model_.find(head->name) != nullptr;
     if (*is_tied == !has_head) return;
     subject_.remark(
         {"config.tied-head", Code::mismatch, "tie_word_embeddings",
-         has_head ? "config.json says the output is the embedding, and there is an lm_head.weight of its own"
-                  : "config.json says the output has weights of its own, and there is no lm_head.weight",
+         has_head ? "config.json says the output is the embedding, and there is a " + head->name + " of its own"
+                  : "config.json says the output has weights of its own, and there is no " + head->name,
          has_head ? "readers differ in which one they use: remove the tensor or correct the config" : kOneRevision,
          std::nullopt, subject_.config_path()});
   }

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/engine/reference_backend.h"
 #include "runtime/engine/sampler.h"
 #include "runtime/engine/session.h"
 #include "runtime/kernels/cpu/table.h"
@@ -25,6 +26,8 @@ struct Bounds {
 constexpr Bounds kReference{5e-4, 2e-4, 1.0, 2e-3};
 // float32 weights and activations, F16 keys and values: the golden implementation itself moves by up to 0.04 with an F16 cache.
 constexpr Bounds kHalfCache{0.05, 0.015, 0.97, 0.1};
+// bfloat16 activations beside bfloat16 weights: 8 bits of mantissa instead of 24.
+constexpr Bounds kBfloatInputs{0.25, 0.05, 0.95, 0.4};
 // 8-bit activations: the golden implementation itself moves by 0.2 to 0.4, 0.07 root mean square.
 constexpr Bounds kQuantised{1.0, 0.12, 0.92, 0.8};
 
@@ -41,9 +44,13 @@ std::vector<std::int32_t> ids_of(const Json& array) {
   return ids;
 }
 
+struct GoldenRun {
+  std::string file;
+  std::uint32_t context;  // that the golden session had: longrope chooses its factors by it
+};
 struct Case {
   std::string name, model;
-  std::vector<std::string> runs;  // golden runs of this model
+  std::vector<GoldenRun> runs;  // golden runs of this model
   bool quantised;
 };
 
@@ -53,14 +60,13 @@ std::vector<Case> architecture_cases() {
   const Json index = read_json(folder / "index.json");
   for (const Json& entry : *index.find("cases")->array()) {
     const std::string& model = *entry.find("model")->string();
-    if (!std::filesystem::exists(folder / model)) continue;  // families that are not copied yet
     auto known = std::find_if(cases.begin(), cases.end(), [&](const Case& c) { return c.model == model; });
     if (known == cases.end()) {
       std::string name = model;
       std::replace_if(name.begin(), name.end(), [](unsigned char ch) { return !std::isalnum(ch); }, '_');
       known = cases.insert(cases.end(), {name, model, {}, entry.find("tolerance_quantised_activations") != nullptr});
     }
-    known->runs.push_back(*entry.find("run")->string());
+    known->runs.push_back({*entry.find("run")->string(), static_cast<std::uint32_t>(*entry.find("n_ctx")->integer())});
   }
   return cases;
 }
@@ -78,14 +84,49 @@ Golden read_golden(const std::filesystem::path& run) {
   return golden;
 }
 
+// Router logits closer than this may fall the other way by rounding keys and values to F16, and the row is another one then.
+constexpr float kNearTie = 0.005f;
+
+// The rows of a run in which some layer's choice of experts is nearly a tie, by the reference backend.
+class TieFinder : public ReferenceBackend {
+ public:
+  TieFinder(const Model& model, std::uint32_t context, std::size_t rows) : ReferenceBackend(model, context, 1), config_(model.config), is_near(rows) {}
+
+  void experts(std::uint32_t layer) {
+    const std::size_t count = config_.experts.count, used = config_.experts.used;
+    for (std::size_t row = 0; row < is_near.size(); ++row) {
+      std::vector<float> logits(rows(Slot::router).begin() + row * count, rows(Slot::router).begin() + (row + 1) * count);
+      std::sort(logits.begin(), logits.end(), std::greater<>());
+      if (used < count && logits[used - 1] - logits[used] < kNearTie) is_near[row] = true;
+    }
+    ReferenceBackend::experts(layer);
+  }
+
+ private:
+  const Config& config_;
+
+ public:
+  std::vector<bool> is_near;
+};
+
+std::vector<bool> near_ties(const Model& model, const std::vector<std::int32_t>& tokens) {
+  TieFinder finder(model, static_cast<std::uint32_t>(tokens.size()), tokens.size());
+  const Segment segment{0, 0, static_cast<std::uint32_t>(tokens.size())};
+  if (model.config.experts.count > 0) forward(model, finder, tokens, {&segment, 1}, LogitsWanted::none);
+  return finder.is_near;
+}
+
 // Differences over all rows of all runs of a model: a share of agreeing rows means something only over enough of them.
 class Comparison {
  public:
   explicit Comparison(std::size_t vocabulary) : vocabulary_(vocabulary) {}
 
-  void add(std::span<const float> logits, std::span<const float> golden) {
+  // Rows marked in `skipped` are not compared; there may be one in sixteen.
+  void add(std::span<const float> logits, std::span<const float> golden, const std::vector<bool>& skipped = {}) {
     ASSERT_EQ(logits.size(), golden.size());
+    ASSERT_LE(16 * std::count(skipped.begin(), skipped.end(), true), static_cast<std::ptrdiff_t>(golden.size() / vocabulary_) + 15);
     for (std::size_t i = 0; i < golden.size(); ++i) {
+      if (!skipped.empty() && skipped[i / vocabulary_]) continue;
       const double difference = std::abs(static_cast<double>(logits[i]) - golden[i]);
       ASSERT_FALSE(std::isnan(difference)) << "logit " << i;
       worst_ = std::max(worst_, difference);
@@ -126,49 +167,57 @@ void expect_greedy(Session& session, std::span<const float> last, const std::vec
 
 class Architecture : public ::testing::TestWithParam<Case> {
  protected:
-  void expect_golden(const SessionOptions& options, const Bounds& bounds) {
+  void expect_golden(SessionOptions options, const Bounds& bounds) {
     const auto folder = fixture("architectures");
     const auto file = open_model(folder / GetParam().model);
     ASSERT_TRUE(file) << file.error().message();
     const auto model = bind_model(*file);
     ASSERT_TRUE(model) << model.error().message();
-    auto session = Session::open(*model, options);
-    ASSERT_TRUE(session) << session.error().message();
     const std::size_t vocabulary = model->config.vocabulary;
     Comparison comparison(vocabulary);
-    for (const std::string& run : GetParam().runs) {
-      SCOPED_TRACE(run);
-      const Golden golden = read_golden(folder / run);
-      session->rewind();
+    std::string isa;
+    for (const GoldenRun& run : GetParam().runs) {
+      SCOPED_TRACE(run.file);
+      const Golden golden = read_golden(folder / run.file);
+      options.context = run.context;
+      auto session = Session::open(*model, options);
+      ASSERT_TRUE(session) << session.error().message();
+      isa = session->isa();
       const auto logits = session->feed(golden.tokens, LogitsWanted::all);
       ASSERT_TRUE(logits) << logits.error().message();
-      comparison.add(*logits, golden.logits);
+      const bool is_exact = bounds.max == kReference.max;
+      comparison.add(*logits, golden.logits, is_exact ? std::vector<bool>() : near_ties(*model, golden.tokens));
       expect_greedy(*session, logits->last(vocabulary), golden.greedy, golden.margins, bounds.greedy_margin);
     }
-    comparison.expect_within(bounds, session->isa());
+    comparison.expect_within(bounds, isa);
   }
 };
 
 class FloatArchitecture : public Architecture {};
 
-TEST_P(Architecture, ReferenceBackendGivesGoldenLogits) { expect_golden({.backend = BackendKind::reference, .context = 256}, kReference); }
+TEST_P(Architecture, ReferenceBackendGivesGoldenLogits) { expect_golden({.backend = BackendKind::reference}, kReference); }
 
 TEST_P(Architecture, CpuBackendGivesGoldenLogitsOnEveryIsa) {
   for (const Kernels* kernels : all_kernels()) {
     SCOPED_TRACE(kernels->name);
     if (kernels_named(kernels->name) == nullptr) continue;  // not on this processor
-    expect_golden({.threads = 2, .context = 256, .isa = kernels->name}, GetParam().quantised ? kQuantised : kHalfCache);
+    const bool rounds_inputs = GetParam().model.find("bf16") != std::string::npos && kernels->name == "avx512_bf16";
+    expect_golden({.threads = 2, .isa = kernels->name}, GetParam().quantised ? kQuantised : rounds_inputs ? kBfloatInputs : kHalfCache);
   }
 }
 
 // float32 weights and a float32 cache leave only the order of additions and the exponential's 3e-7.
 TEST_P(FloatArchitecture, CpuBackendWithFloatCacheIsAsExactAsTheReference) {
-  expect_golden({.threads = 2, .context = 256, .kv = KvType::f32}, kReference);
+  for (const Kernels* kernels : all_kernels()) {
+    SCOPED_TRACE(kernels->name);
+    if (kernels_named(kernels->name) == nullptr || kernels->name == "avx512_bf16") continue;  // the latter rounds inputs
+    expect_golden({.threads = 2, .kv = KvType::f32, .isa = kernels->name}, kReference);
+  }
 }
 
 // One token at a time takes the mat-vec kernels; a batch takes the mat-mul kernels.
 TEST_P(Architecture, TokensOneByOneGiveGoldenLogits) {
-  expect_golden({.threads = 2, .context = 256, .batch = 1}, GetParam().quantised ? kQuantised : kHalfCache);
+  expect_golden({.threads = 2, .batch = 1}, GetParam().quantised ? kQuantised : kHalfCache);
 }
 
 INSTANTIATE_TEST_SUITE_P(Goldens, Architecture, ::testing::ValuesIn(architecture_cases()), [](const auto& param) { return param.param.name; });

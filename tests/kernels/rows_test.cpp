@@ -163,7 +163,7 @@ void expect_attention(const Kernels& kernels, std::uint32_t dim, std::uint32_t p
   std::vector<AttentionRow> tasks(rows);
   for (std::uint32_t r = 0; r < rows; ++r) tasks[r] = {query.data() + r * dim, out.data() + r * dim, positions - std::min(positions - 1, r * 3)};
   const float scale = 1.0f / std::sqrt(static_cast<float>(dim));
-  kernels.attend(kv, tasks.data(), rows, scale);
+  kernels.attend(kv, tasks.data(), rows, {scale});
 
   for (std::uint32_t r = 0; r < rows; ++r) {
     std::vector<double> weights(tasks[r].visible);
@@ -204,7 +204,7 @@ TEST_P(Rows, NaNInAnEightBitCacheIsSeen) {
   kernels().store_kv(k.data(), v.data(), 3, cache.view);
   std::vector<float> query(64, 1.0f), out(64);
   const AttentionRow row{query.data(), out.data(), 4};
-  kernels().attend(cache.view, &row, 1, 0.1f);
+  kernels().attend(cache.view, &row, 1, {0.1f});
   EXPECT_TRUE(std::isnan(out[40]));
   EXPECT_NEAR(out[0], 1.0f, 1e-3);  // 127 levels of a scale with 11 bits
 }

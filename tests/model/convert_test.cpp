@@ -131,7 +131,7 @@ TEST(Convert, MakesTheFixtureGgufFromItsShards) {
 
 // Row order of Q and K, QK norms, explicit head sizes, scaled rope: F32 both ways, so every byte must be the same.
 TEST(Convert, MakesTheGgufOfEveryFamilyFromItsFolder) {
-  for (const char* family : {"llama", "llama-nemo", "qwen3"}) {
+  for (const char* family : {"llama", "llama-nemo", "qwen3", "qwen2", "phi2", "gemma2", "chatglm", "glm4"}) {
     TemporaryFolder folder;
     const fs::path source = fixture("architectures") / family;
     converted(source / "hf", folder.path() / "out.gguf", gguf_options("F32"));

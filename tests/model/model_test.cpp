@@ -108,7 +108,7 @@ TEST(HfConfig, RefusesWhatItDoesNotKnowByName) {
   EXPECT_EQ(config_with("hidden_size", 1e300).error().code, Code::type);
   EXPECT_EQ(config_with("num_key_value_heads", 3).error().code, Code::range);
   EXPECT_EQ(config_with("rms_norm_eps", -1.0).error().subject, "rms_norm_eps");
-  EXPECT_EQ(config_with("rope_scaling", Json().set("rope_type", "longrope")).error().subject, "rope_scaling.rope_type");
+  EXPECT_EQ(config_with("rope_scaling", Json().set("rope_type", "frobnicator")).error().subject, "rope_scaling.rope_type");
   EXPECT_EQ(config_with("rope_scaling", Json().set("rope_type", "llama3").set("factor", 8.0)).error().code, Code::missing);
 }
 

@@ -2,7 +2,7 @@
 
 // Positions scored before their values are added: scores and values of a span stay in the first cache level.
 constexpr std::uint32_t kSpan = 128;
-constexpr std::uint32_t kMaxHead = 512;
+constexpr std::uint32_t kMaxHead = kMaxHeadDim;
 // Key blocks, or vectors of values, worked on together for R rows: sums enough that no multiply-add waits for the one before
 // it, and no more than registers hold.
 template <int R>
@@ -36,7 +36,7 @@ struct Span {
 template <int R>
 struct Rows {
   const float* query[R];
-  std::uint32_t visible[R];
+  std::uint32_t first[R], visible[R];
   float top[R], total[R];
   alignas(64) float sums[R][kMaxHead];  // unnormalised output
 };
@@ -96,6 +96,8 @@ void exponentiate(Rows<R>& rows, int r, std::uint32_t base, std::uint32_t presen
   const std::uint32_t visible = rows.visible[r] > base ? std::min(present, rows.visible[r] - base) : 0;
   float* scores = span.scores[r];
   for (std::uint32_t at = visible; at < blocks_end; ++at) scores[at] = -1e30f;
+  const std::uint32_t hidden = rows.first[r] > base ? std::min(blocks_end, rows.first[r] - base) : 0;
+  for (std::uint32_t at = 0; at < hidden; ++at) scores[at] = -1e30f;
   Vec largest = splat(rows.top[r]);
   for (std::uint32_t at = 0; at < blocks_end; at += 16) largest = maximum(largest, load(scores + at));
   const float new_top = reduce_max(largest);
@@ -141,7 +143,7 @@ void add_values(const KvView& kv, std::uint32_t base, std::uint32_t present, std
 // The same with the scales of 8-bit values, which go into the shares: one group of columns after the other.
 template <int R>
 void add_scaled_values(const KvView& kv, std::uint32_t base, std::uint32_t present, const Span<R>& span, Rows<R>& rows) {
-  const std::uint32_t groups = kv_groups(KvType::q8_0, kv.head_dim);
+  const std::uint32_t groups = kv_groups(KvType::q8_0, kv.value_dim);
   Span<R> scaled;
   for (std::uint32_t group = 0; group < groups; ++group) {
     for (std::uint32_t at = 0; at < present; at += kKeyBlock) {
@@ -153,52 +155,61 @@ void add_scaled_values(const KvView& kv, std::uint32_t base, std::uint32_t prese
   }
 }
 
-// Running maximum and sum (online softmax, Milakov & Gimelshein 2018) for R rows of one key-value head.
+// Running maximum and sum (online softmax, Milakov & Gimelshein 2018) for R rows of one key-value head. Positions are walked in
+// their order; `place` is where they lie, which differs once a ring has wrapped.
 template <int R, KvType K>
-void attend_rows(const KvView& kv, const AttentionRow* tasks, std::uint32_t count, float scale) {
+void attend_rows(const KvView& kv, const AttentionRow* tasks, std::uint32_t count, ScoreRule rule) {
   Rows<R> rows;
   Span<R> span;
   const std::uint32_t padded = kv.padded_dim;
-  std::uint32_t longest = 0;
+  std::uint32_t longest = 0, earliest = tasks[0].first;
   for (int r = 0; r < R; ++r) {
     const AttentionRow& task = tasks[static_cast<std::uint32_t>(r) < count ? r : 0];  // rows beyond `count` repeat the first
     rows.query[r] = task.query;
+    rows.first[r] = task.first;
     rows.visible[r] = task.visible;
-    rows.top[r] = -1e30f;
-    rows.total[r] = 0;
+    rows.top[r] = task.sink;
+    rows.total[r] = task.sink > AttentionRow::kNoSink ? 1.0f : 0.0f;
     longest = std::max(longest, task.visible);
+    earliest = std::min(earliest, task.first);
     std::memset(rows.sums[r], 0, padded * sizeof(float));
   }
-  for (std::uint32_t base = 0; base < longest; base += kSpan) {
-    const std::uint32_t present = std::min(kSpan, longest - base);
-    score_blocks<R, kTogether<R>, K>(kv, rows, base, 0, (present + kKeyBlock - 1) / kKeyBlock * kKeyBlock, scale, span);
-    for (int r = 0; r < R; ++r) exponentiate<R>(rows, r, base, present, padded, span);
+  std::uint32_t base = earliest / kKeyBlock * kKeyBlock, present = 0;
+  for (; base < longest; base += present) {
+    const std::uint32_t place = base < kv.positions ? base : base % kv.positions;
+    present = std::min({kSpan, longest - base, kv.positions - place});
+    const std::uint32_t blocks_end = (present + kKeyBlock - 1) / kKeyBlock * kKeyBlock;
+    score_blocks<R, kTogether<R>, K>(kv, rows, place, 0, blocks_end, rule.scale, span);
+    for (int r = 0; r < R; ++r) {
+      if (rule.soft_cap > 0) soft_cap(span.scores[r], blocks_end, rule.soft_cap);
+      exponentiate<R>(rows, r, base, present, padded, span);
+    }
     if constexpr (K == KvType::q8_0)
-      add_scaled_values<R>(kv, base, present, span, rows);
+      add_scaled_values<R>(kv, place, present, span, rows);
     else
-      add_values<R, kTogether<R>, K>(kv, base, present, 0, padded, span, rows);
+      add_values<R, kTogether<R>, K>(kv, place, present, 0, padded, span, rows);
   }
   for (std::uint32_t r = 0; r < count; ++r) {
     const Vec share = splat(1.0f / rows.total[r]);
     std::uint32_t d = 0;
-    for (; d + 16 <= kv.head_dim; d += 16) store(tasks[r].out + d, mul(load(rows.sums[r] + d), share));
-    if (d < kv.head_dim) store_part(tasks[r].out + d, kv.head_dim - d, mul(load(rows.sums[r] + d), share));
+    for (; d + 16 <= kv.value_dim; d += 16) store(tasks[r].out + d, mul(load(rows.sums[r] + d), share));
+    if (d < kv.value_dim) store_part(tasks[r].out + d, kv.value_dim - d, mul(load(rows.sums[r] + d), share));
   }
 }
 
 template <KvType K>
-void attend_any(const KvView& kv, const AttentionRow* rows, std::uint32_t count, float scale) {
-  if (count > 4) return attend_rows<8, K>(kv, rows, count, scale);
-  if (count > 2) return attend_rows<4, K>(kv, rows, count, scale);
-  if (count == 2) return attend_rows<2, K>(kv, rows, count, scale);
-  attend_rows<1, K>(kv, rows, count, scale);
+void attend_any(const KvView& kv, const AttentionRow* rows, std::uint32_t count, ScoreRule rule) {
+  if (count > 4) return attend_rows<8, K>(kv, rows, count, rule);
+  if (count > 2) return attend_rows<4, K>(kv, rows, count, rule);
+  if (count == 2) return attend_rows<2, K>(kv, rows, count, rule);
+  attend_rows<1, K>(kv, rows, count, rule);
 }
 
-void attend(const KvView& kv, const AttentionRow* rows, std::uint32_t count, float scale) {
+void attend(const KvView& kv, const AttentionRow* rows, std::uint32_t count, ScoreRule rule) {
   switch (kv.type) {
-    case KvType::f32: return attend_any<KvType::f32>(kv, rows, count, scale);
-    case KvType::f16: return attend_any<KvType::f16>(kv, rows, count, scale);
-    case KvType::q8_0: return attend_any<KvType::q8_0>(kv, rows, count, scale);
+    case KvType::f32: return attend_any<KvType::f32>(kv, rows, count, rule);
+    case KvType::f16: return attend_any<KvType::f16>(kv, rows, count, rule);
+    case KvType::q8_0: return attend_any<KvType::q8_0>(kv, rows, count, rule);
   }
 }
 
@@ -232,12 +243,12 @@ void store_kv_as(const float* key, const float* value, std::uint32_t position, c
   Value packed[kMaxHead];
   Value* row = static_cast<Value*>(kv.values) + std::size_t{position} * kv.padded_dim;
   if constexpr (K == KvType::q8_0) {
-    const std::size_t scales = std::size_t{position / kKeyBlock} * kv_groups(K, kv.head_dim) * kKeyBlock + position % kKeyBlock;
-    store_row(key, kv.head_dim, packed, kv.key_scales + scales, kKeyBlock);
-    store_row(value, kv.head_dim, row, kv.value_scales + scales, kKeyBlock);
+    const std::size_t block = std::size_t{position / kKeyBlock} * kKeyBlock, in_block = position % kKeyBlock;
+    store_row(key, kv.head_dim, packed, kv.key_scales + block * kv_groups(K, kv.head_dim) + in_block, kKeyBlock);
+    store_row(value, kv.value_dim, row, kv.value_scales + block * kv_groups(K, kv.value_dim) + in_block, kKeyBlock);
   } else {
     store_row(key, kv.head_dim, packed);
-    store_row(value, kv.head_dim, row);
+    store_row(value, kv.value_dim, row);
   }
   Value* block = static_cast<Value*>(kv.keys) + std::size_t{position / kKeyBlock} * kKeyBlock * kv.head_dim + position % kKeyBlock;
   for (std::uint32_t d = 0; d < kv.head_dim; ++d) block[std::size_t{d} * kKeyBlock] = packed[d];

@@ -35,7 +35,11 @@ Kernels make_table(std::string_view name, IsaSet needs) {
   kernels.quantize = quantize;
   kernels.pack = pack;
   kernels.rms_norm = rms_norm;
+  kernels.layer_norm = layer_norm;
   kernels.gate_up = gate_up;
+  kernels.gate_up_gelu = gate_up_gelu;
+  kernels.gate_up_clamped = gate_up_clamped;
+  kernels.soft_cap = soft_cap;
   kernels.attend = attend;
   kernels.store_kv = store_kv;
   return kernels;

@@ -122,21 +122,33 @@ struct FormatKernels {
 // One query row against the cache of its key-value head.
 struct AttentionRow {
   const float* query = nullptr;  // [head_dim]
-  float* out = nullptr;          // [head_dim]
-  std::uint32_t visible = 0;     // positions 0 .. visible - 1
+  float* out = nullptr;          // [value_dim]
+  std::uint32_t visible = 0;     // positions first .. visible - 1
+  std::uint32_t first = 0;       // at most KvView::positions before `visible`
+  float sink = kNoSink;          // a score that takes part in the softmax and brings no value
+  static constexpr float kNoSink = -1e30f;
+};
+// What becomes of query . key: soft_cap * tanh(scale * x / soft_cap), or scale * x where soft_cap is 0.
+struct ScoreRule {
+  float scale = 1;
+  float soft_cap = 0;
 };
 inline constexpr std::uint32_t kAttentionRows = 8;    // rows one call takes at most
+inline constexpr std::uint32_t kMaxHeadDim = 576;      // of a query, key or value
 inline constexpr std::uint32_t kKeyBlock = 16;        // positions whose keys lie side by side
 // Keys [position / 16][head_dim][16], values [position][padded_dim]. 8-bit levels have scales, F16, one for kKvGroup values of a
-// position: [position / 16][group][16], the same for keys and values.
+// position: [position / 16][group][16], the same for keys and values. A window's cache is a ring: position p lies at p % positions.
 struct KvView {
   KvType type = KvType::f16;
   std::uint32_t head_dim = 0;
-  std::uint32_t padded_dim = 0;  // head_dim up to a multiple of 16
+  std::uint32_t padded_dim = 0;  // value_dim up to a multiple of 16
   void* keys = nullptr;
   void* values = nullptr;
   std::uint16_t* key_scales = nullptr;    // q8_0 only
   std::uint16_t* value_scales = nullptr;
+  std::uint32_t value_dim = head_dim;
+  std::uint32_t positions = kUnbounded;  // that there is room for, a multiple of kKeyBlock
+  static constexpr std::uint32_t kUnbounded = 0xfffffff0;
 };
 constexpr std::uint32_t padded_dim_of(std::uint32_t head_dim) { return (head_dim + 15) / 16 * 16; }
 
@@ -151,11 +163,19 @@ struct Kernels {
   void (*pack)(const float* values, const PackedInputs& packed, std::uint32_t panel) = nullptr;
   // out = values / rms(values) * weight
   void (*rms_norm)(const float* values, const float* weight, std::uint32_t count, float epsilon, float* out) = nullptr;
+  // out = (values - mean) / deviation * weight + bias; bias may be nullptr
+  void (*layer_norm)(const float* values, const float* weight, const float* bias, std::uint32_t count, float epsilon, float* out) = nullptr;
   // gate = silu(gate) * up
   void (*gate_up)(float* gate, const float* up, std::size_t count) = nullptr;
-  // softmax(query . keys * scale) . values for up to kAttentionRows rows of one key-value head
-  void (*attend)(const KvView& kv, const AttentionRow* rows, std::uint32_t count, float scale) = nullptr;
-  // One token's key and value of one head into the cache at `position`
+  // gate = gelu(gate) * up, GELU in its tanh form; without `up`: gate = gelu(gate)
+  void (*gate_up_gelu)(float* gate, const float* up, std::size_t count) = nullptr;
+  // gate = g * sigmoid(1.702 g) * (u + 1), g = min(gate, 7), u = up within -7 .. 7
+  void (*gate_up_clamped)(float* gate, const float* up, std::size_t count) = nullptr;
+  // values = cap * tanh(values / cap)
+  void (*soft_cap)(float* values, std::size_t count, float cap) = nullptr;
+  // softmax(rule(query . keys)) . values for up to kAttentionRows rows of one key-value head
+  void (*attend)(const KvView& kv, const AttentionRow* rows, std::uint32_t count, ScoreRule rule) = nullptr;
+  // One token's key and value of one head into the cache at place `position` (of a ring: already wrapped)
   void (*store_kv)(const float* key, const float* value, std::uint32_t position, const KvView& kv) = nullptr;
 };
 

@@ -72,6 +72,71 @@ void gate_up(float* gate, const float* up, std::size_t count) {
   }
 }
 
+// LayerNorm (Ba et al. 2016): mean and deviation in two passes.
+void layer_norm(const float* values, const float* weight, const float* bias, std::uint32_t count, float epsilon, float* out) {
+  Vec sum = zero();
+  std::uint32_t i = 0;
+  for (; i + 16 <= count; i += 16) sum = add(load(values + i), sum);
+  if (i < count) sum = add(load_part(values + i, count - i), sum);
+  const float mean = reduce_add(sum) / static_cast<float>(count);
+  float squares = 0;
+  Vec wide_squares = zero();
+  const Vec wide_mean = splat(mean);
+  for (i = 0; i + 16 <= count; i += 16) {
+    const Vec apart = sub(load(values + i), wide_mean);
+    wide_squares = fma(apart, apart, wide_squares);
+  }
+  for (; i < count; ++i) squares += (values[i] - mean) * (values[i] - mean);
+  const float scale = 1.0f / std::sqrt((reduce_add(wide_squares) + squares) / static_cast<float>(count) + epsilon);
+  for (i = 0; i < count; ++i) out[i] = (values[i] - mean) * scale * weight[i] + (bias == nullptr ? 0.0f : bias[i]);
+}
+
+// `rule` of gate (and up, where there is one) on sixteen values at a time.
+template <class Rule>
+inline void activate_with(float* gate, const float* up, std::size_t count, Rule rule) {
+  for (std::size_t i = 0; i < count; i += 16) {
+    const std::uint32_t left = static_cast<std::uint32_t>(std::min<std::size_t>(16, count - i));
+    const Vec g = load_part(gate + i, left);
+    const Vec u = up == nullptr ? splat(1.0f) : load_part(up + i, left);
+    store_part(gate + i, left, rule(g, u));
+  }
+}
+inline Vec at_most(Vec x, float limit) { return sub(zero(), maximum(sub(zero(), x), splat(-limit))); }
+// x * sigmoid(y); exp(80) is far from overflow, and what lies beyond is 0 all the same.
+inline Vec times_sigmoid(Vec x, Vec y) { return divide(x, add(splat(1.0f), exponential(at_most(sub(zero(), y), 80.0f)))); }
+
+// GELU (Hendrycks & Gimpel 2016), tanh form: x/2 (1 + tanh(t)) = x * sigmoid(2 t), t = sqrt(2 / pi) (x + 0.044715 x^3).
+struct GeluRule {
+  Vec operator()(Vec g, Vec u) const {
+    const Vec t = mul(g, fma(mul(g, g), splat(0.07135481627f), splat(1.59576912161f)));
+    return mul(times_sigmoid(g, t), u);
+  }
+};
+void gate_up_gelu(float* gate, const float* up, std::size_t count) { activate_with(gate, up, count, GeluRule{}); }
+
+struct ClampedRule {
+  Vec operator()(Vec g, Vec u) const {
+    const Vec gate = at_most(g, 7.0f), linear = maximum(at_most(u, 7.0f), splat(-7.0f));
+    return mul(times_sigmoid(gate, mul(gate, splat(1.702f))), add(linear, splat(1.0f)));
+  }
+};
+void gate_up_clamped(float* gate, const float* up, std::size_t count) { activate_with(gate, up, count, ClampedRule{}); }
+
+// cap * tanh(x / cap) = cap - 2 cap / (exp(2 x / cap) + 1). Beyond 40 caps nothing changes any more.
+void soft_cap(float* values, std::size_t count, float cap) {
+  const Vec one = splat(1.0f), twice = splat(2.0f / cap), wide_cap = splat(cap), two_caps = splat(2 * cap), lowest = splat(-80.0f);
+  for (std::size_t i = 0; i < count; i += 16) {
+    const std::uint32_t left = static_cast<std::uint32_t>(std::min<std::size_t>(16, count - i));
+    const Vec x = left == 16 ? load(values + i) : load_part(values + i, left);
+    const Vec within = at_most(maximum(mul(x, twice), lowest), 80.0f);
+    const Vec capped = sub(wide_cap, divide(two_caps, add(exponential(within), one)));
+    if (left == 16)
+      store(values + i, capped);
+    else
+      store_part(values + i, left, capped);
+  }
+}
+
 // Products of float formats: every weight becomes a float on the way.
 inline Vec load_weights(std::type_identity<F32>, const std::byte* row, std::uint32_t at) { return load(reinterpret_cast<const float*>(row) + at); }
 inline Vec load_weights(std::type_identity<F16>, const std::byte* row, std::uint32_t at) { return load_half(reinterpret_cast<const std::uint16_t*>(row) + at); }

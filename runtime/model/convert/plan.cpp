@@ -104,43 +104,93 @@ Result<Plan> plan_gguf_from_gguf(const ModelFile& in, const ConvertOptions& opti
   return plan;
 }
 
-Result<Plan> plan_gguf_from_folder(const ModelFile& in, const ConvertOptions& options) {
-  ASSAY_TRY(const Model bound, bind_model(in));
-  Plan plan;
-  OverrideList overrides(options.overrides);
-  const MixModel model = mix_model_of(in);
-  std::set<const TensorView*> used;
-  const auto add = [&](const WeightRow& row, const TensorView* tensor, std::uint32_t layer) -> Result<> {
-    if (tensor == nullptr || !used.insert(tensor).second) return success();  // absent, or the tied head
-    Step step = step_from(*tensor);
-    step.name = weight_name(row.gguf, layer);
-    if (bound.config.arch->gguf_adjacent_pairs && moves_rows(row)) {
-      step.order = RowOrder::to_adjacent;
-      step.head_dim = bound.config.head_dim;
+// GGUF's names for what a folder holds. Fused tensors stay fused where both have them so; experts are stacked.
+class FolderToGguf {
+ public:
+  FolderToGguf(const ModelFile& in, const ConvertOptions& options, const Model& bound) : in_(in), options_(options), bound_(bound), model_(mix_model_of(in)), overrides_(options.overrides) {}
+
+  Result<Plan> plan() {
+    Config config = bound_.config;
+    config.arch = arch_from_gguf(config.arch->gguf_name);
+    config.wrapper = nullptr;
+    const std::vector<ExpectedTensor> ours = list_weights(bound_.config, Layout::hf, &in_);
+    for (const ExpectedTensor& wanted : list_weights(config, Layout::gguf, nullptr)) {
+      ASSAY_TRY_VOID(add(wanted, ours));
+      if (wanted.parts[0]->in_model == &Model::output_norm) add_rope_factors();
     }
-    ASSAY_TRY(step.format, gguf_format(options, model, overrides, {.name = step.name, .shape = step.shape, .kept = FormatId::F32}));
-    plan.steps.push_back(std::move(step));
-    return success();
-  };
-  for (const WeightRow& row : kWeights)
-    if (row.in_model != nullptr) {
-      ASSAY_TRY_VOID(add(row, bound.*row.in_model, 0));
-    }
-  if (bound.config.rope.scaling == RopeScaling::llama3) {
-    Step step;
-    step.name = "rope_freqs.weight";
-    step.made = llama3_factors(bound.config.rope);
-    step.shape = {step.made.size()};
-    plan.steps.push_back(std::move(step));
+    for (const TensorView* tensor : bound_.unused) plan_.notes.push_back(fmt::format("tensor {} has no place in a {} file and was left out", tensor->name, config.arch->name));
+    ASSAY_TRY_VOID(overrides_.check_all_used());
+    return std::move(plan_);
   }
-  for (std::uint32_t layer = 0; layer < bound.config.layers; ++layer)
-    for (const WeightRow& row : kWeights)
-      if (row.in_layer != nullptr) {
-        ASSAY_TRY_VOID(add(row, bound.layers[layer].*row.in_layer, layer));
-      }
-  for (const TensorView& tensor : in.tensors)
-    if (!used.contains(&tensor)) plan.notes.push_back(fmt::format("tensor {} has no place in a {} file and was left out", tensor.name, bound.config.arch->name));
-  ASSAY_TRY_VOID(overrides.check_all_used());
+
+ private:
+  Result<> add(const ExpectedTensor& wanted, const std::vector<ExpectedTensor>& ours) {
+    if (wanted.parts[0]->in_expert != nullptr) return add_experts(wanted);
+    if (wanted.parts[1] == nullptr) return add_step(wanted.name, bound_weight(*wanted.parts[0], wanted.layer), wanted.parts[0]);
+    const auto same = std::ranges::find_if(ours, [&](const ExpectedTensor& each) { return each.parts == wanted.parts && each.layer == wanted.layer; });
+    if (same != ours.end()) return add_step(wanted.name, in_.find(same->name), nullptr);
+    for (const WeightRow* row : wanted.parts)
+      if (row != nullptr) ASSAY_TRY_VOID(add_step(weight_name(row->gguf, wanted.layer), bound_weight(*row, wanted.layer), row));
+    return success();
+  }
+
+  const TensorView* bound_weight(const WeightRow& row, std::uint32_t layer) const {
+    return row.in_model != nullptr ? bound_.*row.in_model : bound_.layers[layer].*row.in_layer;
+  }
+
+  Result<> add_step(std::string name, const TensorView* tensor, const WeightRow* row) {
+    const bool is_tied_head = row != nullptr && row->in_model == &Model::output && bound_.is_tied();
+    if (tensor == nullptr || is_tied_head) return success();
+    Step step = step_from(*tensor);
+    step.name = std::move(name);
+    if (row != nullptr && bound_.config.arch->gguf_adjacent_pairs && !bound_.config.rope.adjacent_pairs && moves_rows(*row)) {
+      step.order = RowOrder::to_adjacent;
+      step.head_dim = bound_.config.head_dim;
+    }
+    return finish(std::move(step));
+  }
+
+  Result<> add_experts(const ExpectedTensor& wanted) {
+    Step step;
+    step.name = wanted.name;
+    step.shape = wanted.shape;
+    for (const ExpertWeights& expert : bound_.layers[wanted.layer].experts) step.stacked.push_back(expert.*wanted.parts[0]->in_expert);
+    return finish(std::move(step));
+  }
+
+  Result<> finish(Step step) {
+    ASSAY_TRY(step.format, gguf_format(options_, model_, overrides_, {.name = step.name, .shape = step.shape, .kept = FormatId::F32}));
+    plan_.steps.push_back(std::move(step));
+    return success();
+  }
+
+  void add_rope_factors() {
+    const RopeConfig& rope = bound_.config.rope;
+    const auto make = [&](std::string_view name, std::vector<float> values) {
+      Step step;
+      step.name = name;
+      step.shape = {values.size()};
+      step.made = std::move(values);
+      plan_.steps.push_back(std::move(step));
+    };
+    if (rope.scaling == RopeScaling::llama3) make("rope_freqs.weight", llama3_factors(rope));
+    if (rope.scaling != RopeScaling::longrope) return;
+    make("rope_factors_long.weight", rope.long_factors);
+    make("rope_factors_short.weight", rope.short_factors);
+  }
+
+  const ModelFile& in_;
+  const ConvertOptions& options_;
+  const Model& bound_;
+  MixModel model_;
+  OverrideList overrides_;
+  Plan plan_;
+};
+
+Result<Plan> plan_gguf_from_folder(const ModelFile& in, const ConvertOptions& options) {
+  ASSAY_TRY(Model bound, bind_model(in));
+  ASSAY_TRY(Plan plan, FolderToGguf(in, options, bound).plan());
+  plan.bound.emplace(std::move(bound));
   return plan;
 }
 
@@ -212,30 +262,28 @@ Result<Plan> plan_gguf(const ModelFile& in, const ConvertOptions& options) {
 }
 
 Result<Plan> plan_folder(const ModelFile& in, const Config& config, const ConvertOptions& options) {
-  ASSAY_TRY(const Model bound, bind_model(in));
   const bool from_gguf = in.kind == FileKind::gguf;
+  if (from_gguf && (config.arch->name != "llama" || config.experts.count > 0) && config.arch->name != "qwen3")
+    return Error{Code::unsupported, std::string(config.arch->name), "a folder can be made of llama and qwen3 GGUF files without experts; convert to GGUF, or start from the model's own folder", in.path.string()};
+  ASSAY_TRY(const Model bound, bind_model(in));
   Plan plan;
   OverrideList overrides(options.overrides);
-  std::set<const TensorView*> used;
-  const auto add = [&](const WeightRow& row, const TensorView* tensor, std::uint32_t layer) -> Result<> {
-    if (tensor == nullptr || row.hf.empty() || !used.insert(tensor).second) return success();
-    Step step = step_from(*tensor);
-    step.name = weight_name(row.hf, layer);
+  const auto add = [&](const TensorView& tensor, std::string name, const WeightRow& row, std::uint32_t layer) -> Result<> {
+    Step step = step_from(tensor);
+    step.name = std::move(name);
     if (from_gguf && config.rope.adjacent_pairs && moves_rows(row)) {
       step.order = RowOrder::to_halves;
       step.head_dim = config.head_dim;
     }
-    ASSAY_TRY(step.format, folder_format(options, overrides, *tensor, weight_name(row.gguf, layer)));
+    ASSAY_TRY(step.format, folder_format(options, overrides, tensor, weight_name(row.gguf, layer)));
     plan.steps.push_back(std::move(step));
     return success();
   };
-  for (const WeightRow& row : kWeights) {
-    if (row.in_model != nullptr) {
-      ASSAY_TRY_VOID(add(row, bound.*row.in_model, 0));
-    }
-    for (std::uint32_t layer = 0; row.in_layer != nullptr && layer < config.layers; ++layer) {
-      ASSAY_TRY_VOID(add(row, bound.layers[layer].*row.in_layer, layer));
-    }
+  for (const ExpectedTensor& expected : list_weights(config, layout_of(in), &in)) {
+    const WeightRow& row = *expected.parts[0];
+    const TensorView* tensor = in.find(expected.name);
+    if (tensor == nullptr || row.hf.empty()) continue;
+    ASSAY_TRY_VOID(add(*tensor, from_gguf ? weight_name(row.hf, expected.layer) : expected.name, row, expected.layer));
   }
   ASSAY_TRY_VOID(overrides.check_all_used());
   for (const Step& step : plan.steps)
@@ -253,7 +301,7 @@ MixModel mix_model_of(const ModelFile& file) {
   if (file.kind != FileKind::gguf) {
     const auto config = read_config(file);
     if (!config) return model;
-    model = {.architecture = config->arch->gguf_name, .layers = config->layers, .heads = config->heads, .kv_heads = config->kv_heads};
+    model = {.architecture = config->arch->gguf_name, .layers = config->layers, .heads = config->heads, .kv_heads = config->kv_heads, .experts = config->experts.count};
     model.is_tied = file.find("lm_head.weight") == nullptr;
     return model;
   }

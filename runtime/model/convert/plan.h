@@ -1,10 +1,11 @@
 // The plan of a conversion: every tensor of the result, where its values come from and how they are stored.
 #pragma once
 
+#include <optional>
 #include <vector>
 
-#include "runtime/model/config.h"
 #include "runtime/model/convert.h"
+#include "runtime/model/model.h"
 
 namespace assay::convert {
 
@@ -12,7 +13,8 @@ namespace assay::convert {
 enum class RowOrder : std::uint8_t { as_is, to_adjacent, to_halves };
 
 struct Step {
-  const TensorView* source = nullptr;  // none: `made` holds the values
+  const TensorView* source = nullptr;  // none: `stacked` one above the other, or `made` holds the values
+  std::vector<const TensorView*> stacked;  // all of one shape
   std::string name;                    // in the result
   FormatId format = FormatId::F32;
   RowOrder order = RowOrder::as_is;
@@ -24,6 +26,7 @@ struct Step {
 struct Plan {
   std::vector<Step> steps;
   std::vector<std::string> notes;
+  std::optional<Model> bound;  // owns what steps point to and the file does not hold
 };
 
 // The row of the source that becomes row `row` of the result.

@@ -44,6 +44,7 @@ std::vector<float> decoded_rows(const Step& step, std::uint64_t first, std::uint
   for (std::uint64_t row = first; row < end; ++row) {
     const std::span<float> out = std::span(values).subspan((row - first) * cols, cols);
     if (step.source != nullptr) dequantize_rows(*step.source, source_row(step, row), 1, out.data());
+    else if (!step.stacked.empty()) dequantize_rows(*step.stacked[row / step.stacked[0]->rows()], row % step.stacked[0]->rows(), 1, out.data());
     else for (std::uint64_t i = 0; i < cols; ++i) out[i] = step.made[row * cols + i];
   }
   return values;
