@@ -14,10 +14,12 @@
 #include <string>
 #include <vector>
 
+#include "runtime/apps/generate_chat.h"
 #include "runtime/core/command_line.h"
 #include "runtime/core/host.h"
 #include "runtime/engine/sampler.h"
 #include "runtime/engine/session.h"
+#include "runtime/engine/stop_texts.h"
 #include "runtime/formats/model_file.h"
 #include "runtime/model/tokenizer.h"
 #include "runtime/registry/locate_here.h"
@@ -56,6 +58,8 @@ struct Arguments {
   bool quiet = false;
   PullPolicy pull;
   SamplerOptions sampler;
+  ChatArguments chat;
+  bool says_predict = false;  // -n was given
 };
 
 using Clock = std::chrono::steady_clock;
@@ -83,36 +87,6 @@ Result<std::vector<TokenId>> parse_ids(const std::string& text) {
   if (ids.empty()) return Error{Code::usage, "--ids", "is empty; write token ids as 1,2,3"};
   return ids;
 }
-
-// Text held back as long as it could be the beginning of a stop string.
-class StopWatch {
- public:
-  explicit StopWatch(std::vector<std::string> stops) : stops_(std::move(stops)) {}
-
-  // What may be shown of the text so far; sets `stopped` when a stop string is complete (it and what follows are dropped).
-  std::string push(const std::string& text, bool& stopped) {
-    held_ += text;
-    std::size_t keep = 0;
-    for (const std::string& stop : stops_) {
-      const std::size_t found = held_.find(stop);
-      if (found != std::string::npos) {
-        held_.resize(found);
-        stopped = true;
-      }
-      for (std::size_t length = std::min(stop.size() - 1, held_.size()); length > keep; --length)
-        if (held_.compare(held_.size() - length, length, stop, 0, length) == 0) keep = length;
-    }
-    if (stopped) keep = 0;
-    std::string shown = held_.substr(0, held_.size() - keep);
-    held_.erase(0, shown.size());
-    return shown;
-  }
-  std::string rest() { return std::exchange(held_, {}); }
-
- private:
-  std::vector<std::string> stops_;
-  std::string held_;
-};
 
 struct Timing {
   double load_ms = 0, prompt_ms = 0, decode_ms = 0;
@@ -144,7 +118,7 @@ void show(const std::string& text) {
 Result<> decode(const Arguments& arguments, Session& session, const Tokenizer* tokenizer, std::vector<TokenId>& tokens, std::span<const float> logits, Timing& timing) {
   Sampler sampler(arguments.sampler);
   Utf8Stream stream;
-  StopWatch watch(arguments.stops);
+  StopTexts watch(arguments.stops);
   const Clock::time_point start = Clock::now();
   const std::size_t first = tokens.size();
   for (int made = 0; arguments.predict < 0 || made < arguments.predict; ++made) {
@@ -174,12 +148,15 @@ Result<> decode(const Arguments& arguments, Session& session, const Tokenizer* t
   return success();
 }
 
+// The prompt of the command line: -p, or what -f names.
+Result<std::string> prompt_text(const Arguments& arguments) {
+  if (arguments.prompt_file.empty()) return arguments.prompt;
+  return read_prompt_file(arguments.prompt_file);
+}
+
 Result<std::vector<TokenId>> prompt_tokens(const Arguments& arguments, const Tokenizer* tokenizer) {
   if (!arguments.ids.empty()) return parse_ids(arguments.ids);
-  std::string text = arguments.prompt;
-  if (!arguments.prompt_file.empty()) {
-    ASSAY_TRY(text, read_prompt_file(arguments.prompt_file));
-  }
+  ASSAY_TRY(const std::string text, prompt_text(arguments));
   auto ids = tokenizer->encode(text, {.add_special = !arguments.no_special, .parse_special = !arguments.no_special});
   if (ids.empty()) return Error{Code::usage, "--prompt", "gives no tokens; write something, or token ids with --ids"};
   if (arguments.echo) show(text);
@@ -199,6 +176,18 @@ Result<std::string> find_model(const Arguments& arguments) {
   std::error_code ignored;
   ASSAY_TRY(const LocatedModel found, locate_here(environment, std::filesystem::read_symlink("/proc/self/exe", ignored), arguments.model, arguments.pull, say));
   return found.path.string();
+}
+
+// A conversation before the model is bound: its text in the model's format.
+struct ChatPlan {
+  Conversation conversation;
+  ChatFormat format;
+};
+Result<ChatPlan> plan_chat(const Arguments& arguments, const ModelFile& file, const Tokenizer& tokenizer) {
+  ASSAY_TRY(const std::string prompt, prompt_text(arguments));
+  ASSAY_TRY(Conversation conversation, first_conversation(arguments.chat, prompt));
+  ASSAY_TRY(ChatFormat format, chat_format(arguments.chat, conversation, file, tokenizer, arguments.quiet));
+  return ChatPlan{std::move(conversation), std::move(format)};
 }
 
 // Refuses what can never fit in this machine's memory.
@@ -222,9 +211,6 @@ Result<> run(const Arguments& arguments) {
   Timing timing;
   const Clock::time_point start = Clock::now();
   ASSAY_TRY(ModelFile file, open_model(path));
-  ASSAY_TRY_VOID(load_files(file, {.copy = arguments.load == "copy", .lock = arguments.lock}));
-  ASSAY_TRY(const Model model, bind_model(file));
-  ASSAY_TRY_VOID(check_memory(arguments, model, *kv));
   // Without a tokenizer the model still runs on ids.
   std::optional<Tokenizer> tokenizer;
   auto opened = Tokenizer::open(file);
@@ -234,8 +220,25 @@ Result<> run(const Arguments& arguments) {
     return std::move(opened).error();
   if (tokenizer && file.kind == FileKind::gguf && tokenizer->pre_tokenizer().empty() && tokenizer->kind() == "bpe" && !arguments.quiet)
     fmt::print(stderr, "generate: note: the file does not name its pre-tokenizer (tokenizer.ggml.pre); text is split by the default rules, which may not be the model's\n");
+  std::optional<ChatPlan> chat;
+  if (arguments.chat.is_wanted()) {
+    ASSAY_TRY(ChatPlan planned, plan_chat(arguments, file, *tokenizer));
+    chat.emplace(std::move(planned));
+  }
+  if (arguments.chat.shows_prompt) {
+    ASSAY_TRY(const std::string text, rendered_prompt(chat->format, chat->conversation));
+    show(text);
+    return success();
+  }
+  ASSAY_TRY_VOID(load_files(file, {.copy = arguments.load == "copy", .lock = arguments.lock}));
+  ASSAY_TRY(const Model model, bind_model(file));
+  ASSAY_TRY_VOID(check_memory(arguments, model, *kv));
   ASSAY_TRY(Session session, Session::open(model, {.backend = *backend, .threads = arguments.threads, .context = arguments.context, .batch = arguments.batch, .kv = *kv, .isa = arguments.isa}));
   timing.load_ms = ms_since(start);
+  if (chat) {
+    const AnswerOptions options{arguments.sampler, arguments.says_predict ? arguments.predict : -1, arguments.stops, arguments.ignore_eos, !arguments.chat.keeps_all};
+    return run_chat(arguments.chat, options, session, *tokenizer, chat->format, std::move(chat->conversation), interrupted, arguments.quiet);
+  }
 
   const Clock::time_point prompt_start = Clock::now();
   ASSAY_TRY(std::vector<TokenId> tokens, prompt_tokens(arguments, tokenizer ? &*tokenizer : nullptr));
@@ -259,7 +262,19 @@ Result<> run(const Arguments& arguments) {
   return success();
 }
 
-void add_options(Command app, Arguments& a) {
+void add_chat_options(Command app, ChatArguments& a, const Option& ids) {
+  const std::vector<Option> options = {
+      app.add_flag("--chat", a.is_typed, "A conversation: answers every line of standard input; /help tells the commands"),
+      app.add_option("--messages", a.messages_file, "Answer the conversation in a JSON file, [{\"role\": \"user\", \"content\": \"...\"}], with tools beside \"messages\" where there are some; - for standard input").value_name("FILE"),
+      app.add_option("--system", a.system, "The system message; -p is then the user's message"),
+      app.add_option("--template", a.template_name, "How conversations are written, instead of the model's own template: a file, or one of " + chat_family_names()).value_name("FAMILY|FILE"),
+      app.add_flag("--show-prompt", a.shows_prompt, "Print the text that the conversation makes for the model, and end"),
+      app.add_flag("--no-shift", a.keeps_all, "End with an error when a conversation outgrows the context, instead of leaving out old turns")};
+  for (const Option& option : options) option.excludes(ids);
+}
+
+// Gives back -n, so that it can be asked whether it was given.
+Option add_options(Command app, Arguments& a) {
   app.add_option("-m,--model,model", a.model, "GGUF file, .safetensors file, model folder, catalogue id, or ORG/REPO[:QUANT]; none: the selected model (assay use)");
   app.add_flag("--pull", a.pull.pulls, "Download a model that is named by catalogue id or ORG/REPO[:QUANT] and not here");
   app.add_flag("--force", a.pull.forces, "Although the machine does not seem to have the disk space or memory for it");
@@ -268,7 +283,8 @@ void add_options(Command app, Arguments& a) {
   const Option ids = app.add_option("--ids", a.ids, "Token ids as the prompt, 1,2,3; nothing is added");
   prompt.excludes(file).excludes(ids);
   file.excludes(ids);
-  app.add_option("-n,--predict", a.predict, "Tokens to generate; 0: only the prompt, -1: until an end token or the context is full").shows_default();
+  add_chat_options(app, a.chat, ids);
+  const Option predict = app.add_option("-n,--predict", a.predict, "Tokens to generate; 0: only the prompt, -1: until an end token or the context is full (as conversations do)").shows_default();
   app.add_option("-c,--context", a.context, "Tokens the context holds (default: the model's own, at most 4096)");
   app.add_option("-b,--batch", a.batch, "Prompt tokens computed together").shows_default();
   app.add_option("-t,--threads", a.threads, "Threads (default: all this process may use)");
@@ -291,10 +307,11 @@ void add_options(Command app, Arguments& a) {
   app.add_flag("--ignore-eos", a.ignore_eos, "Do not end at an end-of-text token");
   app.add_flag("--no-special", a.no_special, "Add no BOS and read special tokens in the prompt as plain text");
   app.add_flag("-q,--quiet", a.quiet, "No timing line on standard error");
+  return predict;
 }
 
 int main_checked(int argc, char** argv) {
-  CommandLine line("generate", "Continues a text with a local model file. Text goes to standard output as it comes, timing to standard error.");
+  CommandLine line("generate", "Continues a text or answers a conversation with a local model file. Text goes to standard output as it comes, timing to standard error.");
   const Command app = line.root();
   app.footer(
       "Examples:\n"
@@ -302,12 +319,15 @@ int main_checked(int argc, char** argv) {
       "  generate -m qwen-3-0.6b --pull -p \"Once upon a time\"\n"
       "  generate -m folder-with-safetensors -f prompt.txt --temp 0.8 --seed 7\n"
       "  generate -m model.gguf --ids 1,2,3 -n 0 --logits logits.bin\n"
+      "  generate -m model.gguf --chat --system \"Be brief.\"\n"
+      "  generate -m model.gguf --messages conversation.json --template chatml\n"
       "Exit codes: 0 done, 2 usage, 3 could not (unreadable, unsupported, does not fit), 130 interrupted.");
   Arguments arguments;
-  add_options(app, arguments);
+  const Option predict = add_options(app, arguments);
   if (const auto end = line.parse(argc, argv)) return *end;
-  if (arguments.prompt.empty() && arguments.prompt_file.empty() && arguments.ids.empty()) {
-    fmt::print(stderr, "generate: error: nothing to continue: give --prompt, --file or --ids (see generate --help)\n");
+  arguments.says_predict = predict.was_given();
+  if (arguments.prompt.empty() && arguments.prompt_file.empty() && arguments.ids.empty() && arguments.chat.messages_file.empty() && !arguments.chat.is_typed) {
+    fmt::print(stderr, "generate: error: nothing to continue: give --prompt, --file, --ids, --messages or --chat (see generate --help)\n");
     return kExitUsage;
   }
   for (const std::string& stop : arguments.stops)

@@ -28,11 +28,13 @@ struct Command {
   std::string program;
   std::vector<std::string> arguments;
   std::optional<std::chrono::milliseconds> interrupt_after{};
+  std::optional<std::string> input{};  // for its standard input, which is the tests' own otherwise
 };
 
 inline Outcome run(const Command& command) {
   const TemporaryFolder folder;
-  const std::string out = folder.path() / "out", err = folder.path() / "err";
+  const std::string out = folder.path() / "out", err = folder.path() / "err", in = folder.path() / "in";
+  if (command.input) std::ofstream(in, std::ios::binary) << *command.input;
   const std::string program = (std::filesystem::path(ASSAY_BIN_DIR) / command.program).string();
   std::vector<char*> argv = {const_cast<char*>(command.program.c_str())};
   for (const std::string& argument : command.arguments) argv.push_back(const_cast<char*>(argument.c_str()));
@@ -40,6 +42,7 @@ inline Outcome run(const Command& command) {
 
   const pid_t child = fork();
   if (child == 0) {
+    if (command.input && !freopen(in.c_str(), "r", stdin)) _exit(126);
     if (!freopen(out.c_str(), "w", stdout) || !freopen(err.c_str(), "w", stderr)) _exit(126);
     execv(program.c_str(), argv.data());
     _exit(127);
