@@ -30,6 +30,10 @@ Result<std::unique_ptr<Instance>> make_instance(bool validates);
 Result<std::vector<VkPhysicalDevice>> physical_devices(const Instance& instance);
 DeviceFacts facts_of(VkPhysicalDevice device);
 
+// Buffer::handle is a VkBuffer, whatever that is on this platform.
+inline std::uint64_t handle_of(VkBuffer buffer) { return reinterpret_cast<std::uint64_t>(buffer); }
+inline VkBuffer buffer_of(const Buffer& buffer) { return reinterpret_cast<VkBuffer>(buffer.handle); }  // NOLINT(performance-no-int-to-ptr)
+
 struct Program {
   std::string shader;
   std::vector<Constant> constants;

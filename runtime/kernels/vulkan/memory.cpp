@@ -173,7 +173,7 @@ Result<Buffer> Memory::allocate(std::uint64_t bytes, Where where) {
   ASSAY_TRY(Block* const block, state_->block_for(whole, where));
   const std::uint64_t offset = block->used;
   block->used += whole;
-  return Buffer{block->address + offset, bytes, block->host == nullptr ? nullptr : block->host + offset, static_cast<std::uint32_t>(block - state_->blocks.data()), offset};
+  return Buffer{block->address + offset, bytes, block->host == nullptr ? nullptr : block->host + offset, handle_of(block->buffer), offset};
 }
 
 Result<Buffer> Memory::import(std::span<const std::byte> bytes) {
@@ -204,7 +204,7 @@ Result<Buffer> Memory::import(std::span<const std::byte> bytes) {
     return no;
   }
   state_->blocks.push_back(block);
-  return Buffer{block.address + (start - first), bytes.size(), nullptr, static_cast<std::uint32_t>(state_->blocks.size() - 1), start - first};
+  return Buffer{block.address + (start - first), bytes.size(), nullptr, handle_of(block.buffer), start - first};
 }
 
 Result<> Memory::upload(std::span<const std::byte> from, const Buffer& to, std::uint64_t offset) {
@@ -219,7 +219,7 @@ Result<> Memory::upload(std::span<const std::byte> from, const Buffer& to, std::
     std::copy_n(from.begin() + static_cast<std::ptrdiff_t>(at), count, staging.host);
     const VkBufferCopy region{staging.offset, to.offset + offset + at, count};
     ASSAY_TRY_VOID(state_->run([&](VkCommandBuffer commands) {
-      state_->device.vk.vkCmdCopyBuffer(commands, state_->blocks[staging.block].buffer, state_->blocks[to.block].buffer, 1, &region);
+      state_->device.vk.vkCmdCopyBuffer(commands, buffer_of(staging), buffer_of(to), 1, &region);
     }));
   }
   return success();
@@ -236,7 +236,7 @@ Result<> Memory::download(const Buffer& from, std::span<std::byte> to, std::uint
     const std::uint64_t count = std::min<std::uint64_t>(kStaging, to.size() - at);
     const VkBufferCopy region{from.offset + offset + at, staging.offset, count};
     ASSAY_TRY_VOID(state_->run([&](VkCommandBuffer commands) {
-      state_->device.vk.vkCmdCopyBuffer(commands, state_->blocks[from.block].buffer, state_->blocks[staging.block].buffer, 1, &region);
+      state_->device.vk.vkCmdCopyBuffer(commands, buffer_of(from), buffer_of(staging), 1, &region);
     }));
     std::copy_n(staging.host, count, to.begin() + static_cast<std::ptrdiff_t>(at));
   }
@@ -245,7 +245,7 @@ Result<> Memory::download(const Buffer& from, std::span<std::byte> to, std::uint
 
 Result<> Memory::clear(const Buffer& buffer) {
   return state_->run([&](VkCommandBuffer commands) {
-    state_->device.vk.vkCmdFillBuffer(commands, state_->blocks[buffer.block].buffer, buffer.offset, (buffer.bytes + 3) / 4 * 4, 0);
+    state_->device.vk.vkCmdFillBuffer(commands, buffer_of(buffer), buffer.offset, (buffer.bytes + 3) / 4 * 4, 0);
   });
 }
 

@@ -49,6 +49,7 @@ Recording::Recording(Recording&&) noexcept = default;
 Recording& Recording::operator=(Recording&&) noexcept = default;
 Result<> Recording::begin() { return not_built(); }
 void Recording::dispatch(ProgramId, std::span<const std::byte>, Groups, std::span<const Touch>) {}
+void Recording::copy(const Buffer&, const Buffer&, std::uint64_t) {}
 Result<> Recording::end() { return not_built(); }
 std::uint32_t Recording::dispatches() const { return 0; }
 std::uint32_t Recording::barriers() const { return 0; }

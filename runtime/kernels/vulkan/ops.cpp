@@ -58,6 +58,12 @@ std::array<Constant, Own + 3> constants_of(const DeviceWeight& w, const std::arr
   return all;
 }
 
+// All of a weight, side streams included.
+std::uint64_t weight_bytes(const DeviceWeight& w) {
+  const std::uint64_t side = w.scales == 0 || w.group == 0 ? 0 : std::uint64_t{w.rows} * w.cols / w.group * dtype_of(w.side_format).block_bytes * (w.biases == 0 ? 1 : 2);
+  return std::uint64_t{w.rows} * w.row_bytes + side;
+}
+
 // How a mat-vec is cut. A processor's software device runs a workgroup's subgroups one after another: one subgroup with more rows is
 // best there; elsewhere two subgroups and two rows, from published experience with other GPUs' mat-vecs.
 struct MatvecShape {
@@ -93,7 +99,10 @@ Call Ops::matvec(const DeviceWeight& weight, Rows from, std::uint32_t count, Row
   WeightPush push = push_of(weight, tables_, from, to, count);
   push.bias = bias;
   const std::uint32_t groups = divide_up(weight.rows, shape.rows), y = divide_up(groups, kMostGroups);
-  return call(device_.program(shader_name("matvec", weight.format), constants), push, {divide_up(groups, y), y, 1});
+  Call made = call(device_.program(shader_name("matvec", weight.format), constants), push, {divide_up(groups, y), y, 1});
+  made.weight_bytes = weight_bytes(weight);
+  made.other_bytes = std::uint64_t{4} * count * (std::uint64_t{groups} * weight.cols + weight.rows * (add ? 2 : 1));
+  return made;
 }
 
 bool Ops::can_multiply(Multiply how, FormatId format) const {
@@ -113,7 +122,12 @@ Call Ops::matmul(Multiply how, const DeviceWeight& weight, Rows from, std::uint6
   push.extra = facts;
   push.bias = bias;
   const std::string name = shader_name(kNames[static_cast<std::size_t>(how)], weight.format);
-  return call(device_.program(name, constants), push, {divide_up(weight.rows, kTile), divide_up(count, kTile), 1});
+  const std::uint32_t row_tiles = divide_up(weight.rows, kTile), input_tiles = divide_up(count, kTile);
+  Call made = call(device_.program(name, constants), push, {row_tiles, input_tiles, 1});
+  made.weight_bytes = weight_bytes(weight) * input_tiles;
+  const std::uint64_t input = how == Multiply::levels ? weight.cols + weight.cols / 2 : std::uint64_t{4} * weight.cols;
+  made.other_bytes = std::uint64_t{row_tiles} * kTile * input_tiles * input + std::uint64_t{4} * count * weight.rows * (add ? 2 : 1);
+  return made;
 }
 
 Call Ops::quantize(Rows from, std::uint32_t count, std::uint64_t levels, std::uint64_t facts) {

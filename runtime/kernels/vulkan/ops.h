@@ -34,6 +34,8 @@ struct Call {
   std::array<std::byte, 128> push{};
   std::uint32_t push_bytes = 0;
   Recording::Groups groups{};
+  std::uint64_t weight_bytes = 0;  // that its threads read of weights
+  std::uint64_t other_bytes = 0;   // that they read and write of everything else, whichever cache serves it
 };
 
 // Rows of floats: token t starts at address + 4 * t * stride. Strides are multiples of 32, and what lies between the columns and the stride is 0.

@@ -36,11 +36,12 @@ bool conflicts(const std::vector<Touch>& earlier, std::span<const Touch> now) {
   });
 }
 
+// Makes what dispatches and copies wrote visible to `to_stage`.
 void barrier(const VolkDeviceTable& vk, VkCommandBuffer commands, VkPipelineStageFlags2 to_stage, VkAccessFlags2 to_access) {
   VkMemoryBarrier2 memory{};
   memory.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER_2;
-  memory.srcStageMask = VK_PIPELINE_STAGE_2_COMPUTE_SHADER_BIT;
-  memory.srcAccessMask = VK_ACCESS_2_SHADER_STORAGE_WRITE_BIT;
+  memory.srcStageMask = VK_PIPELINE_STAGE_2_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_2_COPY_BIT;
+  memory.srcAccessMask = VK_ACCESS_2_SHADER_STORAGE_WRITE_BIT | VK_ACCESS_2_TRANSFER_WRITE_BIT;
   memory.dstStageMask = to_stage;
   memory.dstAccessMask = to_access;
   VkDependencyInfo info{};
@@ -101,6 +102,14 @@ void Recording::dispatch(ProgramId program, std::span<const std::byte> push, Gro
   s.device.vk.vkCmdDispatch(s.commands, groups.x, groups.y, groups.z);
   ++s.dispatches;
   s.note_time();
+}
+
+void Recording::copy(const Buffer& from, const Buffer& to, std::uint64_t bytes) {
+  State& s = *state_;
+  ASSAY_CHECK(bytes <= from.bytes && bytes <= to.bytes);
+  barrier(s.device.vk, s.commands, VK_PIPELINE_STAGE_2_COPY_BIT, VK_ACCESS_2_TRANSFER_READ_BIT | VK_ACCESS_2_TRANSFER_WRITE_BIT);
+  const VkBufferCopy region{from.offset, to.offset, bytes};
+  s.device.vk.vkCmdCopyBuffer(s.commands, buffer_of(from), buffer_of(to), 1, &region);
 }
 
 Result<> Recording::end() {

@@ -63,7 +63,7 @@ struct Buffer {
   std::uint64_t address = 0;
   std::uint64_t bytes = 0;
   std::byte* host = nullptr;
-  std::uint32_t block = 0;   // of its Memory
+  std::uint64_t handle = 0;  // of the block it lies in
   std::uint64_t offset = 0;  // in that block
 };
 
@@ -129,7 +129,6 @@ class Memory {
   std::uint64_t staging_bytes() const;
 
  private:
-  friend class Recording;
   struct State;
   std::unique_ptr<State> state_;
 };
@@ -154,6 +153,8 @@ class Recording {
   };
   // `push`: at most 128 bytes. A barrier goes before it when it touches what earlier commands wrote, or writes what they touched.
   void dispatch(ProgramId program, std::span<const std::byte> push, Groups groups, std::span<const Touch> touches);
+  // Copies the first bytes of a buffer that earlier commands wrote.
+  void copy(const Buffer& from, const Buffer& to, std::uint64_t bytes);
   Result<> end();
 
   std::uint32_t dispatches() const;

@@ -1,0 +1,150 @@
+// The Vulkan backend: verbs are written on a tape, the tape becomes a command recording, and a decode step's recording is run again.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "runtime/core/progress.h"
+#include "runtime/engine/rope.h"
+#include "runtime/engine/verb_tape.h"
+#include "runtime/kernels/vulkan/ops.h"
+#include "runtime/quant/kv_type.h"
+
+namespace assay {
+
+class VulkanBackend : public VerbTape {
+ public:
+  struct Options {
+    std::uint32_t device = 0;
+    std::uint32_t first_layer = 0;  // the layers before are another backend's
+    std::uint32_t context = 0;      // positions of a sequence
+    std::uint32_t batch = 1;        // the most tokens of a pass
+    std::uint32_t sequences = 1;
+    KvType kv = KvType::f16;
+    std::optional<vulkan::Multiply> multiply{};  // of more inputs than mat-vecs take; none: what suits the device
+    std::uint32_t splits = 0;                    // parts of the cache in attention; 0: what suits the device
+    bool measures_times = false;                 // a timestamp after every dispatch
+    vulkan::DeviceOptions driver{};
+    std::string cache_folder{};                  // where compiled pipelines are kept; empty: nowhere
+  };
+  // Uploads every weight of its layers (`progress` is told, and may stop it) and compiles the kernels of a decode step. `model` must
+  // outlive it. Errors: unsupported, memory, io, interrupted.
+  static Result<std::unique_ptr<VulkanBackend>> open(const Model& model, const Options& options, ProgressFn progress);
+  ~VulkanBackend();
+  VulkanBackend(const VulkanBackend&) = delete;
+  VulkanBackend& operator=(const VulkanBackend&) = delete;
+
+  // Rows of the residual stream that another backend computed: [tokens][embedding]. After begin(), instead of embed().
+  Result<> take_residual(std::span<const float> rows);
+  // Runs what the tape says. Errors: io (device lost), memory.
+  Result<> finish();
+  // After finish(): the logits, [rows][vocabulary].
+  std::span<const float> rows(Slot slot) const;
+
+  // Facts of the pass that ran last.
+  struct PassFacts {
+    std::uint32_t dispatches = 0, barriers = 0;
+    bool is_replay = false;
+    std::uint64_t weight_bytes = 0, other_bytes = 0;  // that its shaders read and write
+    double record_ms = 0;                             // on the processor, before the device was given the work
+  };
+  const PassFacts& last_pass() const { return facts_; }
+  // Milliseconds by kernel of the pass that ran last ("matvec.q4_k"), longest first; empty unless measured.
+  struct KernelTime {
+    std::string kernel;
+    std::uint32_t dispatches = 0;
+    double ms = 0;
+  };
+  Result<std::vector<KernelTime>> kernel_times();
+  const vulkan::DeviceFacts& device() const { return device_.facts(); }
+  std::uint64_t device_bytes() const;
+  std::vector<std::string> validation_messages() const { return device_.validation_messages(); }
+
+ private:
+  // One dispatch of a pass.
+  struct Planned {
+    vulkan::Call call;
+    std::vector<vulkan::Touch> touches;
+    std::string_view op;
+    const TensorView* weight = nullptr;
+  };
+  // A recorded pass, and what it is the recording of.
+  struct Program {
+    std::vector<Step> steps;
+    std::vector<std::uint32_t> tokens;  // of each segment
+    std::vector<Planned> plan;
+    vulkan::Recording recording;
+    PassFacts facts;
+    std::uint32_t logit_rows = 0;
+    std::uint64_t used = 0;
+  };
+  struct SlotMemory {
+    vulkan::Buffer buffer;
+    std::uint32_t cols = 0;
+  };
+
+  VulkanBackend(const Model& model, const Options& options, vulkan::Device device);
+  Result<> allocate_fixed();
+  Result<> load_and_compile(ProgressFn progress);
+  Result<> save_pipelines() const;
+
+  // Lowering: vulkan_lower.cpp.
+  Result<std::vector<Planned>> lower();
+  Result<> lower_step(const Step& step, std::vector<Planned>& plan);
+  Result<> lower_product(const Step& step, std::vector<Planned>& plan);
+  Result<> lower_attention(const Step& step, std::vector<Planned>& plan);
+  Result<> lower_elements(const Step& step, std::vector<Planned>& plan);
+  Result<> lower_norm(const Step& step, std::vector<Planned>& plan);
+  Result<vulkan::Rows> rows_for(Slot slot, std::uint32_t cols);
+  vulkan::Rows rows_at(Slot slot) const;
+  Result<const vulkan::DeviceWeight*> weight_of(const TensorView& tensor);
+  Result<std::uint64_t> vector_of(const TensorView* tensor);
+  Result<vulkan::Ops::Cache> cache_of(std::uint32_t layer);
+  vulkan::Multiply way_to_multiply(FormatId format) const;
+  std::uint32_t attention_splits() const;
+  std::uint32_t resource_of(Slot slot) const;
+
+  void write_pass();
+  Result<Program*> program_for_pass();
+  Result<> read_logits(const Program& program);
+
+  const Model& model_;
+  Options options_;
+  vulkan::Device device_;
+  vulkan::Memory memory_;
+  std::unique_ptr<vulkan::Memory> logit_memory_;  // grows with the rows asked for
+  std::uint32_t logit_capacity_ = 0;
+  vulkan::Buffer logits_, logits_host_;
+  std::optional<vulkan::Ops> ops_;
+  RopeTable rope_, local_rope_;
+  std::array<SlotMemory, static_cast<std::size_t>(Slot::kCount)> slots_{};
+  SlotMemory kept_;             // the residual after keep_last
+  bool is_kept_ = false;        // while lowering
+  std::uint32_t rows_now_ = 0;  // while lowering: tokens, or what keep_last left
+  struct PassLayout {
+    vulkan::Buffer buffer;
+    std::uint64_t tokens = 0, kept = 0, pieces = 0, angles = 0, local_angles = 0;  // offsets
+  } pass_;
+  vulkan::Buffer levels_, level_facts_, parts_;
+  std::unordered_map<const TensorView*, vulkan::DeviceWeight> weights_;
+  std::unordered_map<const TensorView*, std::uint64_t> vectors_;
+  std::vector<vulkan::Ops::Cache> caches_;  // by layer, from first_layer on
+  std::vector<Program> programs_;
+  std::uint64_t runs_ = 0;
+  std::vector<float> logits_read_;
+  std::uint32_t logit_rows_ = 0;
+  PassFacts facts_;
+  std::size_t last_program_ = 0;
+};
+
+static_assert(Backend<VulkanBackend>);
+
+}  // namespace assay
