@@ -12,27 +12,22 @@
 #include "runtime/core/assert.h"
 #include "runtime/engine/cpu_backend.h"
 #include "runtime/engine/reference_backend.h"
+#include "runtime/engine/split_backend.h"
+#include "runtime/kernels/vulkan/probe.h"
 
 namespace assay {
-
-std::optional<BackendKind> backend_from_name(std::string_view name) {
-  if (name == "cpu") return BackendKind::cpu;
-  if (name == "reference") return BackendKind::reference;
-  return std::nullopt;
-}
-
-std::string_view name_of(BackendKind kind) { return kind == BackendKind::cpu ? "cpu" : "reference"; }
 
 struct Session::State {
   const Model& model;
   SessionOptions options;
   MemoryPlan plan;
-  std::variant<std::unique_ptr<CpuBackend>, std::unique_ptr<ReferenceBackend>> backend;
+  std::variant<std::unique_ptr<CpuBackend>, std::unique_ptr<ReferenceBackend>, std::unique_ptr<SplitBackend>> backend;
   std::vector<std::uint32_t> positions;  // of each sequence
   // Where a window's cache has forgotten what a rewind needs, tokens are computed again: what was fed, and how far.
   std::vector<std::vector<std::int32_t>> fed;
   std::vector<std::uint32_t> reached;
   std::vector<float> logits;
+  std::string note;  // why `auto` chose
 };
 
 Session::Session(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -44,10 +39,20 @@ namespace {
 
 constexpr std::uint32_t kDefaultContext = 4096;
 
+constexpr std::uint32_t abilities_of(BackendKind kind) {
+  switch (kind) {
+    case BackendKind::reference: return ReferenceBackend::kAbilities;
+    case BackendKind::vulkan: return VulkanBackend::kAbilities;
+    case BackendKind::cpu:
+    case BackendKind::automatic: break;
+  }
+  return CpuBackend::kAbilities;
+}
+
 Result<SessionOptions> resolve(const Model& model, SessionOptions options) {
   const Config& config = model.config;
   if (options.context == 0) options.context = std::min(config.context, kDefaultContext);
-  ASSAY_TRY_VOID(check_abilities(model, options.backend == BackendKind::reference ? ReferenceBackend::kAbilities : CpuBackend::kAbilities, name_of(options.backend)));
+  ASSAY_TRY_VOID(check_abilities(model, abilities_of(options.backend.kind), name_of(options.backend.kind)));
   if (options.batch == 0) return Error{Code::usage, "batch", "is 0; give at least 1"};
   if (options.sequences == 0) return Error{Code::usage, "sequences", "is 0; give at least 1"};
   options.batch = std::min(options.batch, options.context);
@@ -65,17 +70,66 @@ Result<SessionOptions> resolve(const Model& model, SessionOptions options) {
 
 }  // namespace
 
+namespace {
+
+// What `auto` comes to on this machine.
+BackendDecision choose(const Model& model, const SessionOptions& options, const MemoryPlan& plan) {
+  if (const auto able = check_abilities(model, VulkanBackend::kAbilities, "vulkan"); !able) return {BackendKind::cpu, 0, "the CPU: " + able.error().message()};
+  const auto devices = vulkan::list_devices();
+  if (!devices) return {BackendKind::cpu, 0, "the CPU: " + devices.error().detail};
+  OffloadQuestion question{model.config.layers, plan, model.embedding->stored_bytes(), model.is_tied() ? 0 : model.output->stored_bytes()};
+  const auto best = best_device(*devices);
+  if (best) {
+    const vulkan::DeviceFacts& facts = (*devices)[*best];
+    if (layers_that_fit(question, facts.memory_bytes) < model.config.layers) {
+      question.cpu_read = measure_cpu_read(options.threads);
+      if (auto device = vulkan::Device::open(*best))
+        if (const auto read = vulkan::measure_read(*device)) question.device_read = *read;
+    }
+  }
+  return decide_backend(question, *devices);
+}
+
+Result<std::unique_ptr<SplitBackend>> open_device(const Model& model, const SessionOptions& options, const CpuBackend::Options& cpu) {
+  constexpr auto kIgnore = ignore_progress;
+  const VulkanBackend::Options device{.device = options.backend.device, .context = options.context, .batch = options.batch, .sequences = options.sequences, .kv = options.kv,
+                                      .measures_times = options.measures_kernels, .cache_folder = options.cache_folder};
+  return SplitBackend::open(model, options.gpu_layers.value_or(model.config.layers), cpu, device, options.progress.value_or(kIgnore));
+}
+
+}  // namespace
+
 Result<Session> Session::open(const Model& model, const SessionOptions& asked) {
-  ASSAY_TRY(const SessionOptions options, resolve(model, asked));
+  ASSAY_TRY(SessionOptions options, resolve(model, asked));
   const Kernels* kernels = options.isa.empty() ? best_kernels() : kernels_named(options.isa);
   if (kernels == nullptr) return Error{Code::unsupported, "isa", fmt::format("\"{}\" is unknown or not supported by this processor; known: avx512_bf16, avx512, avx2, scalar", options.isa)};
   const MemoryPlan plan = plan_memory(model, {options.context, options.batch, options.kv, options.sequences});
+  std::string note;
+  const bool is_automatic = options.backend == BackendKind::automatic;
+  if (is_automatic) {
+    BackendDecision decision = choose(model, options, plan);
+    options.backend = decision.backend;
+    if (options.backend == BackendKind::vulkan && !options.gpu_layers) options.gpu_layers = decision.gpu_layers;
+    note = std::move(decision.why);
+  }
+  if (options.backend == BackendKind::vulkan && options.gpu_layers == 0u) options.backend = BackendKind::cpu;
   try {
-    auto state = std::make_unique<State>(State{model, options, plan, {}, std::vector<std::uint32_t>(options.sequences), {}, {}, {}});
+    auto state = std::make_unique<State>(State{model, options, plan, {}, std::vector<std::uint32_t>(options.sequences), {}, {}, {}, std::move(note)});
+    const CpuBackend::Options cpu{kernels, options.threads, options.context, options.batch, options.sequences, options.kv};
+    if (options.backend == BackendKind::vulkan) {
+      auto split = open_device(model, options, cpu);
+      if (!split && (!is_automatic || split.error().code == Code::interrupted)) return std::move(split).error();
+      if (split) {
+        state->backend = std::move(*split);
+      } else {
+        state->options.backend = BackendKind::cpu;
+        state->note = "the CPU: " + split.error().message();
+      }
+    }
     if (options.backend == BackendKind::reference)
       state->backend = std::make_unique<ReferenceBackend>(model, options.context, options.sequences);
-    else
-      state->backend = std::make_unique<CpuBackend>(model, CpuBackend::Options{kernels, options.threads, options.context, options.batch, options.sequences, options.kv});
+    else if (state->options.backend == BackendKind::cpu)
+      state->backend = std::make_unique<CpuBackend>(model, cpu);
     if (model.config.window > 0) {
       state->fed.resize(options.sequences);
       state->reached.resize(options.sequences);
@@ -97,16 +151,21 @@ Result<> check_tokens(std::span<const std::int32_t> tokens, std::uint32_t vocabu
 
 }  // namespace
 
-void Session::compute(std::span<const std::int32_t> tokens, std::span<const Segment> segments, LogitsWanted wanted) {
+Result<> Session::compute(std::span<const std::int32_t> tokens, std::span<const Segment> segments, LogitsWanted wanted) {
   State& state = *state_;
-  std::visit(
-      [&](auto& backend) {
-        forward(state.model, *backend, tokens, segments, wanted);
-        if (wanted == LogitsWanted::none) return;
+  auto done = std::visit(
+      [&](auto& backend) -> Result<> {
+        if constexpr (requires { backend->compute(tokens, segments, wanted); })
+          ASSAY_TRY_VOID(backend->compute(tokens, segments, wanted));
+        else
+          forward(state.model, *backend, tokens, segments, wanted);
+        if (wanted == LogitsWanted::none) return success();
         const auto rows = backend->rows(Slot::logits);
         state.logits.insert(state.logits.end(), rows.begin(), rows.end());
+        return success();
       },
       state.backend);
+  if (!done) return done;
   std::size_t at = 0;
   for (const Segment& segment : segments) {
     std::uint32_t& position = state.positions[segment.sequence];
@@ -119,6 +178,7 @@ void Session::compute(std::span<const std::int32_t> tokens, std::span<const Segm
     position += segment.tokens;
     at += segment.tokens;
   }
+  return success();
 }
 
 // The caches of sliding layers hold the last positions only. A token after `position` needs the `window` - 1 before it: where they
@@ -129,8 +189,8 @@ void Session::restore_windows(std::uint32_t sequence, std::uint32_t position) {
   if (state.reached[sequence] + std::uint64_t{state.model.config.window} <= position + 1 + held) return;
   const std::vector<std::int32_t> fed(state.fed[sequence].begin(), state.fed[sequence].begin() + position);
   state.positions[sequence] = state.reached[sequence] = 0;
-  const bool is_done = static_cast<bool>(feed(fed, LogitsWanted::none, sequence));
-  ASSAY_CHECK(is_done);  // these tokens have been fed before
+  // These tokens have been fed before; a device that fails now fails again at the next feed, and says so there.
+  [[maybe_unused]] const auto done = feed(fed, LogitsWanted::none, sequence);
 }
 
 Result<std::span<const float>> Session::feed(std::span<const std::int32_t> tokens, LogitsWanted wanted, std::uint32_t sequence) {
@@ -146,7 +206,7 @@ Result<std::span<const float>> Session::feed(std::span<const std::int32_t> token
     const auto batch = tokens.subspan(first, std::min<std::size_t>(state.options.batch, tokens.size() - first));
     const bool is_last = first + batch.size() == tokens.size();
     const Segment segment{sequence, position, static_cast<std::uint32_t>(batch.size())};
-    compute(batch, {&segment, 1}, wanted == LogitsWanted::last && !is_last ? LogitsWanted::none : wanted);
+    ASSAY_TRY_VOID(compute(batch, {&segment, 1}, wanted == LogitsWanted::last && !is_last ? LogitsWanted::none : wanted));
   }
   return std::span<const float>(state.logits);
 }
@@ -164,7 +224,7 @@ Result<std::span<const float>> Session::step(std::span<const std::int32_t> token
     segments.push_back({sequence, position, 1});
   }
   state.logits.clear();
-  if (!tokens.empty()) compute(tokens, segments, LogitsWanted::all);
+  if (!tokens.empty()) ASSAY_TRY_VOID(compute(tokens, segments, LogitsWanted::all));
   return std::span<const float>(state.logits);
 }
 
@@ -187,7 +247,22 @@ const SessionOptions& Session::options() const { return state_->options; }
 
 std::string_view Session::isa() const {
   if (const auto* cpu = std::get_if<std::unique_ptr<CpuBackend>>(&state_->backend)) return (*cpu)->kernels().name;
+  if (const auto* split = std::get_if<std::unique_ptr<SplitBackend>>(&state_->backend)) return (*split)->computes_on();
   return "eigen";
+}
+
+const std::string& Session::backend_note() const { return state_->note; }
+
+std::optional<DevicePass> Session::device_pass() const {
+  const auto* split = std::get_if<std::unique_ptr<SplitBackend>>(&state_->backend);
+  return split == nullptr ? std::nullopt : std::optional((*split)->device().last_pass());
+}
+
+std::vector<KernelTime> Session::kernel_times() {
+  const auto* split = std::get_if<std::unique_ptr<SplitBackend>>(&state_->backend);
+  if (split == nullptr) return {};
+  auto times = (*split)->device().kernel_times();
+  return times ? std::move(*times) : std::vector<KernelTime>{};
 }
 
 }  // namespace assay

@@ -5,35 +5,37 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "runtime/core/error.h"
+#include "runtime/core/progress.h"
+#include "runtime/engine/backend_choice.h"
+#include "runtime/engine/device_pass.h"
 #include "runtime/engine/forward.h"
 #include "runtime/model/memory_plan.h"
 #include "runtime/model/model.h"
 
 namespace assay {
 
-enum class BackendKind : std::uint8_t {
-  cpu,       // SIMD kernels on the stored weights, 8-bit activations where the weights are quantised
-  reference  // plain float32 on dequantised weights; slow, the truth to compare with
-};
-std::optional<BackendKind> backend_from_name(std::string_view name);
-std::string_view name_of(BackendKind kind);
-
 struct SessionOptions {
-  BackendKind backend = BackendKind::cpu;
+  BackendName backend = BackendKind::cpu;
   int threads = 0;              // 0: as many as this process may use
   std::uint32_t context = 0;    // tokens the KV cache holds for each sequence; 0: the model's own context, at most 4096
   std::uint32_t batch = 512;    // tokens of a prompt computed together
   std::uint32_t sequences = 1;  // texts decoded together, each with a context of its own
   KvType kv = KvType::f16;      // the reference backend always uses f32
   std::string_view isa{};       // "avx512_bf16", "avx512", "avx2" or "scalar" to force one; empty: the best this processor has
+  std::optional<std::uint32_t> gpu_layers{};    // the last ones run on the device; none: all
+  std::optional<ProgressFn> progress{};         // of the upload to a device
+  std::string cache_folder{};                   // where a device's compiled kernels are kept; empty: nowhere
+  bool measures_kernels = false;                // times of a device's kernels, see kernel_times()
 };
 
 class Session {
  public:
-  // `model` must outlive the session. Errors: unsupported, memory, usage (context beyond what was asked).
+  // `model` must outlive the session. Errors: unsupported, memory, usage (context beyond what was asked), io (a device failed).
   static Result<Session> open(const Model& model, const SessionOptions& options);
   Session(Session&&) noexcept;
   Session& operator=(Session&&) noexcept;
@@ -55,12 +57,15 @@ class Session {
 
   const MemoryPlan& plan() const;
   const SessionOptions& options() const;  // as resolved: threads, context
-  std::string_view isa() const;           // the table in use; "eigen" for the reference
+  std::string_view isa() const;           // the table in use; "eigen" for the reference; the device's name
+  const std::string& backend_note() const;  // why `auto` chose what options() says; empty otherwise
+  std::optional<DevicePass> device_pass() const;  // of a device's last pass
+  std::vector<KernelTime> kernel_times();         // longest first; empty unless measures_kernels
 
  private:
   struct State;
   explicit Session(std::unique_ptr<State> state);
-  void compute(std::span<const std::int32_t> tokens, std::span<const Segment> segments, LogitsWanted wanted);
+  Result<> compute(std::span<const std::int32_t> tokens, std::span<const Segment> segments, LogitsWanted wanted);
   void restore_windows(std::uint32_t sequence, std::uint32_t position);
   std::unique_ptr<State> state_;
 };

@@ -239,7 +239,7 @@ std::span<const float> VulkanBackend::rows(Slot slot) const {
 
 std::uint64_t VulkanBackend::device_bytes() const { return memory_.allocated_bytes() + (logit_memory_ ? logit_memory_->allocated_bytes() : 0); }
 
-Result<std::vector<VulkanBackend::KernelTime>> VulkanBackend::kernel_times() {
+Result<std::vector<KernelTime>> VulkanBackend::kernel_times() {
   std::vector<KernelTime> times;
   if (last_program_ >= programs_.size()) return times;
   Program& program = programs_[last_program_];

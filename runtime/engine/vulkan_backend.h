@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "runtime/core/progress.h"
+#include "runtime/engine/device_pass.h"
 #include "runtime/engine/rope.h"
 #include "runtime/engine/verb_tape.h"
 #include "runtime/kernels/vulkan/ops.h"
@@ -49,20 +50,8 @@ class VulkanBackend : public VerbTape {
   // After finish(): the logits, [rows][vocabulary].
   std::span<const float> rows(Slot slot) const;
 
-  // Facts of the pass that ran last.
-  struct PassFacts {
-    std::uint32_t dispatches = 0, barriers = 0;
-    bool is_replay = false;
-    std::uint64_t weight_bytes = 0, other_bytes = 0;  // that its shaders read and write
-    double record_ms = 0;                             // on the processor, before the device was given the work
-  };
-  const PassFacts& last_pass() const { return facts_; }
-  // Milliseconds by kernel of the pass that ran last ("matvec.q4_k"), longest first; empty unless measured.
-  struct KernelTime {
-    std::string kernel;
-    std::uint32_t dispatches = 0;
-    double ms = 0;
-  };
+  const DevicePass& last_pass() const { return facts_; }
+  // Times by kernel of the pass that ran last, longest first; empty unless measured.
   Result<std::vector<KernelTime>> kernel_times();
   const vulkan::DeviceFacts& device() const { return device_.facts(); }
   std::uint64_t device_bytes() const;
@@ -82,7 +71,7 @@ class VulkanBackend : public VerbTape {
     std::vector<std::uint32_t> tokens;  // of each segment
     std::vector<Planned> plan;
     vulkan::Recording recording;
-    PassFacts facts;
+    DevicePass facts;
     std::uint32_t logit_rows = 0;
     std::uint64_t used = 0;
   };
@@ -141,7 +130,7 @@ class VulkanBackend : public VerbTape {
   std::uint64_t runs_ = 0;
   std::vector<float> logits_read_;
   std::uint32_t logit_rows_ = 0;
-  PassFacts facts_;
+  DevicePass facts_;
   std::size_t last_program_ = 0;
 };
 
