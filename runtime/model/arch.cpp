@@ -27,6 +27,11 @@ std::string known_architectures() {
   return names;
 }
 
+const HfDefaults* hf_defaults(std::string_view model_type) {
+  const auto* const row = std::find_if(kHfDefaults.begin(), kHfDefaults.end(), [&](const HfDefaults& d) { return d.hf_model_type == model_type; });
+  return row == kHfDefaults.end() ? nullptr : row;
+}
+
 const Wrapper* wrapper_from_hf(std::string_view model_type) {
   const auto* const row = std::find_if(kWrappers.begin(), kWrappers.end(), [&](const Wrapper& w) { return w.hf_model_type == model_type; });
   return row == kWrappers.end() ? nullptr : row;

@@ -106,6 +106,19 @@ const ArchTraits* arch_from_hf(std::string_view model_type);
 // "llama, mistral, mixtral, ..."
 std::string known_architectures();
 
+// What transformers' configuration classes say where a config.json says nothing; published files of wrapping repositories leave it out.
+struct HfDefaults {
+  std::string_view hf_model_type;
+  std::uint32_t heads, kv_heads, head_dim, vocabulary, context;
+  float rope_base;
+};
+inline constexpr std::array kHfDefaults = {
+    HfDefaults{"mistral", 32, 8, 0, 32000, 131072, 1e4f},
+    HfDefaults{"llama", 32, 0, 0, 32000, 2048, 1e4f},
+    HfDefaults{"gemma3_text", 8, 4, 256, 262208, 131072, 1e6f},
+};
+const HfDefaults* hf_defaults(std::string_view model_type);
+
 // Repositories whose language model lies inside another: where its configuration is, and how its tensors' names start.
 struct Wrapper {
   std::string_view hf_model_type;               // of the outer config.json

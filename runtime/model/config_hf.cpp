@@ -130,7 +130,7 @@ Result<> read_rope(const JsonKeys& keys, Config& config) {
   rope.dims = static_cast<std::uint32_t>(static_cast<float>(config.head_dim) * fraction);
   rope.adjacent_pairs = config.arch->hf_adjacent_pairs;
   ASSAY_TRY(const float ratio, keys.positive_or("rope_ratio", 1.0f));  // ChatGLM
-  ASSAY_TRY(rope.base, keys.positive_or("rope_theta", 10000.0f * ratio));
+  rope.base *= ratio;
   config.local_rope = rope;
   ASSAY_TRY(config.local_rope.base, keys.positive_or("rope_local_base_freq", 10000.0f));
   for (const char* key : {"rope_scaling", "rope_parameters"})
@@ -162,6 +162,15 @@ Result<> read_experts(const JsonKeys& keys, Config& config) {
   }
   ASSAY_TRY(const std::string scoring, keys.text_or("scoring_func", "softmax"));
   if (scoring != "softmax") return Error{Code::unsupported, "scoring_func", fmt::format("\"{}\" is not supported; known: softmax", scoring)};
+  return success();
+}
+
+// SmolLM3 lists which layers rotate; the family's rule is the same where it does not.
+Result<> read_rotating_layers(const JsonKeys& keys, Config& config) {
+  const Json* list = keys.find("no_rope_layers");
+  if (config.arch->no_rope_period == 0 || list == nullptr || list->array() == nullptr || list->array()->empty()) return success();
+  if (list->array()->size() != config.layers) return Error{Code::range, "no_rope_layers", fmt::format("config.json lists {} for {} layers", list->array()->size(), config.layers)};
+  for (const Json& rotates : *list->array()) config.rotates.push_back(rotates.unsigned_integer().value_or(1) != 0);
   return success();
 }
 
@@ -211,16 +220,22 @@ Result<> check_activation(const JsonKeys& keys, const ArchTraits& arch) {
   return Error{Code::unsupported, "hidden_act", fmt::format("\"{}\" is not supported for {}; known: {}", name, arch.name, arch.activation == Activation::gelu ? "gelu_pytorch_tanh" : "silu")};
 }
 
-Result<> read_dimensions(const JsonKeys& keys, Config& config) {
+// `defaults`: of a language model inside another repository, whose configuration leaves out what transformers takes for granted.
+Result<> read_dimensions(const JsonKeys& keys, const HfDefaults& defaults, Config& config) {
+  const auto count_else = [&](std::initializer_list<std::string_view> names, std::uint32_t limit, std::uint32_t otherwise) {
+    return otherwise > 0 ? keys.count_or(names, limit, otherwise) : keys.count(names, limit);
+  };
   ASSAY_TRY(config.layers, keys.count({"num_hidden_layers", "num_layers"}, kMaxLayers));
   ASSAY_TRY(config.embedding, keys.count("hidden_size", kMaxWidth));
   ASSAY_TRY(config.feed_forward, keys.count({"intermediate_size", "ffn_hidden_size"}, kMaxWidth));
-  ASSAY_TRY(config.heads, keys.count("num_attention_heads", kMaxWidth));
-  ASSAY_TRY(config.kv_heads, keys.count_or({"num_key_value_heads", "multi_query_group_num"}, kMaxWidth, config.heads));
-  ASSAY_TRY(config.head_dim, keys.count_or({"head_dim", "kv_channels"}, kMaxWidth, std::max(1u, config.embedding / config.heads)));
+  ASSAY_TRY(config.heads, count_else({"num_attention_heads"}, kMaxWidth, defaults.heads));
+  ASSAY_TRY(config.kv_heads, keys.count_or({"num_key_value_heads", "multi_query_group_num"}, kMaxWidth, defaults.kv_heads > 0 ? defaults.kv_heads : config.heads));
+  const std::uint32_t head_dim = defaults.head_dim > 0 ? defaults.head_dim : std::max(1u, config.embedding / config.heads);
+  ASSAY_TRY(config.head_dim, keys.count_or({"head_dim", "kv_channels"}, kMaxWidth, head_dim));
   config.value_dim = config.head_dim;
-  ASSAY_TRY(config.vocabulary, keys.count({"padded_vocab_size", "vocab_size"}, std::numeric_limits<std::uint32_t>::max()));
-  ASSAY_TRY(config.context, keys.count_or({"max_position_embeddings", "seq_length"}, kMaxContext, 2048));
+  ASSAY_TRY(config.vocabulary, count_else({"padded_vocab_size", "vocab_size"}, std::numeric_limits<std::uint32_t>::max(), defaults.vocabulary));
+  ASSAY_TRY(config.context, keys.count_or({"max_position_embeddings", "seq_length"}, kMaxContext, defaults.context > 0 ? defaults.context : 2048));
+  ASSAY_TRY(config.rope.base, keys.positive_or("rope_theta", defaults.rope_base));
   config.norm_epsilon = config.arch->norm == NormKind::rms ? 1e-6f : 1e-5f;
   for (const char* name : {"rms_norm_eps", "layer_norm_eps", "norm_epsilon", "layernorm_epsilon"}) {
     ASSAY_TRY(config.norm_epsilon, keys.positive_or(name, config.norm_epsilon));
@@ -251,10 +266,12 @@ Result<Config> read_hf(const ModelFile& file) {
     return Error{Code::unsupported, "model_type", fmt::format("\"{}\" is not an architecture Assay runs; known: {}", language.model_type, known_architectures())};
   ASSAY_TRY_VOID(check_activation(keys, *config.arch));
   ASSAY_TRY_VOID(refuse_options(keys, *config.arch));
-  ASSAY_TRY_VOID(read_dimensions(keys, config));
+  const HfDefaults* defaults = config.wrapper != nullptr ? hf_defaults(language.model_type) : nullptr;
+  ASSAY_TRY_VOID(read_dimensions(keys, defaults != nullptr ? *defaults : HfDefaults{"", 0, 0, 0, 0, 0, 10000.0f}, config));
   ASSAY_TRY_VOID(read_experts(keys, config));
   ASSAY_TRY_VOID(read_rope(keys, config));
   ASSAY_TRY_VOID(read_windows(keys, config));
+  ASSAY_TRY_VOID(read_rotating_layers(keys, config));
   ASSAY_TRY_VOID(read_scales(keys, config));
   return config;
 }

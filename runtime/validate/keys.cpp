@@ -200,7 +200,9 @@ void check_gguf(Subject& subject) {
 
 class JsonKeyCheck {
  public:
-  JsonKeyCheck(Subject& subject, const Json& config, bool is_known) : subject_(subject), config_(config), is_known_(is_known) {}
+  // `has_defaults`: what the configuration leaves out is known.
+  JsonKeyCheck(Subject& subject, const Json& config, bool is_known, bool has_defaults)
+      : subject_(subject), config_(config), is_known_(is_known), has_defaults_(has_defaults) {}
 
   void run() {
     for (const KeyRow& row : kKeys)
@@ -216,7 +218,7 @@ class JsonKeyCheck {
     const Json* value = config_.find(row.json);
     if (value == nullptr && !row.json_too.empty()) value = config_.find(row.json_too);
     if (value == nullptr || value->is_null()) {
-      if (row.json_needs && is_known_)
+      if (row.json_needs && is_known_ && !has_defaults_)
         wrong("config.key.missing", Code::missing, row.json, "config.json has no such key, and the model needs it");
       return;
     }
@@ -231,7 +233,7 @@ class JsonKeyCheck {
   }
   Subject& subject_;
   const Json& config_;
-  bool is_known_;
+  bool is_known_, has_defaults_;
 };
 
 // Keys that stand twice in an object of config.json.
@@ -291,7 +293,8 @@ void check_json(Subject& subject) {
                     "Assay does not run \"" + printable(language->model_type) + "\" (it runs " + known_architectures() +
                         "); its tensors are not held against a plan",
                     "use another runtime for this model", std::nullopt, subject.config_path()});
-  JsonKeyCheck(subject, *language->json, is_known).run();
+  const bool has_defaults = language->wrapper != nullptr && hf_defaults(language->model_type) != nullptr;
+  JsonKeyCheck(subject, *language->json, is_known, has_defaults).run();
 }
 
 }  // namespace

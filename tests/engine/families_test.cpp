@@ -1,0 +1,267 @@
+// Families in layouts that no golden file is in: the golden weights wrapped anew, as folders and inside multi-modal repositories; and
+// the table of what runs.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "runtime/engine/forward.h"
+#include "runtime/engine/vulkan_backend.h"
+#include "tests/engine/golden.h"
+#include "tests/support/rewrap.h"
+
+namespace assay {
+using namespace test;
+namespace {
+
+// A folder made of a golden GGUF model. `config`: what config.json says beside the dimensions that every family has; `wrapper`: the
+// outer config.json, into whose `key` the language model's goes.
+struct Wrapped {
+  std::string name, family, config;
+  std::string wrapper{}, key{};
+  std::vector<OtherTensor> others{};
+};
+
+const std::vector<Wrapped> kFolders = {
+    {"mixtral", "llama-moe", R"({"model_type": "mixtral", "num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": null})"},
+    {"qwen3_moe", "qwen3moe", R"({"model_type": "qwen3_moe", "num_experts": 8, "num_experts_per_tok": 3, "moe_intermediate_size": 24, "norm_topk_prob": true, "decoder_sparse_step": 1, "use_sliding_window": false})"},
+    {"phi3", "phi3", R"({"model_type": "phi3", "rope_scaling": null, "sliding_window": 2047, "original_max_position_embeddings": 512})"},
+    {"phi3_longrope", "phi3-longrope", R"({"model_type": "phi3", "partial_rotary_factor": 0.75, "original_max_position_embeddings": 256, "rope_scaling": {"type": "longrope", "short_factor": [], "long_factor": []}})"},
+    {"gemma3_text", "gemma3", R"({"model_type": "gemma3_text", "hidden_activation": "gelu_pytorch_tanh", "query_pre_attn_scalar": 24, "rope_local_base_freq": 10000.0, "rope_scaling": {"factor": 8.0, "rope_type": "linear"}, "sliding_window": 16, "sliding_window_pattern": 6})"},
+    {"deepseek", "deepseek", R"({"model_type": "deepseek", "first_k_dense_replace": 1, "moe_intermediate_size": 24, "moe_layer_freq": 1, "n_routed_experts": 6, "n_shared_experts": 2, "num_experts_per_tok": 2, "norm_topk_prob": false, "scoring_func": "softmax"})"},
+    {"starcoder2", "starcoder2", R"({"model_type": "starcoder2", "hidden_act": "gelu_pytorch_tanh", "norm_epsilon": 1e-05, "use_bias": true, "sliding_window": null})"},
+    {"stablelm", "stablelm", R"({"model_type": "stablelm", "layer_norm_eps": 1e-05, "partial_rotary_factor": 0.25, "use_parallel_residual": false, "use_qkv_bias": true, "qk_layernorm": false})"},
+    {"olmo2", "olmo2", R"({"model_type": "olmo2"})"},
+    {"granite", "granite", R"({"model_type": "granite", "attention_multiplier": 0.4, "embedding_multiplier": 6.0, "logits_scaling": 0.7, "residual_multiplier": 0.4})"},
+    {"smollm3", "smollm3", R"({"model_type": "smollm3", "no_rope_layers": [1, 1, 1, 0, 1], "use_sliding_window": false})"},
+    {"glm", "chatglm", R"({"model_type": "glm", "partial_rotary_factor": 0.5, "attention_bias": true})"},
+};
+
+const std::vector<Wrapped> kRepositories = {
+    {"pixtral", "llama-nemo", R"({"model_type": "mistral", "sliding_window": null})", R"({"model_type": "llava", "image_token_index": 10, "vision_config": {"model_type": "pixtral"}})", "text_config",
+     {{"vision_tower.patch_conv.weight", {8, 3, 4, 4}}, {"vision_tower.transformer.layers.0.attention.q_proj.weight", {8, 8}}, {"multi_modal_projector.linear_1.weight", {64, 8}}, {"multi_modal_projector.linear_1.bias", {64}}}},
+    {"gemma3_vision", "gemma3",
+     R"({"model_type": "gemma3_text", "rope_scaling": {"factor": 8.0, "rope_type": "linear"}, "sliding_window": 16})", R"({"model_type": "gemma3", "mm_tokens_per_image": 4, "vision_config": {"model_type": "siglip_vision_model"}})",
+     "text_config", {{"vision_tower.vision_model.embeddings.patch_embedding.weight", {8, 3, 2, 2}}, {"vision_tower.vision_model.encoder.layers.0.mlp.fc1.bias", {8}}, {"multi_modal_projector.mm_input_projection_weight", {8, 64}}}},
+    {"deepseek_vl2", "deepseek2-ocr",
+     R"({"model_type": "deepseek_v2", "use_mla": false, "kv_lora_rank": null, "q_lora_rank": null, "qk_nope_head_dim": 0, "first_k_dense_replace": 1, "moe_intermediate_size": 24, "moe_layer_freq": 1, "n_group": 1, "n_routed_experts": 6, "n_shared_experts": 2, "num_experts_per_tok": 3, "topk_method": "greedy"})",
+     R"({"model_type": "deepseek_vl_v2", "tile_tag": "2D", "vision_config": {"model_type": "vision"}, "projector_config": {"model_type": "mlp_projector"}})", "language_config",
+     {{"vision.blocks.0.attn.qkv.weight", {24, 8}}, {"vision.blocks.0.attn.qkv.bias", {24}}, {"projector.layers.0.weight", {64, 8}}, {"image_newline", {64}}, {"view_seperator", {64}}}},
+    {"glm_edge_v", "chatglm", R"({"model_type": "glm", "partial_rotary_factor": 0.5, "attention_bias": true, "boi_token_id": 7, "vision_config": {"hidden_size": 8}})", "", "",
+     {{"model.vision.transformer.layers.0.mlp.fc1.bias", {8}}, {"model.vision.adapter.conv.weight", {64, 8, 2, 2}}}},
+};
+
+// The dimensions as every config.json gives them.
+Json config_json(const Wrapped& wrapped, const Model& model) {
+  const Config& config = model.config;
+  Json json = *parse_json(wrapped.config);
+  const auto set = [&](std::string_view key, Json value) {
+    if (json.find(key) == nullptr) json.set(key, std::move(value));
+  };
+  set("hidden_size", std::uint64_t{config.embedding});
+  set("intermediate_size", std::uint64_t{config.feed_forward});
+  set("num_hidden_layers", std::uint64_t{config.layers});
+  set("num_attention_heads", std::uint64_t{config.heads});
+  set("num_key_value_heads", std::uint64_t{config.kv_heads});
+  set("head_dim", std::uint64_t{config.head_dim});
+  set("vocab_size", std::uint64_t{config.vocabulary});
+  set("max_position_embeddings", std::uint64_t{config.context});
+  set("rope_theta", static_cast<double>(config.rope.base));
+  if (config.arch->norm == NormKind::rms) set("rms_norm_eps", static_cast<double>(config.norm_epsilon));
+  set("tie_word_embeddings", model.is_tied());
+  if (config.rope.scaling == RopeScaling::longrope) {
+    Json& scaling = std::find_if(json.object()->begin(), json.object()->end(), [](const auto& member) { return member.first == "rope_scaling"; })->second;
+    for (const auto& [key, factors] : {std::pair{"short_factor", &config.rope.short_factors}, std::pair{"long_factor", &config.rope.long_factors}}) {
+      Json list(Json::Array{});
+      for (const float factor : *factors) list.push(static_cast<double>(factor));
+      scaling.set(key, std::move(list));  // the last of two equal keys counts
+    }
+  }
+  if (wrapped.wrapper.empty()) return json;
+  Json outer = *parse_json(wrapped.wrapper);
+  outer.set(wrapped.key, std::move(json));
+  return outer;
+}
+
+std::vector<GoldenRun> runs_of(const std::string& family) {
+  for (const Case& known : architecture_cases())
+    if (known.family == family && known.model == family + "/model.gguf") return known.runs;
+  return {};
+}
+
+// The golden model of `wrapped` as a folder, open and bound.
+struct OpenFolder {
+  explicit OpenFolder(const Wrapped& wrapped) {
+    auto golden_file = open_model(fixture("architectures") / wrapped.family / "model.gguf");
+    if (!golden_file) return;
+    auto golden = bind_model(*golden_file);
+    if (!golden) return;
+    write_folder(*golden, config_json(wrapped, *golden), wrapped.others, folder.path());
+    auto opened = open_model(folder.path());
+    if (!opened) {
+      ADD_FAILURE() << opened.error().message();
+      return;
+    }
+    file = std::make_unique<ModelFile>(std::move(*opened));
+    auto bound = bind_model(*file);
+    if (!bound) {
+      ADD_FAILURE() << bound.error().message();
+      return;
+    }
+    model = std::make_unique<Model>(std::move(*bound));
+  }
+  TemporaryFolder folder;
+  std::unique_ptr<ModelFile> file;
+  std::unique_ptr<Model> model;
+};
+
+std::vector<Wrapped> all_wrapped() {
+  std::vector<Wrapped> all = kFolders;
+  all.insert(all.end(), kRepositories.begin(), kRepositories.end());
+  return all;
+}
+
+class WrappedAnew : public ::testing::TestWithParam<Wrapped> {};
+
+TEST_P(WrappedAnew, GivesTheGoldenLogits) {
+  const OpenFolder folder(GetParam());
+  ASSERT_NE(folder.model, nullptr);
+  const std::vector<GoldenRun> runs = runs_of(GetParam().family);
+  ASSERT_FALSE(runs.empty());
+  compare_with_golden(*folder.model, runs, {.backend = BackendKind::reference}, kReference).expect_within(kReference, "reference");
+  compare_with_golden(*folder.model, runs, {.threads = 2, .kv = KvType::f32, .isa = "scalar"}, kReference).expect_within(kReference, "scalar");
+  compare_with_golden(*folder.model, runs, {.threads = 2}, kHalfCache).expect_within(kHalfCache, "cpu");
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, WrappedAnew, ::testing::ValuesIn(all_wrapped()), [](const auto& param) { return param.param.name; });
+
+class Repository : public ::testing::TestWithParam<Wrapped> {};
+
+TEST_P(Repository, ListsItsImageTensorsAsNotUsedAndRefusesImages) {
+  const OpenFolder folder(GetParam());
+  ASSERT_NE(folder.model, nullptr);
+  EXPECT_EQ(folder.model->unused.size(), GetParam().others.size());
+  const std::string refusal = image_refusal(*folder.model).message();
+  EXPECT_NE(refusal.find(std::to_string(GetParam().others.size()) + " tensors"), std::string::npos) << refusal;
+  EXPECT_NE(refusal.find(folder.model->config.wrapper->hf_model_type), std::string::npos) << refusal;
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, Repository, ::testing::ValuesIn(kRepositories), [](const auto& param) { return param.param.name; });
+
+TEST(Repository, ATextModelSaysThatItHasNoImageEncoder) {
+  const auto file = open_model(fixture("architectures/llama/hf"));
+  ASSERT_TRUE(file);
+  const auto model = bind_model(*file);
+  ASSERT_TRUE(model);
+  EXPECT_TRUE(model->unused.empty());
+  EXPECT_NE(image_refusal(*model).message().find("no image encoder"), std::string::npos);
+}
+
+// The published files of Gemma 3 and Pixtral leave out what transformers' classes take for granted.
+TEST(Repository, MissingDimensionsOfWrappedModelsAreTransformersDefaults) {
+  ModelFile file;
+  file.kind = FileKind::safetensors;
+  file.config = *parse_json(R"({"model_type": "gemma3", "text_config": {"hidden_size": 2560, "intermediate_size": 10240, "model_type": "gemma3_text", "num_hidden_layers": 34, "rope_scaling": {"factor": 8.0, "rope_type": "linear"}, "sliding_window": 1024}})");
+  const auto gemma = read_config(file);
+  ASSERT_TRUE(gemma) << gemma.error().message();
+  EXPECT_EQ(gemma->heads, 8u);
+  EXPECT_EQ(gemma->kv_heads, 4u);
+  EXPECT_EQ(gemma->head_dim, 256u);
+  EXPECT_EQ(gemma->vocabulary, 262208u);
+  EXPECT_EQ(gemma->rope.base, 1e6f);
+  EXPECT_TRUE(gemma->layer_slides(4));
+  EXPECT_FALSE(gemma->layer_slides(5));
+  // On its own the same gap is an error.
+  file.config = *parse_json(R"({"model_type": "gemma3_text", "hidden_size": 2560, "intermediate_size": 10240, "num_hidden_layers": 34})");
+  EXPECT_EQ(read_config(file).error().subject, "num_attention_heads");
+}
+
+// What runs, as runtime/model/README.md tells it. R: the reference backend, C: the CPU backend; both held to the bounds of golden.h.
+class Support {
+ public:
+  void add(const std::string& family, const std::string& column, const std::string& label, const Model& model, const std::vector<GoldenRun>& runs, bool quantised) {
+    const bool by_reference = compare_with_golden(model, runs, {.backend = BackendKind::reference}, kReference).is_within(kReference);
+    bool by_cpu = compare_with_golden(model, runs, {.threads = 2}, quantised ? kQuantised : kBfloatInputs).is_within(quantised ? kQuantised : kBfloatInputs);
+    if (!quantised) by_cpu = by_cpu && compare_with_golden(model, runs, {.threads = 2, .kv = KvType::f32, .isa = "scalar"}, kReference).is_within(kReference);
+    std::string& cell = cells_[family][column];
+    cell += (cell.empty() ? "" : ", ") + (label.empty() ? "" : label + " ") + (by_reference ? "R" : "wrong in R") + (by_cpu ? " C" : " wrong in C");
+    const std::uint32_t lacking = abilities_needed(model) & ~VulkanBackend::kAbilities;
+    cells_[family]["Vulkan"] = lacking == 0 ? "has its verbs" : "refused: " + ability_names(lacking);
+  }
+
+  std::string table() const {
+    const std::vector<std::string> columns = {"GGUF F32, F16, BF16", "GGUF quantised", "folder", "MLX folder", "Vulkan"};
+    std::string text = "| family |";
+    for (const std::string& column : columns) text += " " + column + " |";
+    text += "\n|---|---|---|---|---|---|\n";
+    for (const auto& [family, cells] : cells_) {
+      text += "| " + family + " |";
+      for (const std::string& column : columns) text += " " + (cells.contains(column) ? cells.at(column) : "") + " |";
+      text += "\n";
+    }
+    return text;
+  }
+
+ private:
+  std::map<std::string, std::map<std::string, std::string>> cells_;
+};
+
+std::string run_everything() {
+  Support support;
+  for (const Case& golden : architecture_cases()) {
+    const auto file = open_model(fixture("architectures") / golden.model);
+    if (!file) return file.error().message();
+    const auto model = bind_model(*file);
+    if (!model) return model.error().message();
+    const std::string stem = golden.model.substr(golden.model.find('/') + 1);
+    if (golden.model.find("mlx") != std::string::npos)
+      support.add(golden.family, "MLX folder", stem.substr(4), *model, golden.runs, true);
+    else if (golden.model.ends_with("/hf"))
+      support.add(golden.family, "folder", "", *model, golden.runs, false);
+    else
+      support.add(golden.family, golden.quantised ? "GGUF quantised" : "GGUF F32, F16, BF16", stem == "model.gguf" ? "" : stem.substr(0, stem.find('.')), *model, golden.runs, golden.quantised);
+  }
+  for (const Wrapped& wrapped : all_wrapped()) {
+    const OpenFolder folder(wrapped);
+    if (folder.model == nullptr) return wrapped.name + " does not bind";
+    support.add(wrapped.family, "folder", wrapped.name, *folder.model, runs_of(wrapped.family), false);
+  }
+  return support.table();
+}
+
+// ASSAY_WRITE_TABLE=1 writes the table anew.
+TEST(Families, TheTableInTheReadmeIsWhatRunsToday) {
+  constexpr std::string_view kBegin = "<!-- families: made by test_engine -->\n", kEnd = "<!-- families end -->\n";
+  const std::filesystem::path path = std::filesystem::path(ASSAY_SOURCE_DIR) / "runtime/model/README.md";
+  const std::string readme = read_text(path);
+  const std::size_t begin = readme.find(kBegin), end = readme.find(kEnd);
+  ASSERT_TRUE(begin != std::string::npos && end != std::string::npos && begin < end);
+  const std::string table = run_everything();
+  if (std::getenv("ASSAY_WRITE_TABLE") != nullptr) std::ofstream(path) << readme.substr(0, begin + kBegin.size()) + table + readme.substr(end);
+  else EXPECT_EQ(readme.substr(begin + kBegin.size(), end - begin - kBegin.size()), table) << "write it anew: ASSAY_WRITE_TABLE=1";
+  EXPECT_EQ(table.find("wrong"), std::string::npos) << table;
+}
+
+// The plain verbs are enough for llama and qwen3; a backend with nothing more refuses others by what they need.
+TEST(Abilities, NameWhatABackendLacks) {
+  const std::map<std::string, std::string> needs = {{"llama", ""}, {"qwen3", ""}, {"qwen3-yarn", ""}, {"qwen2", "biases"}, {"llama-moe", "experts"}, {"deepseek2", "latent attention"},
+                                                    {"gpt-oss", "sinks"}, {"gemma2", "score scales and soft caps"}, {"gemma3", "sliding windows"}, {"gpt2", "learned positions"},
+                                                    {"phi3-longrope", "longrope"}, {"smollm3", "layers without"}, {"starcoder2", "layer norm"}, {"granite", "scales of embedding or logits"}};
+  for (const auto& [family, need] : needs) {
+    const auto file = open_model(fixture("architectures") / family / "model.gguf");
+    ASSERT_TRUE(file);
+    const auto model = bind_model(*file);
+    ASSERT_TRUE(model) << model.error().message();
+    const auto allowed = check_abilities(*model, PlainVerbs::kAbilities, "plain");
+    EXPECT_EQ(static_cast<bool>(allowed), need.empty()) << family;
+    if (!need.empty() && !allowed) {
+      EXPECT_NE(allowed.error().message().find(need), std::string::npos) << allowed.error().message();
+    }
+  }
+}
+
+}  // namespace
+}  // namespace assay
