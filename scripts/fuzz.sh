@@ -11,7 +11,7 @@ Builds the fuzz targets (preset fuzz: clang-14, libFuzzer, address and undefined
 after another, beginning with the fixtures and the kept inputs of tests/fuzz/corpus/NAME.
 
   --seconds N     how long each target runs (default 60)
-  --target NAME   only this one: gguf, safetensors, shard_index, config_json, tokenizer_json, gguf_tokenizer
+  --target NAME   only this one: gguf, safetensors, shard_index, config_json, tokenizer_json, gguf_tokenizer, chat_template
   --keep          afterwards keep what reached new code, minimised, in tests/fuzz/corpus/NAME (for a commit)
   --work FOLDER   where inputs grow and finds are put (default build/fuzz/work); a long run goes on where it stopped
   --nice N        lower priority (default 0)
@@ -51,7 +51,7 @@ while [[ $# -gt 0 ]]; do
   shift 2
 done
 [[ $seconds =~ ^[1-9][0-9]*$ ]] || fail_usage "--seconds needs a whole number from 1"
-known=(gguf safetensors shard_index config_json tokenizer_json gguf_tokenizer)
+known=(gguf safetensors shard_index config_json tokenizer_json gguf_tokenizer chat_template)
 [[ ${#targets[@]} -gt 0 ]] || targets=("${known[@]}")
 for target in "${targets[@]}"; do
   [[ " ${known[*]} " == *" $target "* ]] || fail_usage "unknown target '$target'"

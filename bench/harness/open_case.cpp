@@ -7,8 +7,7 @@
 
 #include "bench/model_suite.h"
 #include "bench/timing.h"
-#include "runtime/core/host.h"
-#include "runtime/core/progress.h"
+#include "runtime/engine/memory_check.h"
 
 namespace assay {
 
@@ -18,15 +17,12 @@ Error unsupported(std::string subject, std::string detail) { return Error{Code::
 
 Loading loading_of(std::string_view words) { return {.copy = words.starts_with("copy"), .lock = words.ends_with("locked")}; }
 
-// Keys, values and activations are allocated; mapped weights are not counted, the system can drop and read them again.
-Result<> check_fit(const MemoryPlan& plan, std::uint64_t limit_bytes) {
-  const HostFacts host = read_host_facts();
-  std::uint64_t available = host.memory_available_bytes;
-  if (host.memory_limit_bytes) available = std::min(available, *host.memory_limit_bytes);
-  if (limit_bytes > 0) available = std::min(available, limit_bytes);
-  const std::uint64_t needed = plan.kv_bytes + plan.activation_bytes;
-  if (available == 0 || needed <= available) return success();
-  return Error{Code::memory, "memory", fmt::format("KV cache and activations need {}, {} are available; not started", format_bytes(needed), format_bytes(available))};
+// Mapped weights are not counted: the system can drop and read them again, and then the numbers show it.
+Result<> check_fit(const MemoryPlan& plan, WeightsAre weights, std::uint64_t limit_bytes) {
+  MemorySupply supply{0, read_memory_supply().available};
+  if (limit_bytes > 0) supply.available = std::min(supply.available, limit_bytes);
+  ASSAY_TRY_VOID(check_memory(plan, weights, supply));
+  return success();
 }
 
 }  // namespace
@@ -72,15 +68,17 @@ Result<OpenCase> open_case(const TaskRequest& request) {
   };
   ASSAY_TRY(ModelFile file, open_model(std::filesystem::path(request.path)));
   out.file = std::make_unique<ModelFile>(std::move(file));
-  ASSAY_TRY_VOID(load_files(*out.file, loading_of(request.settings.load)));
   out.times.open_ms = lap();
   ASSAY_TRY(Model model, bind_model(*out.file));
   out.model = std::make_unique<Model>(std::move(model));
   out.times.bind_ms = lap();
   if (positions_of(request.settings) > out.model->config.context)
     return Error{Code::unsupported, "context", fmt::format("{} positions are needed and the model was made for {}; choose a smaller depth or fewer tokens", positions_of(request.settings), out.model->config.context)};
-  ASSAY_TRY_VOID(check_fit(plan_memory(*out.model, {options.context, options.batch, options.kv, options.sequences}), request.memory_limit_bytes));
+  const Loading loading = loading_of(request.settings.load);
+  ASSAY_TRY_VOID(check_fit(plan_memory(*out.model, {options.context, options.batch, options.kv, options.sequences}), loading.copy || loading.lock ? WeightsAre::kept : WeightsAre::mapped, request.memory_limit_bytes));
   lap();
+  ASSAY_TRY_VOID(load_files(*out.file, loading));
+  out.times.open_ms += lap();
   if (auto tokenizer = Tokenizer::open(*out.file)) out.tokenizer.emplace(std::move(*tokenizer));
   out.times.tokenizer_ms = lap();
   ASSAY_TRY(Session session, Session::open(*out.model, options));

@@ -17,6 +17,7 @@
 #include "runtime/apps/generate_chat.h"
 #include "runtime/core/command_line.h"
 #include "runtime/core/host.h"
+#include "runtime/engine/memory_check.h"
 #include "runtime/engine/sampler.h"
 #include "runtime/engine/session.h"
 #include "runtime/engine/stop_texts.h"
@@ -190,13 +191,17 @@ Result<ChatPlan> plan_chat(const Arguments& arguments, const ModelFile& file, co
   return ChatPlan{std::move(conversation), std::move(format)};
 }
 
-// Refuses what can never fit in this machine's memory.
+Loading loading_of(const Arguments& arguments) { return {.copy = arguments.load == "copy", .lock = arguments.lock, .preload = arguments.load == "preload"}; }
+
+// Before anything large is allocated or read.
 Result<> check_memory(const Arguments& arguments, const Model& model, KvType kv) {
   const std::uint32_t context = arguments.context > 0 ? arguments.context : std::min(model.config.context, 4096u);
-  const HardwareVerdict verdict = check_before_load(plan_memory(model, {.context = context, .batch = arguments.batch, .kv = kv}).total_bytes());
-  if (!arguments.pull.forces) ASSAY_TRY_VOID(refuse(verdict, arguments.model));
-  for (const std::string& warning : verdict.warnings)
-    if (!arguments.quiet) fmt::print(stderr, "generate: warning: the model {}\n", warning);
+  const MemoryPlan plan = plan_memory(model, {.context = context, .batch = std::min(arguments.batch, context), .kv = kv});
+  const Loading loading = loading_of(arguments);
+  const auto checked = check_memory(plan, loading.copy || loading.lock ? WeightsAre::kept : WeightsAre::mapped, read_memory_supply());
+  if (!checked && !arguments.pull.forces) return Error{Code::memory, arguments.model, checked.error().detail + "; --force tries all the same"};
+  const std::string& warning = checked ? *checked : checked.error().detail;
+  if (!warning.empty() && !arguments.quiet) fmt::print(stderr, "generate: warning: the model {}\n", warning);
   return success();
 }
 
@@ -230,9 +235,9 @@ Result<> run(const Arguments& arguments) {
     show(text);
     return success();
   }
-  ASSAY_TRY_VOID(load_files(file, {.copy = arguments.load == "copy", .lock = arguments.lock}));
   ASSAY_TRY(const Model model, bind_model(file));
   ASSAY_TRY_VOID(check_memory(arguments, model, *kv));
+  ASSAY_TRY_VOID(load_files(file, loading_of(arguments)));
   ASSAY_TRY(Session session, Session::open(model, {.backend = *backend, .threads = arguments.threads, .context = arguments.context, .batch = arguments.batch, .kv = *kv, .isa = arguments.isa}));
   timing.load_ms = ms_since(start);
   if (chat) {
@@ -298,7 +303,7 @@ Option add_options(Command app, Arguments& a) {
   app.add_option("--stop,-r,--reverse-prompt", a.stops, "End before this text; may be given several times").one_value_each();
   app.add_option("--backend", a.backend, "cpu, or reference (plain float32, slow, the truth)").shows_default();
   app.add_option("--kv-type,--kv", a.kv, "Type of cached keys and values: f32, f16, q8_0 (half the memory of f16)").shows_default();
-  app.add_option("--load", a.load, "map: use the file where it lies, pages come as they are needed; copy: read it into memory first").one_of({"map", "copy"}).shows_default();
+  app.add_option("--load", a.load, "map: use the file where it lies, pages come as they are needed; preload: the same, read before the first token; copy: into memory of its own").one_of({"map", "preload", "copy"}).shows_default();
   app.add_flag("--mlock", a.lock, "Keep the weights in memory, so that the system never drops them");
   app.add_option("--isa", a.isa, "Force kernels: avx512_bf16, avx512, avx2, scalar").from_environment("ASSAY_ISA");
   app.add_option("--logits", a.logits_file, "Write the logits of every prompt position: float32, little-endian, one row each");

@@ -140,6 +140,16 @@ void read_memory(const fs::path& root, HostFacts& facts) {
     const auto limit = read_number<std::uint64_t>(file);
     if (!limit || *limit >= facts.memory_bytes) continue;
     facts.memory_limit_bytes = *limit;
+    // What the group uses, less the file pages that it would give up.
+    const bool is_first_version = file.filename() == "memory.limit_in_bytes";
+    const auto used = read_number<std::uint64_t>(file.parent_path() / (is_first_version ? "memory.usage_in_bytes" : "memory.current"));
+    if (!used) break;
+    std::uint64_t idle = 0;
+    for_each_line(read_line_file(file.parent_path() / "memory.stat").value_or(""), ' ', [&](std::string_view key, std::string_view value) {
+      if (key == (is_first_version ? "total_inactive_file" : "inactive_file")) idle = parse_number<std::uint64_t>(value).value_or(0);
+    });
+    const std::uint64_t kept = *used - std::min(idle, *used);
+    facts.memory_available_bytes = std::min(facts.memory_available_bytes, *limit - std::min(kept, *limit));
     break;
   }
   // "always [madvise] never": the one in brackets holds.

@@ -41,7 +41,7 @@ struct HostFacts {
   std::optional<double> clock_mhz;      // mean over the threads, now
   std::optional<double> clock_max_mhz;
   std::uint64_t memory_bytes = 0;
-  std::uint64_t memory_available_bytes = 0;
+  std::uint64_t memory_available_bytes = 0;         // now, of the machine or to the control group's limit
   std::optional<std::uint64_t> memory_limit_bytes;  // of the control group
   std::uint64_t swap_bytes = 0;
   std::optional<std::string> huge_pages;            // transparent huge pages: "always", "madvise", "never"

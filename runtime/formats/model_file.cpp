@@ -193,9 +193,24 @@ std::optional<ModelFile> open_model(const fs::path& path, FindingSink& sink) {
   return model;
 }
 
+namespace {
+
+// Piece by piece, the next one asked for before one is waited for.
+void preload(const MappedFile& file) {
+  constexpr std::uint64_t kPiece = 8 << 20;
+  file.read_ahead(0, kPiece);
+  for (std::uint64_t at = 0; at < file.bytes().size(); at += kPiece) {
+    file.read_ahead(at + kPiece, kPiece);
+    file.map_in(at, kPiece);
+  }
+}
+
+}  // namespace
+
 Result<> load_files(ModelFile& model, const Loading& loading) {
   for (MappedFile& file : model.files) {
     if (loading.copy) ASSAY_TRY_VOID(file.copy_into_memory());
+    if (loading.preload && !loading.copy) preload(file);
     if (loading.lock) ASSAY_TRY_VOID(file.lock());
   }
   return success();

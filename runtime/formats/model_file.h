@@ -48,6 +48,7 @@ struct ModelFile {
 struct Loading {
   bool copy = false;  // read into memory of our own; else mapped, pages come when they are used and can be dropped again
   bool lock = false;  // kept in memory
+  bool preload = false;  // mapped pages are read now and not when they are first used
 };
 // Before or after anything was bound: views stay valid. Errors: memory, io; the message names the file.
 Result<> load_files(ModelFile& model, const Loading& loading);

@@ -67,8 +67,4 @@ Result<LocatedModel> locate_here(Environment environment, const std::filesystem:
   return locate_model(read_places(environment, hub, program), hub, argument, policy, events, warn);
 }
 
-HardwareVerdict check_before_load(std::uint64_t bytes) {
-  return check_hardware({.memory_bytes = bytes}, read_hardware("."));
-}
-
 }  // namespace assay

@@ -8,7 +8,6 @@
 #include <string>
 #include <string_view>
 
-#include "runtime/model/memory_plan.h"
 #include "runtime/registry/fetch_model.h"
 
 namespace assay {
@@ -33,8 +32,5 @@ class PullLines {
 Result<LocatedModel> locate_here(Environment environment, const std::filesystem::path& program,
                                  std::string_view argument, PullPolicy policy,
                                  FunctionRef<bool(const std::string& line)> say);
-
-// Whether there is memory for a model that is about to be loaded.
-HardwareVerdict check_before_load(std::uint64_t bytes);
 
 }  // namespace assay

@@ -226,7 +226,7 @@ inline constexpr std::array kRules = {
          "rules/tokenizer.byte-token.malformed.gguf"},
     Rule{"tokenizer.byte-token.missing", warning, "byte tokens are absent", "rules/tokenizer.byte-token.missing.gguf"},
     Rule{"tokenizer.chat-template", note, "there is no chat template", "gguf/ok_tied_embeddings.gguf"},
-    Rule{"tokenizer.chat-template.broken", warning, "a chat template with unclosed blocks",
+    Rule{"tokenizer.chat-template.broken", warning, "a chat template that breaks the rules of Jinja",
          "rules/tokenizer.chat-template.broken.gguf"},
     Rule{"tokenizer.eos", warning, "no token that ends a text", "rules/tokenizer.eos.gguf"},
     Rule{"tokenizer.json", error, "tokenizer.json is no JSON object", "rules/tokenizer.not-json"},

@@ -137,9 +137,8 @@ class GgufTokenizerCheck {
     const auto text = metadata_.string(kKey);
     if (!text) {
       wrong("tokenizer.chat-template.broken", Code::type, kKey, text.error().detail);
-    } else if (!is_balanced_template(*text)) {
-      wrong("tokenizer.chat-template.broken", Code::malformed, kKey,
-            "the template opens a {{ or {% that it does not close, or the reverse");
+    } else if (const auto problem = template_problem(*text)) {
+      wrong("tokenizer.chat-template.broken", Code::malformed, kKey, "the template breaks Jinja's rules: " + *problem);
     }
   }
 

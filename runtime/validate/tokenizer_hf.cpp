@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <map>
 
 #include "runtime/model/tokenizer.h"
@@ -180,17 +182,27 @@ class HfTokenizerCheck {
     }
   }
 
+  void check_template(std::string_view text, const fs::path& path) {
+    if (const auto problem = template_problem(text))
+      subject_.remark({"tokenizer.chat-template.broken", Code::malformed, "chat_template",
+                       "the template breaks Jinja's rules: " + *problem, kOneRevision, std::nullopt, path.string()});
+  }
+
   bool has_template() {
-    for (const char* name : {"chat_template.jinja", "chat_template.json"})
-      if (is_there(folder_ / name)) return true;
+    if (const fs::path path = folder_ / "chat_template.jinja"; is_there(path)) {
+      std::ifstream in(path, std::ios::binary);
+      check_template(std::string(std::istreambuf_iterator<char>(in), {}), path);
+      return true;
+    }
+    if (is_there(folder_ / "chat_template.json")) return true;
     const fs::path path = folder_ / "tokenizer_config.json";
     const auto json = is_there(path) ? read(path, "folder.json") : std::nullopt;
-    const Json* text = json ? json->find("chat_template") : nullptr;
-    if (text == nullptr || text->is_null()) return false;
-    if (text->string() != nullptr && !is_balanced_template(*text->string()))
-      subject_.remark({"tokenizer.chat-template.broken", Code::malformed, "chat_template",
-                       "the template opens a {{ or {% that it does not close, or the reverse", kOneRevision,
-                       std::nullopt, path.string()});
+    const Json* found = json ? json->find("chat_template") : nullptr;
+    if (found == nullptr || found->is_null()) return false;
+    if (found->string() != nullptr) check_template(*found->string(), path);
+    if (const Json::Array* several = found->array())
+      for (const Json& one : *several)
+        if (const Json* text = one.find("template"); text != nullptr && text->string() != nullptr) check_template(*text->string(), path);
     return true;
   }
 

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <unordered_set>
 #include <utility>
@@ -35,8 +36,9 @@ std::optional<MergeTexts> split_merge(std::string_view line);
 void check_merge(Subject& subject, std::size_t number, std::optional<MergeTexts> merge,
                  const std::unordered_set<std::string_view>& tokens, const Origin& origin);
 
-// Whether every {{, {% and {# of a chat template is closed by its own kind.
-bool is_balanced_template(std::string_view text);
+// What is wrong with the text of a chat template, with its line; nothing when it is a template, also one with constructs that
+// Assay does not render.
+std::optional<std::string> template_problem(std::string_view text);
 
 // Findings of one kind are told one by one up to here, then counted.
 inline constexpr std::size_t kTold = 20;

@@ -1,6 +1,7 @@
 // Single tokens and merges: what is said of them whichever file they come from.
 #include <algorithm>
 
+#include "runtime/model/chat/chat_template.h"
 #include "runtime/validate/tokenizer_parts.h"
 
 namespace assay::validation {
@@ -70,22 +71,10 @@ void check_merge(Subject& subject, std::size_t number, std::optional<MergeTexts>
   }
 }
 
-bool is_balanced_template(std::string_view text) {
-  // Depth by kind; braces inside an open block (dictionaries) do not count.
-  std::string_view closes;
-  for (std::size_t i = 0; i + 1 < text.size(); ++i) {
-    const std::string_view two = text.substr(i, 2);
-    if (closes.empty()) {
-      if (two == "{{" || two == "{%" || two == "{#")
-        closes = two == "{{" ? "}}" : two == "{%" ? "%}" : "#}", ++i;
-      else if (two == "%}" || two == "#}")
-        return false;
-    } else if (two == closes) {
-      closes = {};
-      ++i;
-    }
-  }
-  return closes.empty();
+std::optional<std::string> template_problem(std::string_view text) {
+  const auto parsed = ChatTemplate::parse(text);
+  if (parsed || parsed.error().code == Code::unsupported) return std::nullopt;
+  return parsed.error().detail;
 }
 
 }  // namespace assay::validation

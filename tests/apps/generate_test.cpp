@@ -165,5 +165,19 @@ TEST(Generate, EndsCleanlyWhenInterrupted) {
   EXPECT_NE(outcome.err.find("decode"), std::string::npos) << outcome.err;
 }
 
+// The plan stands in the message; nothing of that size is asked of the system.
+TEST(Generate, RefusesWhatDoesNotFitIntoMemoryWithItsPlan) {
+  const auto outcome = generate({"-m", kF16, "-p", "x", "-c", "4000000000"});
+  EXPECT_EQ(outcome.exit_code, 3);
+  for (const char* part : {"needs ", "weights 2.5", "KV cache ", "activations ", "in all", "--force tries all the same"}) EXPECT_NE(outcome.err.find(part), std::string::npos) << part << "\n" << outcome.err;
+}
+
+TEST(Generate, APreloadedModelSaysTheSame) {
+  const auto mapped = generate({"-m", kF16, "-p", "The monster", "-n", "16", "-q"});
+  const auto preloaded = generate({"-m", kF16, "-p", "The monster", "-n", "16", "-q", "--load", "preload"});
+  EXPECT_EQ(preloaded.exit_code, 0) << preloaded.err;
+  EXPECT_EQ(preloaded.out, mapped.out);
+}
+
 }  // namespace
 }  // namespace assay::test

@@ -90,6 +90,28 @@ TEST(Host, ReadsAMachineWithEverything) {
   EXPECT_EQ(facts.load_15, 2.75);
 }
 
+// What a control group uses counts, except for file pages that it would give up; both versions of control groups.
+TEST(Host, AvailableMemoryEndsAtTheControlGroupsLimit) {
+  const test::TemporaryFolder folder;
+  const auto& root = folder.path();
+  write(root / "proc/meminfo", "MemTotal: 16000000 kB\nMemAvailable: 9000000 kB\n");
+  write(root / "sys/fs/cgroup/memory.max", "1000000\n");
+  EXPECT_EQ(read_host_facts(root).memory_available_bytes, 9000000ull * 1024) << "nothing says what is used";
+  write(root / "sys/fs/cgroup/memory.current", "700000\n");
+  EXPECT_EQ(read_host_facts(root).memory_available_bytes, 300000u);
+  write(root / "sys/fs/cgroup/memory.stat", "anon 500000\ninactive_file 150000\nactive_file 50000\n");
+  EXPECT_EQ(read_host_facts(root).memory_available_bytes, 450000u);
+  write(root / "sys/fs/cgroup/memory.current", "7000000\n");
+  EXPECT_EQ(read_host_facts(root).memory_available_bytes, 0u) << "more than the limit";
+
+  const test::TemporaryFolder old;
+  write(old.path() / "proc/meminfo", "MemTotal: 16000000 kB\nMemAvailable: 9000000 kB\n");
+  write(old.path() / "sys/fs/cgroup/memory/memory.limit_in_bytes", "1000000\n");
+  write(old.path() / "sys/fs/cgroup/memory/memory.usage_in_bytes", "700000\n");
+  write(old.path() / "sys/fs/cgroup/memory/memory.stat", "total_inactive_file 100000\n");
+  EXPECT_EQ(read_host_facts(old.path()).memory_available_bytes, 400000u);
+}
+
 TEST(Host, AbsentAndBrokenFilesLeaveFactsUnknown) {
   const test::TemporaryFolder folder;
   const auto& root = folder.path();

@@ -13,8 +13,8 @@
 #include "bench/harness/plan.h"
 #include "bench/harness/runner.h"
 #include "bench/harness/store.h"
+#include "runtime/engine/memory_check.h"
 #include "runtime/formats/model_file.h"
-#include "runtime/registry/locate_here.h"
 
 namespace assay {
 
@@ -44,9 +44,10 @@ Exit codes: 0 all measured, 1 a wrong answer, 2 usage, 3 something could not be 
 Result<> check_memory(const std::string& path, const std::string& name, PullPolicy policy) {
   const auto file = open_model(path);
   if (!file) return success();  // a row of the results says why
-  const HardwareVerdict verdict = check_before_load(file->file_bytes());
-  if (!policy.forces) ASSAY_TRY_VOID(refuse(verdict, name));
-  for (const std::string& warning : verdict.warnings) std::fprintf(stderr, "assay: warning: %s %s\n", terminal_safe(name).c_str(), warning.c_str());
+  auto checked = check_memory({.weights_bytes = file->file_bytes()}, WeightsAre::mapped, read_memory_supply());
+  if (!checked && !policy.forces) return Error{Code::memory, name, checked.error().detail + "; --force tries all the same"};
+  const std::string& warning = checked ? *checked : checked.error().detail;
+  if (!warning.empty()) std::fprintf(stderr, "assay: warning: %s %s\n", terminal_safe(name).c_str(), warning.c_str());
   return success();
 }
 

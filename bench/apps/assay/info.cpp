@@ -66,6 +66,14 @@ std::string tokenizer_text(const TokenizerFacts& tokenizer) {
   return text;
 }
 
+std::string chat_text(const ChatFacts& chat) {
+  std::string text = fmt::format("{}, {}, ", chat.origin, format_bytes(chat.bytes));
+  text += chat.problem.empty() ? "can be rendered" : "cannot be rendered: " + chat.problem;
+  if (chat.problem.empty() && !chat.doubt.empty()) text += fmt::format(", as long as it does not reach {}", chat.doubt);
+  if (!chat.looks_like.empty()) text += fmt::format(" (looks like {})", chat.looks_like);
+  return text;
+}
+
 void print_memory(const FileFacts& facts) {
   if (!facts.plan) {
     fmt::print("\n");
@@ -98,6 +106,7 @@ void print_facts(const ModelFile& file, const FileFacts& facts) {
   print_line("context", facts.context ? fmt::format("{} trained", *facts.context) : "not stated");
   print_line("tokenizer",
              facts.tokenizer ? tokenizer_text(*facts.tokenizer) : "none usable: " + facts.tokenizer_problem);
+  print_line("chat template", facts.chat ? chat_text(*facts.chat) : facts.chat_problem.empty() ? "none" : "unreadable: " + facts.chat_problem);
   print_types(facts);
   print_memory(facts);
 }

@@ -10,6 +10,7 @@
 
 #include "runtime/model/model.h"
 #include "runtime/model/quant_mix.h"
+#include "runtime/model/chat/chat_format.h"
 #include "runtime/model/tokenizer.h"
 
 namespace assay {
@@ -80,6 +81,26 @@ void read_tokenizer(const ModelFile& file, FileFacts& facts) {
                                    .adds_bos = tokenizer->adds_bos()};
 }
 
+// Whether the template there is can be rendered: read, and tried on a greeting.
+void read_chat(const ModelFile& file, FileFacts& facts) {
+  auto found = find_chat_template(file);
+  if (!found) facts.chat_problem = found.error().message();
+  if (!found || !*found) return;
+  ChatFacts chat{.origin = (*found)->origin, .bytes = (*found)->text.size()};
+  const auto rendered = [&]() -> Result<std::string> {
+    ASSAY_TRY(const ChatTemplate parsed, ChatTemplate::parse((*found)->text));
+    chat.doubt = parsed.doubt();
+    Conversation greeting;
+    greeting.add("user", "Hello.");
+    Json variables = Json::Object();
+    variables.set("messages", greeting.messages).set("add_generation_prompt", true).set("bos_token", "<s>").set("eos_token", "</s>");
+    return parsed.render(variables, {});
+  }();
+  if (!rendered) chat.problem = rendered.error().detail;
+  if (const ChatFamily* family = guess_chat_family((*found)->text)) chat.looks_like = family->name;
+  facts.chat = std::move(chat);
+}
+
 void plan(const ModelFile& file, PlanOptions options, FileFacts& facts) {
   auto config = read_config(file);
   if (!config) {
@@ -142,6 +163,12 @@ Json plan_json(const MemoryPlan& plan, const PlanOptions& options) {
 
 Json text_or_null(const std::string& text) {
   return text.empty() ? Json() : Json(text);
+}
+
+Json chat_json(const ChatFacts& chat) {
+  Json out;
+  out.set("origin", chat.origin).set("bytes", chat.bytes).set("renders", chat.problem.empty()).set("problem", text_or_null(chat.problem));
+  return out.set("doubt", text_or_null(chat.doubt)).set("looks_like", text_or_null(chat.looks_like));
 }
 
 Json tokenizer_json_of(const TokenizerFacts& tokenizer) {
@@ -248,6 +275,7 @@ FileFacts gather_facts(const ModelFile& file, PlanOptions options) {
   count_tensors(file, facts);
   read_names(file, facts);
   read_tokenizer(file, facts);
+  read_chat(file, facts);
   plan(file, options, facts);
   return facts;
 }
@@ -270,6 +298,7 @@ Json facts_json(const ModelFile& file, const FileFacts& facts) {
       .set("config_problem", text_or_null(facts.config_problem));
   out.set("tokenizer", facts.tokenizer ? tokenizer_json_of(*facts.tokenizer) : Json())
       .set("tokenizer_problem", text_or_null(facts.tokenizer_problem));
+  out.set("chat_template", facts.chat ? chat_json(*facts.chat) : Json()).set("chat_template_problem", text_or_null(facts.chat_problem));
   out.set("memory", facts.plan ? plan_json(*facts.plan, facts.plan_options) : Json());
   return out.set("memory_problem", text_or_null(facts.plan_problem));
 }

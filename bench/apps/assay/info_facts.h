@@ -29,6 +29,14 @@ struct TokenizerFacts {
   bool adds_bos = false;
 };
 
+struct ChatFacts {
+  std::string origin{};  // where the template stands
+  std::uint64_t bytes = 0;
+  std::string problem{};     // why it cannot be rendered; empty: it can
+  std::string doubt{};       // what it might fail on
+  std::string looks_like{};  // the built-in format that can stand in for it
+};
+
 // Where something cannot be told, `..._problem` says why.
 struct FileFacts {
   std::string format;        // "GGUF v3", "safetensors", "sharded safetensors", with ", MLX" where it applies
@@ -43,6 +51,8 @@ struct FileFacts {
   std::optional<std::uint64_t> context;  // trained, also for architectures that do not run here
   std::optional<TokenizerFacts> tokenizer;
   std::string tokenizer_problem;
+  std::optional<ChatFacts> chat;
+  std::string chat_problem;
   bool is_tied = false;
   PlanOptions plan_options;
   std::optional<MemoryPlan> plan;
