@@ -76,10 +76,10 @@ void Fetcher::run() {
   }
 }
 
-HttpRequest Fetcher::request_for(Range claim) const {
+HttpRequest Fetcher::request_for(Range claim) {
   const TransferRequest& request = state_.request;
-  const auto data_url = state_.data_url();
-  HttpRequest out{.method = "GET", .url = data_url ? *data_url : request.url, .headers = {}};
+  remembered_ = state_.data_url();
+  HttpRequest out{.method = "GET", .url = remembered_ ? *remembered_ : request.url, .headers = {}};
   if (out.url.origin() == request.url.origin()) out.headers = request.headers;
   const bool is_whole = claim.begin == 0 && claim.end == request.size;
   if (state_.has_ranges() && !is_whole) {
@@ -112,8 +112,15 @@ Error Fetcher::named(Error error) const {
   return error;
 }
 
+// Other connections may have met the same refusal, and may have a new address already: that one stays.
+bool Fetcher::forget_remembered() {
+  if (!remembered_) return false;
+  state_.forget_data_url(*remembered_);
+  return true;
+}
+
 Fetcher::Outcome Fetcher::changed(std::string what) {
-  const bool is_stale_address = state_.forget_data_url();
+  const bool is_stale_address = forget_remembered();
   Error error{is_stale_address ? Code::network : Code::mismatch, "changed", std::move(what)};
   return {.error = std::move(error), .is_at_once = is_stale_address, .is_final = !is_stale_address};
 }
@@ -130,8 +137,7 @@ Fetcher::Outcome Fetcher::odd(std::string what, bool ends_ranges) {
 Fetcher::Outcome Fetcher::refused(const HttpHead& head) {
   const Result<std::string> body = client_.read_all(4096);
   // The address that a redirect gave may have been signed for a while only: ask for a new one.
-  if (head.status / 100 == 4 && head.status != 408 && head.status != 429 && head.status != 416 &&
-      state_.forget_data_url())
+  if (head.status / 100 == 4 && head.status != 408 && head.status != 429 && head.status != 416 && forget_remembered())
     return {.error = Error{Code::network, head.url.authority(),
                            fmt::format("answers {}: the address has run out", head.status)},
             .is_at_once = true};

@@ -23,7 +23,7 @@ class Fetcher {
   };
 
   Outcome fetch(Range claim);
-  HttpRequest request_for(Range claim) const;
+  HttpRequest request_for(Range claim);
   Outcome check_head(const HttpHead& head, const std::vector<HttpHead>& redirects, bool has_range);
   Outcome check_partial(const HttpHead& head, Range& claim);
   Outcome check_whole(const HttpHead& head, bool has_range);
@@ -33,12 +33,15 @@ class Fetcher {
   Outcome odd(std::string what, bool ends_ranges);
   Outcome changed(std::string what);
   Error named(Error error) const;
+  // The last request went to a remembered address, which is forgotten now: the hub may name a better one.
+  bool forget_remembered();
 
   TransferState& state_;
   int number_;
   HttpClient client_;
   std::vector<std::byte> buffer_;
   double answer_s_ = 0, bytes_per_second_ = 0;
+  std::optional<Url> remembered_;  // the address of an earlier redirect, where the last request went to one
   bool wants_plain_ = false;  // a proxy compressed an answer: say that it must not
 };
 

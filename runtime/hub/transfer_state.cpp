@@ -180,9 +180,9 @@ void TransferState::found_data_url(const Url& url) {
   data_url_ = url;
 }
 
-bool TransferState::forget_data_url() {
+void TransferState::forget_data_url(const Url& url) {
   const std::lock_guard lock(mutex_);
-  return std::exchange(data_url_, std::nullopt).has_value();
+  if (data_url_ && data_url_->text() == url.text()) data_url_.reset();
 }
 
 std::string TransferState::validator() const {

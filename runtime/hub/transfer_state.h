@@ -47,7 +47,7 @@ class TransferState {
   // Where the bytes are, once a redirect has told; nothing: ask the request's own URL.
   std::optional<Url> data_url() const;
   void found_data_url(const Url& url);
-  bool forget_data_url();  // false when there was none
+  void forget_data_url(const Url& url);  // unless it is another by now
 
   // The data server's strong etag, for If-Range. check_validator says no when the file changed under a transfer that is
   // not pinned.

@@ -225,10 +225,30 @@ TEST_F(Faults, AnEtagThatChangesUnderWayMeansLookingAtTheHash) {
 }
 
 TEST_F(Faults, AddressesThatRunOutAreAskedForAgain) {
-  stub.spoil_files([this](const ServerRequest&, ServerReply& reply) {
-    if (++answers % 3 == 0) reply = {.status = 403};
+  // Every redirect has a signature of its own, which is good for one answer: those that remember it meet its end.
+  std::mutex mutex;
+  std::map<std::string, int> uses;
+  stub.spoil_hub([this](const ServerRequest&, ServerReply& reply) {
+    for (auto& [name, value] : reply.headers)
+      if (const auto at = value.find("?signature="); name == "Location" && at != std::string::npos)
+        value = value.substr(0, at) + "?signature=" + std::to_string(++answers);
   });
+  std::atomic<int> refused{0};
+  stub.spoil_files([&](const ServerRequest& request, ServerReply& reply) {
+    const std::lock_guard lock(mutex);
+    if (++uses[request.target] > 1) reply = {.status = 403}, ++refused;
+  });
+  world.options.connections = 2;  // fewer than pieces: the third one goes to a remembered address
   expect_good(pull());
+  EXPECT_GT(refused, 0);
+  EXPECT_GT(answers, 1) << "a new address was asked for";
+  stub.spoil_files(nullptr);
+  stub.spoil_hub(nullptr);
+}
+
+TEST_F(Faults, AFreshAddressThatIsRefusedIsADenial) {
+  stub.spoil_files([](const ServerRequest&, ServerReply& reply) { reply = {.status = 403}; });
+  expect_failure(pull(), Code::denied, "may not be read");
 }
 
 TEST_F(Faults, CompressedAnswersAreNotWritten) {
