@@ -112,6 +112,44 @@ TEST(HfConfig, RefusesWhatItDoesNotKnowByName) {
   EXPECT_EQ(config_with("rope_scaling", Json().set("rope_type", "llama3").set("factor", 8.0)).error().code, Code::missing);
 }
 
+TEST(HfConfig, SaysWhichOptionOfAKnownFamilyIsNotSupported) {
+  EXPECT_EQ(config_with("kv_lora_rank", 512).error().subject, "kv_lora_rank");
+  EXPECT_EQ(config_with("use_parallel_residual", true).error().subject, "use_parallel_residual");
+  EXPECT_EQ(config_with("use_sliding_window", true).error().subject, "use_sliding_window");
+  const auto of_family = [](std::string_view text) {
+    ModelFile file;
+    file.kind = FileKind::safetensors;
+    file.config = *parse_json(text);
+    const auto config = read_config(file);
+    return config ? std::string("accepted") : config.error().subject;
+  };
+  const std::string common = R"("hidden_size": 64, "intermediate_size": 80, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 256)";
+  EXPECT_EQ(of_family(R"({"model_type": "qwen3_moe", "num_experts": 8, "num_experts_per_tok": 2, )" + common + "}"), "accepted");
+  EXPECT_EQ(of_family(R"({"model_type": "qwen3_moe", "num_experts_per_tok": 2, )" + common + "}"), "num_experts");
+  EXPECT_EQ(of_family(R"({"model_type": "qwen3_moe", "num_experts": 8, "num_experts_per_tok": 9, )" + common + "}"), "num_experts_per_tok");
+  EXPECT_EQ(of_family(R"({"model_type": "qwen3_moe", "num_experts": 8, "num_experts_per_tok": 2, "decoder_sparse_step": 2, )" + common + "}"), "decoder_sparse_step");
+  EXPECT_EQ(of_family(R"({"model_type": "deepseek", "n_routed_experts": 8, "num_experts_per_tok": 2, "scoring_func": "sigmoid", )" + common + "}"), "scoring_func");
+  EXPECT_EQ(of_family(R"({"model_type": "qwen2", "num_experts": 8, )" + common + "}"), "num_experts");
+  EXPECT_EQ(of_family(R"({"model_type": "gemma3_text", "sliding_window": 16, "layer_types": ["full_attention", "chunked"], )" + common + "}"), "layer_types");
+  EXPECT_EQ(of_family(R"({"model_type": "gemma2", "hidden_activation": "gelu", )" + common + "}"), "hidden_act");
+  EXPECT_EQ(of_family(R"({"model_type": "smollm3", "no_rope_layers": [1], )" + common + "}"), "no_rope_layers");
+  EXPECT_EQ(of_family(R"({"model_type": "phi3", "rope_scaling": {"type": "longrope", "short_factor": [1], "long_factor": [1], "original_max_position_embeddings": 64}, )" + common + "}"), "rope_scaling");
+  EXPECT_EQ(of_family(R"({"model_type": "llava", "text_config": 3})"), "text_config");
+  EXPECT_EQ(of_family(R"({"model_type": "llava", "text_config": {"model_type": "frobnicator"}})"), "model_type");
+}
+
+// config.json's list of kinds wins over the family's rule.
+TEST(HfConfig, ReadsWhichLayersSlide) {
+  ModelFile file;
+  file.kind = FileKind::safetensors;
+  file.config = *parse_json(R"({"model_type": "gemma3_text", "hidden_size": 64, "intermediate_size": 80, "num_hidden_layers": 3, "num_attention_heads": 4, "vocab_size": 256, "sliding_window": 16,
+                                "layer_types": ["full_attention", "sliding_attention", "full_attention"]})");
+  const auto config = read_config(file);
+  ASSERT_TRUE(config) << config.error().message();
+  EXPECT_EQ(config->window, 16u);
+  EXPECT_EQ(config->slides, (std::vector<bool>{false, true, false}));
+}
+
 TEST(HfConfig, ReadsEveryRopeScaling) {
   const auto linear = config_with("rope_scaling", Json().set("type", "linear").set("factor", 4.0));
   ASSERT_TRUE(linear);

@@ -1,0 +1,210 @@
+// Sliding windows: caches no longer than they need, batches of any size, rewinding past what they hold; routing of experts; limits.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime/engine/kv_cache.h"
+#include "runtime/engine/route.h"
+#include "runtime/engine/session.h"
+#include "runtime/model/slice.h"
+#include "runtime/quant/dequantize.h"
+#include "tests/support/data.h"
+
+namespace assay {
+using namespace test;
+namespace {
+
+class Windows : public ::testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    auto opened = open_model(fixture("architectures") / GetParam() / "model.gguf");
+    ASSERT_TRUE(opened) << opened.error().message();
+    file_.emplace(std::move(*opened));
+    auto bound = bind_model(*file_);
+    ASSERT_TRUE(bound) << bound.error().message();
+    model_.emplace(std::move(*bound));
+  }
+  Session open(const SessionOptions& options) {
+    auto session = Session::open(*model_, options);
+    EXPECT_TRUE(session) << session.error().message();
+    return std::move(*session);
+  }
+  static std::vector<std::int32_t> tokens(std::size_t count, std::size_t first = 0) {
+    std::vector<std::int32_t> ids(count);
+    for (std::size_t i = 0; i < count; ++i) ids[i] = static_cast<std::int32_t>((first + i) * 37 % 251);
+    return ids;
+  }
+  static std::vector<float> copy(Result<std::span<const float>> logits) {
+    EXPECT_TRUE(logits) << logits.error().message();
+    return logits ? std::vector<float>(logits->begin(), logits->end()) : std::vector<float>();
+  }
+  // Batches take different kernels: float32 caches leave the order of additions.
+  static void expect_near(const std::vector<float>& a, const std::vector<float>& b) {
+    ASSERT_EQ(a.size(), b.size());
+    for (std::size_t i = 0; i < a.size(); ++i) ASSERT_NEAR(a[i], b[i], 5e-4) << i;
+  }
+  std::optional<ModelFile> file_;
+  std::optional<Model> model_;
+};
+
+TEST_P(Windows, CachesOfSlidingLayersHoldWindowAndBatchOnly) {
+  const Config& config = model_->config;
+  ASSERT_EQ(config.window, 16u);
+  std::uint64_t positions = 0;
+  for (std::uint32_t layer = 0; layer < config.layers; ++layer) positions += config.layer_slides(layer) ? 16 + 9 - 1 : 1000;
+  const MemoryPlan plan = plan_memory(*model_, {.context = 1000, .batch = 9, .kv = KvType::f16});
+  EXPECT_EQ(plan.kv_bytes, positions * config.kv_heads * 2 * config.head_dim * 2);
+  EXPECT_EQ(plan.window, 16u);
+  EXPECT_EQ(plan.kv_read_bytes(10), 10.0 * config.layers * config.kv_heads * 2 * config.head_dim * 2);
+  EXPECT_LT(plan.kv_read_bytes(1000), 1000.0 * config.layers * config.kv_heads * 2 * config.head_dim * 2);
+  // A context shorter than window and batch needs no more than itself.
+  EXPECT_EQ(cached_positions(config, 0, 20, 512), 20u);
+  KvCache cache(config, {.context = 1000, .batch = 9});
+  EXPECT_EQ(cache.view(0, 0, 0).positions, 32u);  // 24, in blocks of 16
+}
+
+TEST_P(Windows, BatchesOfEverySizeGiveTheSameLogits) {
+  const auto ids = tokens(150);
+  const std::vector<float> whole = copy(open({.context = 256, .kv = KvType::f32}).feed(ids, LogitsWanted::all));
+  for (const std::uint32_t batch : {1u, 2u, 7u, 16u, 17u, 64u}) {
+    SCOPED_TRACE(batch);
+    expect_near(copy(open({.context = 256, .batch = batch, .kv = KvType::f32}).feed(ids, LogitsWanted::all)), whole);
+  }
+}
+
+TEST_P(Windows, RewindingPastTheWindowComputesAgainWhatIsLeft) {
+  const auto ids = tokens(120), other = tokens(30, 900);
+  Session session = open({.context = 256, .batch = 8, .kv = KvType::f32});
+  for (const std::uint32_t keep : {119u, 112u, 105u, 60u, 17u, 15u, 3u, 0u}) {
+    SCOPED_TRACE(keep);
+    session.rewind();
+    ASSERT_TRUE(session.feed(ids, LogitsWanted::none));
+    session.rewind(keep);
+    EXPECT_EQ(session.position(), keep);
+    const std::vector<float> after = copy(session.feed(other, LogitsWanted::all));
+    Session fresh = open({.context = 256, .batch = 8, .kv = KvType::f32});
+    ASSERT_TRUE(fresh.feed(std::span(ids).first(keep), LogitsWanted::none));
+    expect_near(after, copy(fresh.feed(other, LogitsWanted::all)));
+  }
+}
+
+TEST_P(Windows, SequencesTogetherKeepWindowsOfTheirOwn) {
+  Session session = open({.context = 128, .batch = 16, .sequences = 3, .kv = KvType::f32});
+  for (std::uint32_t sequence = 0; sequence < 3; ++sequence) ASSERT_TRUE(session.feed(tokens(20 + 11 * sequence, 100 * sequence), LogitsWanted::none, sequence));
+  std::vector<float> last;
+  for (std::int32_t step = 0; step < 40; ++step) last = copy(session.step(std::vector<std::int32_t>{step, step + 50, step + 100}));
+  for (std::uint32_t sequence = 0; sequence < 3; ++sequence) {
+    Session alone = open({.context = 128, .batch = 16, .kv = KvType::f32});
+    ASSERT_TRUE(alone.feed(tokens(20 + 11 * sequence, 100 * sequence), LogitsWanted::none));
+    std::vector<float> logits;
+    for (std::int32_t step = 0; step < 40; ++step) {
+      const std::int32_t token = step + 50 * static_cast<std::int32_t>(sequence);
+      logits = copy(alone.feed({&token, 1}, LogitsWanted::last));
+    }
+    expect_near({last.begin() + 256 * sequence, last.begin() + 256 * (sequence + 1)}, logits);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, Windows, ::testing::Values("gemma2", "gemma3", "gpt-oss"), [](const auto& param) {
+  std::string name = param.param;
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+});
+
+TEST(LearnedPositions, EndWhereTheTableEnds) {
+  const auto file = open_model(fixture("architectures/gpt2/model.gguf"));
+  ASSERT_TRUE(file);
+  const auto model = bind_model(*file);
+  ASSERT_TRUE(model);
+  EXPECT_TRUE(Session::open(*model, {.context = 256}));
+  const auto longer = Session::open(*model, {.context = 257});
+  ASSERT_FALSE(longer);
+  EXPECT_NE(longer.error().message().find("256"), std::string::npos) << longer.error().message();
+}
+
+class Routes : public ::testing::Test {
+ protected:
+  Routes() {
+    config_.arch = arch_from_gguf("deepseek");
+    config_.experts = {.count = 4, .used = 2};
+  }
+  Routing routed(const std::vector<float>& logits) {
+    Routing routing;
+    route(logits.data(), static_cast<std::uint32_t>(logits.size() / 4), config_, routing);
+    return routing;
+  }
+  Config config_;
+};
+
+TEST_F(Routes, TakeTheLargestAndSortByExpert) {
+  const Routing routing = routed({0, 3, 1, 2, /**/ 9, 8, 0, 0});
+  ASSERT_EQ(routing.choices.size(), 4u);
+  const std::vector<std::pair<std::uint32_t, std::uint32_t>> expected = {{0, 1}, {1, 0}, {1, 1}, {3, 0}};  // expert, token
+  for (std::size_t i = 0; i < 4; ++i) EXPECT_EQ(std::pair(routing.choices[i].expert, routing.choices[i].token), expected[i]) << i;
+  for (std::uint32_t token = 0; token < 2; ++token)
+    for (std::uint32_t i = 0; i < 2; ++i) EXPECT_EQ(routing.choices[routing.places[2 * token + i]].token, token);
+  const double sum = std::exp(0.0) + std::exp(3.0) + std::exp(1.0) + std::exp(2.0);
+  EXPECT_NEAR(routing.choices[1].weight, std::exp(3.0) / sum, 1e-6);
+}
+
+TEST_F(Routes, RenormaliseScaleAndChooseFirstWhereTheFamilySaysSo) {
+  config_.experts.renormalises = true;
+  config_.experts.scale = 2.5f;
+  const Routing renormalised = routed({0, 3, 1, 2});
+  EXPECT_NEAR(renormalised.choices[0].weight + renormalised.choices[1].weight, 2.5, 1e-6);
+  config_.experts.renormalises = false;
+  config_.experts.scale = 1;
+  config_.arch = arch_from_gguf("gpt-oss");
+  const Routing chosen = routed({0, 3, 1, 2});
+  EXPECT_NEAR(chosen.choices[0].weight, 1 / (1 + std::exp(-1.0)), 1e-6);  // softmax of 3 and 2
+}
+
+TEST_F(Routes, BreakTiesByTheLowerIndex) {
+  const Routing routing = routed({1, 1, 1, 1});
+  EXPECT_EQ(routing.choices[0].expert, 0u);
+  EXPECT_EQ(routing.choices[1].expert, 1u);
+}
+
+// A slice decodes to the same values as those rows of the whole, in block formats and with scales beside.
+TEST(Slices, HoldTheRowsOfTheWhole) {
+  for (const auto& [path, name] : {std::pair{"llama-256/q4_k.gguf", "blk.0.ffn_gate.weight"}, {"llama-256/q8_0.gguf", "blk.0.attn_q.weight"}, {"llama/mlx-4bit", "model.layers.1.mlp.up_proj.weight"},
+                                   {"llama/hf", "lm_head.weight"}, {"gpt-oss/model-mxfp4.gguf", "blk.1.ffn_down_exps.weight"}}) {
+    const auto file = open_model(fixture("architectures") / path);
+    ASSERT_TRUE(file) << file.error().message();
+    const TensorView* whole = file->find(name);
+    ASSERT_NE(whole, nullptr) << name;
+    const std::uint64_t first = whole->rows() / 4, count = whole->rows() / 2;
+    const auto part = slice_rows(*whole, first, count);
+    ASSERT_TRUE(part) << part.error().message();
+    EXPECT_TRUE(check_dequantizable(*part));
+    EXPECT_EQ(part->stored_bytes() * 2, whole->stored_bytes());
+    std::vector<float> a(whole->cols()), b(whole->cols());
+    for (std::uint64_t row = 0; row < count; ++row) {
+      dequantize_row(*whole, first + row, a);
+      dequantize_row(*part, row, b);
+      ASSERT_EQ(a, b) << name << " " << row;
+    }
+  }
+}
+
+TEST(Slices, RefuseToCutScalesThatRowsShare) {
+  TensorView tensor;
+  tensor.name = "fused";
+  tensor.format = FormatId::F8_E4M3;
+  tensor.shape = {256, 128};
+  const std::vector<std::byte> data(256 * 128), scales(2 * sizeof(float));
+  tensor.data = data;
+  tensor.side = {FormatId::F32, scales, {}, 128, 128};
+  EXPECT_TRUE(slice_rows(tensor, 128, 128));
+  const auto cut = slice_rows(tensor, 64, 64);
+  ASSERT_FALSE(cut);
+  EXPECT_EQ(cut.error().code, Code::unsupported);
+}
+
+}  // namespace
+}  // namespace assay
