@@ -1,6 +1,6 @@
 // Many quantised inputs times a weight's levels: tiles of 64 rows x 64 inputs, 32 columns at a time, four products an instruction.
 #extension GL_EXT_spirv_intrinsics : require
-layout(local_size_x = 64) in;
+layout(local_size_x = 256) in;
 layout(constant_id = 3) const bool kAdd = false;
 #define TILE 64
 #define GROUPS (F_GROUP < 32 ? 2 : 1)  // scales in 32 columns of a row
@@ -25,52 +25,40 @@ shared vec4 facts[TILE];  // of 32 input values: scale, sum of the first 16 leve
 
 void main() {
   const uint thread = gl_LocalInvocationID.x, first_row = gl_WorkGroupID.x * TILE, first_input = gl_WorkGroupID.y * TILE;
-  float sums[64];
-  [[unroll]] for (uint i = 0; i < 64; ++i) sums[i] = 0;
-  const Row row = row_of(min(first_row + thread, p.rows - 1));
-  const uint groups = p.from_stride / 32, token = min(first_input + thread, p.count - 1);
+  float sums[16];
+  [[unroll]] for (uint i = 0; i < 16; ++i) sums[i] = 0;
+  // What this thread brings into shared memory: one octet of a row and one of an input.
+  const uint loaded = thread % TILE, part = thread / TILE;
+  const Row row = row_of(min(first_row + loaded, p.rows - 1));
+  const uint groups = p.from_stride / 32, token = min(first_input + loaded, p.count - 1);
   const uint64_t from = p.from + uint64_t(token) * p.from_stride, about = p.extra + 16 * uint64_t(token) * groups;
 
   for (uint group = 0; group < p.cols / 32; ++group) {
-    [[unroll]] for (uint o = 0; o < 4; ++o) {
-      const uvec2 levels = levels_of_octet(row, group * 4 + o) ^ FLIP;
-      const uvec2 x = WordPairs(from + 32 * group + 8 * o).at[0];
-      weights[(2 * o) * (TILE + 1) + thread] = levels.x;
-      weights[(2 * o + 1) * (TILE + 1) + thread] = levels.y;
-      inputs[(2 * o) * (TILE + 1) + thread] = x.x;
-      inputs[(2 * o + 1) * (TILE + 1) + thread] = x.y;
-    }
-    [[unroll]] for (uint g = 0; g < GROUPS; ++g) affines[g * TILE + thread] = affine_of_octet(row, group * 4 + g * 2);
-    facts[thread] = Vectors(about + 16 * group).at[0];
+    const uvec2 levels = levels_of_octet(row, group * 4 + part) ^ FLIP, x = WordPairs(from + 32 * group + 8 * part).at[0];
+    weights[(2 * part) * (TILE + 1) + loaded] = levels.x;
+    weights[(2 * part + 1) * (TILE + 1) + loaded] = levels.y;
+    inputs[(2 * part) * (TILE + 1) + loaded] = x.x;
+    inputs[(2 * part + 1) * (TILE + 1) + loaded] = x.y;
+    if (part < GROUPS) affines[part * TILE + loaded] = affine_of_octet(row, group * 4 + part * 2);
+    if (part == 3) facts[loaded] = Vectors(about + 16 * group).at[0];
     barrier();
-    [[unroll]] for (uint i = 0; i < 8; ++i) {
-      const uint r = thread % 8 + 8 * i;
+    [[unroll]] for (uint i = 0; i < 4; ++i) {
+      const uint r = thread % 16 + 16 * i;
       uint a[8];
       [[unroll]] for (uint w = 0; w < 8; ++w) a[w] = weights[w * (TILE + 1) + r];
-      [[unroll]] for (uint j = 0; j < 8; ++j) {
-        const uint c = thread / 8 + 8 * j;
+      [[unroll]] for (uint j = 0; j < 4; ++j) {
+        const uint c = thread / 16 + 16 * j;
         const vec4 fact = facts[c];
         [[unroll]] for (uint g = 0; g < GROUPS; ++g) {
           int dots = 0;
           [[unroll]] for (uint w = g * 8 / GROUPS; w < (g + 1) * 8 / GROUPS; ++w) dots += packed_dot(int(a[w]), int(inputs[w * (TILE + 1) + c]), 0);
           const float sum = GROUPS == 1 ? fact.y + fact.z : g == 0 ? fact.y : fact.z;
           const vec2 affine = affines[g * TILE + r];
-          sums[i * 8 + j] += fact.x * (affine.x * (float(dots) - float(SIGNED_BIAS) * sum) + affine.y * sum);
+          sums[i * 4 + j] += fact.x * (affine.x * (float(dots) - float(SIGNED_BIAS) * sum) + affine.y * sum);
         }
       }
     }
     barrier();
   }
-
-  [[unroll]] for (uint j = 0; j < 8; ++j) {
-    const uint input_row = first_input + thread / 8 + 8 * j;
-    if (input_row >= p.count) continue;
-    [[unroll]] for (uint i = 0; i < 8; ++i) {
-      const uint out_row = first_row + thread % 8 + 8 * i;
-      if (out_row >= p.rows) continue;
-      const float sum = p.bias != 0 ? sums[i * 8 + j] + Floats(p.bias).at[out_row] : sums[i * 8 + j];
-      Floats to = Floats(p.to + 4 * (uint64_t(input_row) * p.to_stride + out_row));
-      to.at[0] = kAdd ? to.at[0] + sum : sum;
-    }
-  }
+#include "store_tile.glsl"
 }

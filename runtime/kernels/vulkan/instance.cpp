@@ -207,6 +207,7 @@ DeviceFacts facts_of(VkPhysicalDevice device) {
   constexpr VkSubgroupFeatureFlags kSubgroup = VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_ARITHMETIC_BIT;
   if (facts.lacks.empty() && (v11.subgroupSupportedOperations & kSubgroup) != kSubgroup) facts.lacks = "subgroup arithmetic";
   if (facts.lacks.empty() && facts.shared_memory_bytes < 32 * 1024) facts.lacks = "32 KiB of shared memory";
+  if (facts.lacks.empty() && facts.max_threads < 256) facts.lacks = "workgroups of 256 threads";
   return facts;
 }
 

@@ -194,7 +194,7 @@ Call Ops::attend(const Attention& a, const Cache& cache, Rows query, Rows to, st
          query.stride, to.stride, a.heads, cache.kv_heads, cache.positions, a.splits, a.window, a.scale, a.soft_cap};
   // A tile of keys takes at most 16 KiB of shared memory.
   const std::uint32_t tile = std::clamp(std::bit_floor(4096 / a.dim), 1u, 32u);
-  const std::uint32_t threads = device_.facts().kind == DeviceKind::cpu ? device_.facts().subgroup_size : std::min(128u, device_.facts().max_threads);
+  const std::uint32_t threads = std::clamp(std::bit_ceil(kAttentionRows * a.dim / 8), 32u, 128u);  // few results each
   const std::array<Constant, 6> constants{
       {{0, threads}, {1, a.dim}, {2, kAttentionRows}, {3, tile}, {4, divide_up(kAttentionRows * a.dim, threads)}, {20, static_cast<std::uint32_t>(cache.type)}}};
   return call(device_.program("attend", constants), push, {a.piece_count, cache.kv_heads, a.splits});
