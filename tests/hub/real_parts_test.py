@@ -259,6 +259,28 @@ class FullDisk(InFolder):
         self.assertEqual(lines[3].split()[0], hashlib.sha256(self.content).hexdigest(), outcome.stderr)
 
 
+@unittest.skipUnless(os.environ.get("ASSAY_FULL_DISK"), "a sanitizer's library has to be loaded first")
+class FullDiskWithoutNamespaces(InFolder):
+    """A write that fails as on a full disk, where no small disk can be mounted."""
+
+    def test_a_write_that_finds_the_disk_full_stops_the_pull_and_loses_nothing(self):
+        (self.folder / "files").mkdir()
+        content = random.Random(3).randbytes(24 << 20)
+        (self.folder / "files" / "weights.bin").write_bytes(content)
+        stub = HubStub(self.folder / "files", str(64 << 20))
+        self.addCleanup(stub.close)
+        environment = {"HF_ENDPOINT": stub.endpoint, "HF_HUB_CACHE": str(self.folder / "hub")}
+        full = {**environment, "LD_PRELOAD": os.environ["ASSAY_FULL_DISK"], "ASSAY_TEST_DISK_BYTES": str(9 << 20)}
+        outcome = assay("pull", "--quiet", "org/model/weights.bin", environment=full)
+        self.assertEqual(outcome.returncode, 3, outcome.stderr)
+        self.assertIn("No space left on device", outcome.stderr)
+        blobs = self.folder / "hub/models--org--model/blobs"
+        self.assertTrue(all(".assay.partial" in path.name for path in blobs.iterdir()), "nothing stands under the file's name")
+        outcome = assay("pull", "--quiet", "org/model/weights.bin", environment=environment)
+        self.assertEqual(outcome.returncode, 0, outcome.stderr)
+        self.assertEqual(Path(outcome.stdout.strip()).read_bytes(), content)
+
+
 def npm_package():
     """The folder that node finds the hub's client from, or the reason why there is none."""
     if not shutil.which("node") or not shutil.which("npm"):
