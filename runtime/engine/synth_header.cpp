@@ -5,6 +5,8 @@
 
 #include <string>
 
+#include "runtime/model/gguf_config.h"
+
 namespace assay {
 namespace {
 
@@ -34,6 +36,15 @@ Json rope_scaling_json(const ModelShape& shape) {
   return out.set("original_max_position_embeddings", std::uint64_t{shape.original_context});
 }
 
+void set_expert_members(Json& out, const ExpertConfig& experts) {
+  if (experts.count == 0) return;
+  out.set("num_experts", std::uint64_t{experts.count}).set("num_experts_per_tok", std::uint64_t{experts.used});
+  out.set("moe_intermediate_size", std::uint64_t{experts.feed_forward});
+  if (experts.shared > 0) out.set("n_shared_experts", std::uint64_t{experts.shared});
+  if (experts.dense_layers > 0) out.set("first_k_dense_replace", std::uint64_t{experts.dense_layers});
+  out.set("norm_topk_prob", experts.renormalises);
+}
+
 // The decimal number people write for a float such as 1e-5f.
 double plain(float value) {
   return std::stod(fmt::format("{}", value));
@@ -48,26 +59,13 @@ std::string_view torch_name(FormatId format) {
 }  // namespace
 
 void set_gguf_keys(GgufWriter& writer, const ModelShape& shape, const Vocabulary& vocabulary, const SynthPlan& plan) {
-  const auto key = [&](std::string_view name) { return fmt::format("{}.{}", shape.architecture, name); };
-  writer.set_string("general.architecture", shape.architecture);
+  write_gguf_config(config_of(shape), writer);
   writer.set_string("general.type", "model");
   writer.set_string("general.name", fmt::format("{} with random weights", shape.name));
   writer.set_string("general.description",
                     "Random weights in a real model's shape, for measuring speed; its text means nothing");
   writer.set_u32("general.file_type", plan.mix.file_type);
   writer.set_u32("general.quantization_version", 2);
-  writer.set_u32(key("block_count"), shape.layers);
-  writer.set_u32(key("context_length"), shape.context);
-  writer.set_u32(key("embedding_length"), shape.embedding);
-  writer.set_u32(key("feed_forward_length"), shape.feed_forward);
-  writer.set_u32(key("attention.head_count"), shape.heads);
-  writer.set_u32(key("attention.head_count_kv"), shape.kv_heads);
-  writer.set_u32(key("attention.key_length"), shape.head_dim);
-  writer.set_u32(key("attention.value_length"), shape.head_dim);
-  writer.set_f32(key("attention.layer_norm_rms_epsilon"), shape.norm_epsilon);
-  writer.set_u32(key("rope.dimension_count"), shape.head_dim);
-  writer.set_f32(key("rope.freq_base"), shape.rope_base);
-  writer.set_u32(key("vocab_size"), shape.vocabulary);
   set_tokenizer_keys(writer, shape, vocabulary);
 }
 
@@ -81,14 +79,23 @@ void set_split_keys(GgufWriter& writer, std::uint32_t part, std::uint32_t parts,
 Json hf_config_json(const ModelShape& shape, const SynthPlan& plan) {
   Json out;
   out.set("architectures", Json::Array{shape.hf_class}).set("model_type", shape.hf_model_type);
-  out.set("attention_bias", false).set("attention_dropout", 0.0).set("hidden_act", "silu");
+  const Config config = config_of(shape);
+  const bool is_gelu = config.arch->activation == Activation::gelu;
+  out.set("attention_bias", false).set("attention_dropout", 0.0);
+  out.set("hidden_act", is_gelu ? "gelu_pytorch_tanh" : "silu");
   if (shape.bos.id >= 0) out.set("bos_token_id", shape.bos.id);
   if (shape.eos.id >= 0) out.set("eos_token_id", shape.eos.id);
   out.set("hidden_size", std::uint64_t{shape.embedding}).set("intermediate_size", std::uint64_t{shape.feed_forward});
   out.set("num_hidden_layers", std::uint64_t{shape.layers}).set("num_attention_heads", std::uint64_t{shape.heads});
   out.set("num_key_value_heads", std::uint64_t{shape.kv_heads}).set("head_dim", std::uint64_t{shape.head_dim});
   out.set("vocab_size", std::uint64_t{shape.vocabulary}).set("max_position_embeddings", std::uint64_t{shape.context});
-  out.set("rms_norm_eps", plain(shape.norm_epsilon)).set("rope_theta", plain(shape.rope_base));
+  out.set(config.arch->norm == NormKind::rms ? "rms_norm_eps" : "layer_norm_eps", plain(shape.norm_epsilon));
+  out.set("rope_theta", plain(shape.rope_base));
+  if (shape.rotary_fraction != 1) out.set("partial_rotary_factor", plain(shape.rotary_fraction));
+  if (shape.window > 0) out.set("sliding_window", std::uint64_t{shape.window});
+  if (shape.attention_soft_cap > 0) out.set("attn_logit_softcapping", plain(shape.attention_soft_cap));
+  if (shape.final_soft_cap > 0) out.set("final_logit_softcapping", plain(shape.final_soft_cap));
+  set_expert_members(out, shape.experts);
   out.set("rope_scaling", rope_scaling_json(shape)).set("tie_word_embeddings", shape.is_tied);
   if (shape.hf_model_type == "mistral") out.set("sliding_window", nullptr);
   out.set("torch_dtype", torch_name(plan.element)).set("use_cache", true);

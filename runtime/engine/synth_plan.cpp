@@ -54,7 +54,9 @@ std::vector<float> rope_factors(const RopeConfig& rope) {
 
 class Planner {
  public:
-  Planner(const ModelShape& shape, SynthLayout layout) : config_(config_of(shape)), shape_(shape), layout_(layout) {}
+  Planner(const ModelShape& shape, SynthLayout layout) : config_(config_of(shape)), shape_(shape), layout_(layout) {
+    if (layout != SynthLayout::gguf) config_.arch = arch_from_hf(shape.hf_model_type);
+  }
 
   Result<SynthPlan> plan(std::string_view quant) {
     ASSAY_TRY_VOID(choose(quant));
@@ -84,6 +86,7 @@ class Planner {
                     .layers = shape_.layers,
                     .heads = shape_.heads,
                     .kv_heads = shape_.kv_heads,
+                    .experts = shape_.experts.count,
                     .is_tied = shape_.is_tied};
       return success();
     }

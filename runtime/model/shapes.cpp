@@ -12,6 +12,8 @@ namespace {
 constexpr SpecialToken kSpmBos{1, "<s>"}, kSpmEos{2, "</s>"};
 constexpr SpecialToken kLlama3Bos{128000, "<|begin_of_text|>"}, kLlama3Eos{128001, "<|end_of_text|>"};
 constexpr SpecialToken kQwenEnd{151643, "<|endoftext|>"}, kQwenTurn{151645, "<|im_end|>"};
+constexpr SpecialToken kPhiEnd{50256, "<|endoftext|>"}, kGlmEnd{151329, "<|endoftext|>"};
+constexpr SpecialToken kDeepseekBos{0, "<|begin_of_sentence|>"}, kDeepseekEos{1, "<|end_of_sentence|>"};
 constexpr SpecialToken kSmolEnd{0, "<|endoftext|>"};
 
 // What the models of one family share; a row then says only what is its own.
@@ -137,6 +139,91 @@ constexpr ModelShape qwen3_8b() {
   return shape;
 }
 
+constexpr ModelShape deepseek_r1_14b() {
+  ModelShape shape = with(kQwen3, "deepseek-r1-distill-qwen-14b", {48, 5120, 13824, 40, 8});
+  shape.architecture = shape.hf_model_type = "qwen2";
+  shape.hf_class = "Qwen2ForCausalLM";
+  shape.vocabulary = 152064;
+  shape.context = 131072;
+  shape.norm_epsilon = 1e-5f;
+  shape.is_tied = false;
+  return shape;
+}
+constexpr ModelShape phi_2() {
+  ModelShape shape = with(kLlama3, "phi-2", {32, 2560, 10240, 32, 32});
+  shape.architecture = "phi2";
+  shape.hf_model_type = "phi";
+  shape.hf_class = "PhiForCausalLM";
+  shape.head_dim = 80;
+  shape.vocabulary = 51200;
+  shape.context = 2048;
+  shape.rope_base = 1e4f;
+  shape.is_tied = false;
+  shape.pre_tokenizer = "phi-2";
+  shape.bos = shape.eos = kPhiEnd;
+  shape.adds_bos = false;
+  shape.scaling = RopeScaling::none;
+  shape.rotary_fraction = 0.4f;
+  return shape;
+}
+constexpr ModelShape gemma_2_2b() {
+  ModelShape shape = with(kLlama2, "gemma-2-2b", {26, 2304, 9216, 8, 4});
+  shape.architecture = shape.hf_model_type = "gemma2";
+  shape.hf_class = "Gemma2ForCausalLM";
+  shape.head_dim = 256;
+  shape.vocabulary = 256000;
+  shape.context = 8192;
+  shape.norm_epsilon = 1e-6f;
+  shape.is_tied = true;
+  shape.window = 4096;
+  shape.attention_soft_cap = 50;
+  shape.final_soft_cap = 30;
+  return shape;
+}
+constexpr ModelShape glm_4_9b() {
+  ModelShape shape = with(kLlama3, "glm-4-9b", {40, 4096, 13696, 32, 2});
+  shape.architecture = "chatglm";
+  shape.hf_model_type = "glm";
+  shape.hf_class = "GlmForCausalLM";
+  shape.vocabulary = 151552;
+  shape.norm_epsilon = 1.5625e-7f;
+  shape.rope_base = 5e6f;
+  shape.is_tied = false;
+  shape.pre_tokenizer = "chatglm-bpe";
+  shape.bos = shape.eos = kGlmEnd;
+  shape.adds_bos = false;
+  shape.scaling = RopeScaling::none;
+  shape.rotary_fraction = 0.5f;
+  return shape;
+}
+// The text decoder of DeepSeek-VL2-Tiny.
+constexpr ModelShape deepseek_vl2_tiny() {
+  ModelShape shape = with(kLlama3, "deepseek-vl2-tiny", {12, 1280, 6848, 10, 10});
+  shape.architecture = "deepseek2-ocr";
+  shape.hf_model_type = "deepseek_v2";
+  shape.hf_class = "DeepseekV2ForCausalLM";
+  shape.vocabulary = 129280;
+  shape.context = 4096;
+  shape.norm_epsilon = 1e-6f;
+  shape.rope_base = 1e4f;
+  shape.is_tied = false;
+  shape.pre_tokenizer = "deepseek-llm";
+  shape.bos = kDeepseekBos;
+  shape.eos = kDeepseekEos;
+  shape.scaling = RopeScaling::none;
+  shape.experts = {.count = 64, .used = 6, .feed_forward = 896, .shared = 2, .dense_layers = 1};
+  return shape;
+}
+constexpr ModelShape qwen3_30b_a3b() {
+  ModelShape shape = with(kQwen3, "qwen3-30b-a3b", {48, 2048, 6144, 32, 4});
+  shape.architecture = "qwen3moe";
+  shape.hf_model_type = "qwen3_moe";
+  shape.hf_class = "Qwen3MoeForCausalLM";
+  shape.is_tied = false;
+  shape.experts = {.count = 128, .used = 8, .feed_forward = 768, .renormalises = true};
+  return shape;
+}
+
 constexpr std::array kShapes = {
     llama_3_2_1b(),
     with(kLlama3, "llama-3.2-3b", {28, 3072, 8192, 24, 8}),
@@ -150,6 +237,12 @@ constexpr std::array kShapes = {
     with(kQwen3, "qwen3-1.7b", {28, 2048, 6144, 16, 8}),
     with(kQwen3, "qwen3-4b", {36, 2560, 9728, 32, 8}),
     qwen3_8b(),
+    deepseek_r1_14b(),
+    phi_2(),
+    gemma_2_2b(),
+    glm_4_9b(),
+    deepseek_vl2_tiny(),
+    qwen3_30b_a3b(),
 };
 
 // Ways people write the family names, and ours.
@@ -196,7 +289,7 @@ Config config_of(const ModelShape& shape) {
   config.vocabulary = shape.vocabulary;
   config.context = shape.context;
   config.norm_epsilon = shape.norm_epsilon;
-  config.rope.dims = shape.head_dim;
+  config.rope.dims = static_cast<std::uint32_t>(static_cast<float>(shape.head_dim) * shape.rotary_fraction);
   config.rope.base = shape.rope_base;
   config.rope.adjacent_pairs = config.arch->gguf_adjacent_pairs;
   config.rope.scaling = shape.scaling;
@@ -204,6 +297,13 @@ Config config_of(const ModelShape& shape) {
   config.rope.original_context = shape.original_context;
   config.rope.low_frequency_factor = shape.low_frequency_factor;
   config.rope.high_frequency_factor = shape.high_frequency_factor;
+  config.local_rope = config.rope;
+  config.local_rope.base = 10000.0f;
+  config.local_rope.scaling = RopeScaling::none;
+  config.window = shape.window;
+  config.attention_soft_cap = shape.attention_soft_cap;
+  config.final_soft_cap = shape.final_soft_cap;
+  config.experts = shape.experts;
   finish_config(config);
   return config;
 }

@@ -38,6 +38,10 @@ struct ModelShape {
   RopeScaling scaling = RopeScaling::none;
   float rope_factor = 1, low_frequency_factor = 1, high_frequency_factor = 4;
   std::uint32_t original_context = 0;
+  float rotary_fraction = 1;  // of a head
+  std::uint32_t window = 0;
+  float attention_soft_cap = 0, final_soft_cap = 0;
+  ExpertConfig experts{};
 };
 
 std::span<const ModelShape> model_shapes();

@@ -331,6 +331,10 @@ TEST(Shapes, ParameterCountsAreThePublishedOnes) {
   EXPECT_EQ(count("qwen3-1.7b"), 1720574976u);
   EXPECT_EQ(count("qwen3-4b"), 4022468096u);
   EXPECT_EQ(count("qwen3-8b"), 8190735360u);
+  EXPECT_EQ(count("deepseek-r1-distill-qwen-14b"), 14770033664u);
+  EXPECT_EQ(count("phi-2"), 2779683840u);
+  EXPECT_EQ(count("gemma-2-2b"), 2614341888u);
+  EXPECT_EQ(count("qwen3-30b-a3b"), 30532122624u);
 }
 
 TEST(Shapes, NamesAreForgiving) {
@@ -342,9 +346,16 @@ TEST(Shapes, NamesAreForgiving) {
 
 TEST(Shapes, AWrittenFileReadsBackAsItsShape) {
   const TemporaryFolder folder;
-  for (const char* like : {"llama-3.2-1b", "qwen3-4b", "mistral-7b", "smollm-135m"}) {
+  for (const char* like : {"llama-3.2-1b", "qwen3-4b", "mistral-7b", "smollm-135m", "deepseek-r1-distill-qwen-14b", "phi-2", "gemma-2-2b",
+                           "glm-4-9b", "deepseek-vl2-tiny", "qwen3-30b-a3b"}) {
     SCOPED_TRACE(like);
-    const ModelShape shape = tiny_shape(like);
+    ModelShape shape = tiny_shape(like);
+    if (shape.rotary_fraction < 1) shape.rotary_fraction = 0.5f;  // pairs of the small heads, too
+    if (shape.experts.count > 0) {
+      shape.experts.count = 4;
+      shape.experts.used = 2;
+      shape.experts.feed_forward = 32;
+    }
     ASSERT_TRUE(synthesize(shape, "Q8_0", {.replaces_files = true}, folder.path() / "m.gguf", ignore_progress));
     ASSERT_TRUE(synthesize(shape, "BF16", {.layout = SynthLayout::safetensors, .replaces_files = true},
                            folder.path() / "hf", ignore_progress));
@@ -362,6 +373,12 @@ TEST(Shapes, AWrittenFileReadsBackAsItsShape) {
       const auto model = bind_model(*file);
       ASSERT_TRUE(model) << model.error().message();
       EXPECT_EQ(model->is_tied(), shape.is_tied);
+      EXPECT_EQ(config->rope.dims, config_of(shape).rope.dims);
+      EXPECT_EQ(config->window, shape.window);
+      EXPECT_EQ(config->final_soft_cap, shape.final_soft_cap);
+      EXPECT_EQ(config->experts.count, shape.experts.count);
+      EXPECT_EQ(config->experts.renormalises, shape.experts.renormalises);
+      EXPECT_EQ(config->experts.dense_layers, shape.experts.dense_layers);
     }
   }
 }

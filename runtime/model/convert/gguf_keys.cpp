@@ -3,7 +3,8 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
+
+#include "runtime/model/gguf_config.h"
 
 namespace assay::convert {
 namespace {
@@ -25,50 +26,6 @@ std::string folder_name(const std::filesystem::path& folder) {
   return whole.filename().string();
 }
 
-void set_rope_keys(const Config& config, const std::string& prefix, GgufWriter& writer) {
-  const RopeConfig& rope = config.rope;
-  writer.set_f32(prefix + "rope.freq_base", rope.base);
-  writer.set_u32(prefix + "rope.dimension_count", rope.dims);
-  if (config.arch->has_local_rope) writer.set_f32(prefix + "rope.freq_base_swa", config.local_rope.base);
-  if (rope.scaling == RopeScaling::none || rope.scaling == RopeScaling::llama3) return;  // llama3: rope_freqs.weight
-  if (rope.scaling == RopeScaling::longrope) {
-    writer.set_string(prefix + "rope.scaling.type", "longrope");
-    writer.set_u32(prefix + "rope.scaling.original_context_length", rope.original_context);
-    writer.set_f32(prefix + "rope.scaling.attn_factor", rope.attention_factor);
-    return;
-  }
-  writer.set_string(prefix + "rope.scaling.type", rope.scaling == RopeScaling::yarn ? "yarn" : "linear");
-  writer.set_f32(prefix + "rope.scaling.factor", rope.factor);
-  if (rope.scaling != RopeScaling::yarn) return;
-  writer.set_u32(prefix + "rope.scaling.original_context_length", rope.original_context);
-  if (std::fabs(rope.attention_factor - 1.0f) > 1e-6f) writer.set_f32(prefix + "rope.scaling.attn_factor", rope.attention_factor);
-}
-
-void set_expert_keys(const ExpertConfig& experts, const std::string& prefix, GgufWriter& writer) {
-  if (experts.count == 0) return;
-  writer.set_u32(prefix + "expert_count", experts.count);
-  writer.set_u32(prefix + "expert_used_count", experts.used);
-  writer.set_u32(prefix + "expert_feed_forward_length", experts.feed_forward);
-  writer.set_u32(prefix + "expert_shared_count", experts.shared);
-  writer.set_u32(prefix + "leading_dense_block_count", experts.dense_layers);
-  writer.set_f32(prefix + "expert_weights_scale", experts.scale);
-  writer.set_bool(prefix + "expert_weights_norm", experts.renormalises);
-}
-
-// What only some families have is written where it is not as in all others.
-void set_rule_keys(const Config& config, const std::string& prefix, GgufWriter& writer) {
-  const auto set = [&](std::string_view name, float value, float usual) {
-    if (value != usual) writer.set_f32(prefix + std::string(name), value);
-  };
-  set("attention.scale", config.attention_scale, 1.0f / std::sqrt(static_cast<float>(config.head_dim)));
-  if (!config.arch->scales_embedding) set("embedding_scale", config.embedding_scale, 1.0f);
-  set("residual_scale", config.residual_scale, 1.0f);
-  set("logit_scale", 1.0f / config.logit_scale, 1.0f);
-  set("attn_logit_softcapping", config.attention_soft_cap, 0.0f);
-  set("final_logit_softcapping", config.final_soft_cap, 0.0f);
-  if (config.window > 0) writer.set_u32(prefix + "attention.sliding_window", config.window);
-}
-
 }  // namespace
 
 void copy_gguf_keys(const ModelFile& in, const ConvertOptions& options, GgufWriter& writer) {
@@ -78,24 +35,9 @@ void copy_gguf_keys(const ModelFile& in, const ConvertOptions& options, GgufWrit
 }
 
 Result<> set_model_keys(const ModelFile& in, const Config& config, const ConvertOptions& options, GgufWriter& writer) {
-  const std::string architecture(config.arch->gguf_name);
-  const std::string prefix = architecture + ".";
-  writer.set_string("general.architecture", architecture);
+  write_gguf_config(config, writer);
   writer.set_string("general.type", "model");
   writer.set_string("general.name", folder_name(in.folder));
-  writer.set_u32(prefix + "context_length", config.context);
-  writer.set_u32(prefix + "embedding_length", config.embedding);
-  writer.set_u32(prefix + "block_count", config.layers);
-  writer.set_u32(prefix + "feed_forward_length", config.feed_forward);
-  writer.set_u32(prefix + "attention.head_count", config.heads);
-  writer.set_u32(prefix + "attention.head_count_kv", config.kv_heads);
-  writer.set_f32(prefix + (config.arch->norm == NormKind::rms ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon"), config.norm_epsilon);
-  writer.set_u32(prefix + "attention.key_length", config.head_dim);
-  writer.set_u32(prefix + "attention.value_length", config.head_dim);
-  set_rope_keys(config, prefix, writer);
-  set_expert_keys(config.experts, prefix, writer);
-  set_rule_keys(config, prefix, writer);
-  writer.set_u32(prefix + "vocab_size", config.vocabulary);
   set_weight_keys(options, writer);
   return success();
 }
