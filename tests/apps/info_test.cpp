@@ -60,6 +60,24 @@ TEST(AssayInfo, JsonHasSchemaAndTheSameFactsForEveryLayout) {
   }
 }
 
+TEST(AssayInfo, TellsWhetherThereIsAChatTemplateAndWhetherItCanBeRendered) {
+  EXPECT_NE(assay({"info", kQ4}).out.find("chat template  none"), std::string::npos);
+  const test::TemporaryFolder folder;
+  const std::filesystem::path copy = folder.path() / "model";
+  std::filesystem::copy(kSharded, copy);
+  const auto told = [&](const char* text) {
+    std::ofstream(copy / "chat_template.jinja") << text;
+    const Json json = info_json({copy});
+    const std::string out = assay({"info", copy}).out;
+    const std::size_t at = out.find("chat template");
+    return std::pair(*json.find("chat_template")->find("renders")->boolean(), out.substr(at, out.find('\n', at) - at));
+  };
+  EXPECT_EQ(told("{{ messages[0].content }}<|im_end|>{# <|im_start|> #}"), std::pair(true, std::string("chat template  chat_template.jinja, 53 B, can be rendered (looks like chatml)")));
+  EXPECT_EQ(told("{% if tools %}{{ tools | xmlattr }}{% endif %}"), std::pair(true, std::string("chat template  chat_template.jinja, 46 B, can be rendered, as long as it does not reach line 1: the filter \"xmlattr\" is not supported")));
+  EXPECT_EQ(told("\n{% include 'x' %}"), std::pair(false, std::string("chat template  chat_template.jinja, 18 B, cannot be rendered: line 2: {% include %} is not supported")));
+  EXPECT_EQ(told("{{ messages[7].content }}"), std::pair(false, std::string("chat template  chat_template.jinja, 25 B, cannot be rendered: line 1: the list has no such item")));
+}
+
 TEST(AssayInfo, ContextAndKvTypeChangeThePlan) {
   const Json json = info_json({kQ4, "--context", "64", "--kv", "f32"});
   EXPECT_EQ(number(json, {"memory", "context"}), 64u);

@@ -57,6 +57,25 @@ TEST(Rules, WithoutAFixtureAreBrokenByATestOfTheirOwn) {
   EXPECT_EQ(without, tested);
 }
 
+// A template in a file of its own, or one of several by name; what Assay does not render is no defect of the file.
+TEST(Rules, ChatTemplatesOfFoldersAreReadByTheParser) {
+  const test::TemporaryFolder folder;
+  const std::filesystem::path copy = folder.path() / "model";
+  std::filesystem::copy(fixture("models/nano-frankenstein/hf-sharded"), copy);
+  const auto finding = [&] {
+    const Validation validation = test::validated(copy);
+    const Finding* found = test::find(validation, "tokenizer.chat-template.broken");
+    return found ? found->message : std::string();
+  };
+  EXPECT_EQ(finding(), "");
+  std::ofstream(copy / "tokenizer_config.json") << R"({"chat_template": [{"name": "default", "template": "fine"}, {"name": "tool_use", "template": "{% if x %}"}]})";
+  EXPECT_NE(finding().find("line 1: the block that begins here has no end: endif is missing"), std::string::npos) << finding();
+  std::ofstream(copy / "chat_template.jinja") << "\n{{ 1 + }}";
+  EXPECT_NE(finding().find("line 2: an expression is missing"), std::string::npos) << finding();
+  std::ofstream(copy / "chat_template.jinja") << "{% include 'x' %}";
+  EXPECT_EQ(finding(), "");
+}
+
 TEST(Rules, AreSortedAndFound) {
   const auto rules = all_rules();
   for (std::size_t i = 1; i < rules.size(); ++i) EXPECT_LT(rules[i - 1].id, rules[i].id);

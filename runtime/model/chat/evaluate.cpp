@@ -307,7 +307,7 @@ Result<Value> Machine::evaluate_chain(const Expression& e) {
       ASSAY_TRY(const Value value, evaluate(*part));
       ASSAY_TRY(const std::string text, text_of(value));
       joined += text;
-      if (joined.size() > text_limit()) return Error{Code::memory, "text", "grows beyond what a template may use"};
+      if (joined.size() > text_limit()) return too_long();
     }
     return store_.text(std::move(joined));
   }

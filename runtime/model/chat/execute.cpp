@@ -11,6 +11,7 @@ Result<std::string> Machine::run(const Json& variables) {
   ASSAY_TRY(frame_, push_frame(nullptr));
   if (const Json::Object* members = variables.object())
     for (const auto& [name, member] : *members) {
+      if (variables.find(name) != &member) continue;  // a later one has the same name
       ASSAY_TRY(const Value value, store_.from_json(member));
       frame_->variables.emplace_back(name, value);
     }

@@ -48,7 +48,7 @@ Filtered join(Machine& machine, const Value& input, const Arguments& arguments) 
     ASSAY_TRY(const std::string text, machine.text_of(item));
     if (i > 0) out += between;
     out += text;
-    if (out.size() > machine.text_limit()) return Error{Code::memory, "text", "grows beyond what a template may use"};
+    if (out.size() > machine.text_limit()) return too_long();
   }
   return machine.store().text(std::move(out));
 }
@@ -140,8 +140,8 @@ Result<std::vector<Keyed>> keyed(Machine& machine, std::vector<Value> items, con
   return out;
 }
 
-// Equal items keep their order, backwards, too.
-Result<> sort_by_key(Machine& machine, std::vector<Keyed>& all, bool backwards) {
+// The items as a list. Equal ones keep their order, backwards, too.
+Filtered sort_by_key(Machine& machine, std::vector<Keyed> all, bool backwards) {
   std::optional<Error> problem;
   const auto goes_before = [&](const Keyed& a, const Keyed& b) {
     if (problem) return false;
@@ -156,18 +156,17 @@ Result<> sort_by_key(Machine& machine, std::vector<Keyed>& all, bool backwards) 
   ASSAY_TRY_VOID(machine.spend(all.size() * 256));
   std::stable_sort(all.begin(), all.end(), goes_before);
   if (problem) return std::move(*problem);
-  return success();
+  std::vector<Value> sorted;
+  for (const Keyed& one : all) sorted.push_back(one.item);
+  ASSAY_TRY(List* out, machine.store().list(std::move(sorted)));
+  return Value(out);
 }
 
 Filtered sort(Machine& machine, const Value& input, const Arguments& arguments) {
   ASSAY_TRY(const Bound bound, Bound::make(arguments, {"reverse", "case_sensitive", "attribute"}));
   ASSAY_TRY(std::vector<Value> values, machine.iterate(input));
   ASSAY_TRY(std::vector<Keyed> all, keyed(machine, std::move(values), bound.at(2), bound.flag(1)));
-  ASSAY_TRY_VOID(sort_by_key(machine, all, bound.flag(0)));
-  std::vector<Value> sorted;
-  for (const Keyed& one : all) sorted.push_back(one.item);
-  ASSAY_TRY(List* out, machine.store().list(std::move(sorted)));
-  return Value(out);
+  return sort_by_key(machine, std::move(all), bound.flag(0));
 }
 
 Filtered dict_sort(Machine& machine, const Value& input, const Arguments& arguments) {
@@ -179,11 +178,7 @@ Filtered dict_sort(Machine& machine, const Value& input, const Arguments& argume
   ASSAY_TRY(std::vector<Value> pairs, pairs_of(machine, *dict));
   const Value place = std::int64_t{by == "value"};
   ASSAY_TRY(std::vector<Keyed> all, keyed(machine, std::move(pairs), &place, bound.flag(0)));
-  ASSAY_TRY_VOID(sort_by_key(machine, all, bound.flag(2)));
-  std::vector<Value> sorted;
-  for (const Keyed& one : all) sorted.push_back(one.item);
-  ASSAY_TRY(List* out, machine.store().list(std::move(sorted)));
-  return Value(out);
+  return sort_by_key(machine, std::move(all), bound.flag(2));
 }
 
 Filtered unique(Machine& machine, const Value& input, const Arguments& arguments) {

@@ -47,7 +47,7 @@ Filtered replace_text(Machine& machine, const Value& input, const Arguments& arg
   ASSAY_TRY(const std::string with, machine.text_of(*bound.at(1)));
   const bool all = bound.at(2) == nullptr || is_none(*bound.at(2));
   ASSAY_TRY(const std::int64_t count, all ? Result<std::int64_t>(-1) : bound.integer(2));
-  if (replaced_size(text, old, with, count) > machine.text_limit()) return Error{Code::memory, "text", "grows beyond what a template may use"};
+  if (replaced_size(text, old, with, count) > machine.text_limit()) return too_long();
   return machine.store().text(replace(text, old, with, count));
 }
 
@@ -83,7 +83,7 @@ Filtered indent(Machine& machine, const Value& input, const Arguments& arguments
   }
   const std::string all = std::string(text->bytes) + "\n";
   const std::vector<std::string_view> lines = split_lines(all);
-  if (lines.size() * by.size() + all.size() > machine.text_limit()) return Error{Code::memory, "text", "grows beyond what a template may use"};
+  if (lines.size() * by.size() + all.size() > machine.text_limit()) return too_long();
   std::string out = bound.flag(1) ? by : "";
   for (std::size_t i = 0; i < lines.size(); ++i) {
     if (i > 0) out += '\n';
@@ -168,7 +168,7 @@ Filtered url_encode(Machine& machine, const Value& input, const Arguments&) {
     append_url(out, name, true);
     out += '=';
     append_url(out, text, true);
-    if (out.size() > machine.text_limit()) return Error{Code::memory, "text", "grows beyond what a template may use"};
+    if (out.size() > machine.text_limit()) return too_long();
   }
   return machine.store().text(std::move(out));
 }

@@ -181,7 +181,7 @@ Result<Value> format_text(Machine& machine, std::string_view pattern, const std:
     if (next >= values.size()) return wrong("there are fewer values than the format has places");
     ASSAY_TRY(const std::string text, convert(machine, how, values[next++]));
     out += text;
-    if (out.size() > machine.text_limit()) return Error{Code::memory, "text", "grows beyond what a template may use"};
+    if (out.size() > machine.text_limit()) return too_long();
   }
   // A single mapping may stay unused, as in Python.
   if (next < values.size() && !(values.size() == 1 && as_dict(values[0]))) return wrong("there are more values than the format has places");

@@ -102,7 +102,7 @@ Called replace_in(Machine& machine, const Value& self, const Arguments& argument
   ASSAY_TRY(const std::string_view old, bound.text(0));
   ASSAY_TRY(const std::string_view with, bound.text(1));
   ASSAY_TRY(const std::int64_t count, bound.integer(2, -1));
-  if (replaced_size(text_of(self).bytes, old, with, count) > machine.text_limit()) return Error{Code::memory, "text", "grows beyond what a template may use"};
+  if (replaced_size(text_of(self).bytes, old, with, count) > machine.text_limit()) return too_long();
   return make_text(machine, replace(text_of(self).bytes, old, with, count));
 }
 
@@ -140,7 +140,7 @@ Called join_with(Machine& machine, const Value& self, const Arguments& arguments
     if (part == nullptr) return wrong(fmt::format("join needs texts, not a {}", type_name(items[i])));
     if (i > 0) out += text_of(self).bytes;
     out += part->bytes;
-    if (out.size() > machine.text_limit()) return Error{Code::memory, "text", "grows beyond what a template may use"};
+    if (out.size() > machine.text_limit()) return too_long();
   }
   return make_text(machine, std::move(out));
 }

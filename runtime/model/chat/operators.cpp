@@ -50,7 +50,7 @@ Result<Value> calculate_floats(std::string_view symbol, double a, double b) {
 
 Result<Value> repeat_text(Machine& machine, const Text& text, std::int64_t times) {
   const std::uint64_t count = times < 0 ? 0 : static_cast<std::uint64_t>(times);
-  if (count > 0 && text.bytes.size() > machine.text_limit() / count) return Error{Code::memory, "text", "grows beyond what a template may use"};
+  if (count > 0 && text.bytes.size() > machine.text_limit() / count) return too_long();
   std::string out;
   for (std::uint64_t i = 0; i < count && !text.bytes.empty(); ++i) out += text.bytes;
   return machine.store().text(std::move(out), text.is_safe);
@@ -66,7 +66,7 @@ Result<Value> repeat_list(Machine& machine, const List& list, std::int64_t times
 }
 
 Result<Value> join_texts(Machine& machine, const Text& a, const Text& b) {
-  if (a.bytes.size() + b.bytes.size() > machine.text_limit()) return Error{Code::memory, "text", "grows beyond what a template may use"};
+  if (a.bytes.size() + b.bytes.size() > machine.text_limit()) return too_long();
   const bool is_safe = a.is_safe || b.is_safe;
   const auto part = [&](const Text& text) { return is_safe && !text.is_safe ? escape_html(text.bytes) : std::string(text.bytes); };
   return machine.store().text(part(a) + part(b), is_safe);

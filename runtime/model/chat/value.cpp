@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <unordered_map>
 
 namespace assay::jinja {
 
@@ -15,6 +16,8 @@ constexpr std::uint64_t kVisits = 1e6;   // values looked at in one comparison: 
 Error too_deep() { return Error{Code::range, "value", "lists and mappings are nested too deeply"}; }
 
 }  // namespace
+
+Error too_long() { return Error{Code::memory, "text", "a text grows beyond what a template may use"}; }
 
 std::string why(const Undefined& undefined) {
   if (undefined.of.empty()) return fmt::format("'{}' is undefined", undefined.name);
@@ -81,10 +84,17 @@ Result<Value> Store::from_json(const Json& json) {
     return Value(out);
   }
   ASSAY_TRY(Dict* out, dict());
+  std::unordered_map<std::string_view, std::size_t> places;  // a later member of the same name replaces an earlier one
   for (const auto& [name, member] : *json.object()) {
-    ASSAY_TRY(const Value key, text(name));
     ASSAY_TRY(const Value value, from_json(member));
-    ASSAY_TRY_VOID(set(*out, key, value));
+    const auto [place, is_new] = places.emplace(name, out->entries.size());
+    if (!is_new) {
+      out->entries[place->second].second = value;
+      continue;
+    }
+    ASSAY_TRY(const Value key, text(name));
+    ASSAY_TRY_VOID(charge(2 * sizeof(Value)));
+    out->entries.emplace_back(key, value);
   }
   return Value(out);
 }

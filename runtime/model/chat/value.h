@@ -56,6 +56,9 @@ struct Method {
   std::string_view name;
 };
 
+// A text that would grow beyond what a template may use.
+Error too_long();
+
 // Owns every value of one rendering. Nothing is freed before its end, so that what was allocated bounds what was done.
 class Store {
  public:

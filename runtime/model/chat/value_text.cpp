@@ -21,7 +21,7 @@ struct Writer {
 
   // Errors: memory, range; asked after every value.
   Result<> check(int depth) const {
-    if (out.size() > limit_bytes) return Error{Code::memory, "text", fmt::format("grows beyond the {} MB that a template may use", limit_bytes >> 20)};
+    if (out.size() > limit_bytes) return too_long();
     if (depth > kMaxDepth) return Error{Code::range, "value", "lists and mappings are nested too deeply"};
     return success();
   }

@@ -86,6 +86,7 @@ CONVERSATIONS = {
         "messages": [user("What does it say?")], "documents": [{"title": "Letter 1", "text": "You will rejoice to hear", "doc_id": 1, "contents": "x"}],
         "add_generation_prompt": True,
     },
+    "functions": {"messages": [system("S"), user("Call it.")], "functions": "[{\"name\": \"f\"}]", "datetime": "2026-07-26 14:05", "add_generation_prompt": True},
     "wrong order": {"messages": [assistant("I begin."), assistant("And go on.")], "add_generation_prompt": True},
     "odd role": {"messages": [{"role": "narrator", "content": "It was a dreary night."}], "add_generation_prompt": True},
     "nobody": {"messages": [], "add_generation_prompt": True},

@@ -32,11 +32,15 @@ def is_same(expected, got):
 
 
 def compare(program, requests, names):
+    expected = [reference.render(request["template"], request["variables"]) for request in requests]
+    return tally(names, expected, render_all(program, requests))
+
+
+def tally(names, all_expected, all_got):
     """How often text, refusal and error are the same; prints what differs."""
     counts = {"text": 0, "refused": 0, "error": 0, "different": 0}
     rows = {}
-    for name, request, got in zip(names, requests, render_all(program, requests)):
-        expected = reference.render(request["template"], request["variables"])
+    for name, expected, got in zip(names, all_expected, all_got):
         kind = next(iter(expected))
         row = rows.setdefault(name[0], {"text": 0, "refused": 0, "error": 0, "different": 0})
         key = kind if is_same(expected, got) else "different"
@@ -69,9 +73,32 @@ def published(program, folder):
     return compare(program, requests, names)
 
 
+# Built-in format -> the published template it stands for, and conversations that both have a place for.
+PLAIN = ["hello", "turns"]
+FAMILIES = {
+    "chatml": ("Qwen-Qwen2.5-7B-Instruct", ["system", "system turns", "finished"]),
+    "gemma": ("google-gemma-2-2b-it", PLAIN),
+    "mistral-tekken": ("mistralai-Mistral-Nemo-Instruct-2407", PLAIN + ["system"]),
+    "phi3": ("microsoft-Phi-3.5-mini-instruct", PLAIN + ["system", "system turns"]),
+    "granite": ("ibm-granite-granite-4.0", ["system", "system turns"]),
+}
+
+
+def families(program, folder):
+    """The rows of the built-in formats against what the published templates print."""
+    requests, names, expected = [], [], []
+    for family, (template, chosen) in FAMILIES.items():
+        path = folder / f"{template}.jinja"
+        for name in chosen if path.exists() else []:
+            requests.append({"family": family, "variables": conversations.variables(name)})
+            names.append((family, name))
+            expected.append(reference.render(path.read_text(), conversations.variables(name)))
+    return tally(names, expected, render_all(program, requests))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["constructs", "published"])
+    parser.add_argument("what", choices=["constructs", "published", "families"])
     parser.add_argument("program", help="render_chat")
     parser.add_argument("--table", action="store_true", help="print a Markdown row for each template")
     options = parser.parse_args()
@@ -82,8 +109,11 @@ def main():
         if folder is None:
             print("skipped: needs published chat templates, *.jinja in the folder chat-templates of the shared data or in $ASSAY_CHAT_TEMPLATES")
             return 77
-        counts, rows = published(options.program, folder)
-        if len(rows) < 10:
+        counts, rows = (published if options.what == "published" else families)(options.program, folder)
+        if not rows:
+            print(f"skipped: {folder} has none of the templates")
+            return 77
+        if options.what == "published" and len(rows) < 10:
             print(f"only {len(rows)} templates in {folder}: at least ten families are to be compared")
             return 1
     if options.table:

@@ -1,10 +1,11 @@
-// Renders chat templates for tests: a JSON array of {"template", "variables"} in, one of {"text"} or {"error", "code"} out.
+// Renders chats for tests: a JSON array of {"template" or "family", "variables"} in, one of {"text"} or {"error", "code"} out.
 #include <cstdio>
 #include <iostream>
 #include <iterator>
 #include <string>
 
 #include "runtime/model/chat/chat_template.h"
+#include "runtime/model/chat/families.h"
 
 namespace {
 
@@ -20,6 +21,10 @@ assay::Json answer(const assay::Json& request) {
   const assay::Json* text = request.find("template");
   const assay::Json* variables = request.find("variables");
   const auto rendered = [&]() -> assay::Result<std::string> {
+    if (const assay::Json* family = request.find("family")) {
+      const auto member = [&](const char* name) { return *variables->find(name)->string(); };
+      return assay::render(*assay::find_chat_family(*family->string()), *variables->find("messages")->array(), *variables->find("add_generation_prompt")->boolean(), {member("bos_token"), member("eos_token")});
+    }
     ASSAY_TRY(const assay::ChatTemplate parsed, assay::ChatTemplate::parse(*text->string()));
     return parsed.render(*variables, {.now = fixed_now()});
   }();

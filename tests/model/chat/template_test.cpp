@@ -131,6 +131,7 @@ TEST(ChatTemplate, RefusesWhatIsNestedTooDeeplyInsteadOfOverflowing) {
   std::string chain = "{{ x";
   for (int i = 0; i < 100'000; ++i) chain += ".a";
   EXPECT_FALSE(ChatTemplate::parse(chain + " }}"));
+  EXPECT_NE(problem("{% macro m() %}{% if true %}{% for i in [1] %}{{ m() | upper }}{% endfor %}{% endif %}{% endmacro %}{{ m() }}").find("nested too deeply"), std::string::npos);
   std::string sum = "{{ 0";
   for (int i = 0; i < 100'000; ++i) sum += "+1";
   EXPECT_EQ(render(sum + " }}").value(), "100000");  // a long one is no deep one
