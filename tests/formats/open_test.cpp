@@ -1,6 +1,9 @@
 // open_model: every fixture opens, and files that only look like models are refused by name.
 #include <gtest/gtest.h>
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include "tests/formats/files.h"
 
 namespace assay {
@@ -179,6 +182,22 @@ TEST(OpenModel, NamesAPathThatIsNotThere) {
   ASSERT_FALSE(model);
   EXPECT_EQ(model.error().code, Code::not_found);
   EXPECT_EQ(model.error().message(), "/no/such/model.gguf: no such file or folder; check the path");
+}
+
+// In a child, which gives up the rights of a superuser, whom no permission stops.
+TEST(OpenModel, NamesAFolderThatCannotBeRead) {
+  const test::TemporaryFolder folder;
+  const fs::path closed = folder.path() / "closed";
+  ASSERT_EQ(::mkdir(closed.c_str(), 0), 0);
+  ASSERT_EQ(::chmod(folder.path().c_str(), 0755), 0);
+  const auto open_without_rights = [&] {
+    constexpr uid_t kNobody = 65534;
+    if (::getuid() == 0 && ::setuid(kNobody) != 0) ::_exit(2);
+    const auto model = open_model(closed);
+    if (!model) std::fprintf(stderr, "%s", model.error().message().c_str());
+    ::_exit(model ? 1 : 0);
+  };
+  EXPECT_EXIT(open_without_rights(), testing::ExitedWithCode(0), "closed: cannot read the folder: Permission denied; check its permissions");
 }
 
 TEST(OpenModel, DoesNotWaitForADevice) {

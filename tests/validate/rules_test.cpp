@@ -47,8 +47,8 @@ INSTANTIATE_TEST_SUITE_P(Rules, EveryRule, testing::ValuesIn(rules_with_fixture(
 TEST(Rules, WithoutAFixtureAreBrokenByATestOfTheirOwn) {
   const std::vector<std::string_view> tested = {
       "file.changed",       // Shrink.*
-      "file.missing",       // OpenModel.* of the formats: validate() answers not_found before it opens anything
-      "folder.read",        // FolderChoice.* of the formats; needs a user without rights
+      "file.missing",       // OpenModel.NamesAPathThatIsNotThere: validate() answers not_found before it opens anything
+      "folder.read",        // OpenModel.NamesAFolderThatCannotBeRead
       "run.disagree",       // RunCheck.ABackendThatLies
       "safetensors.count",  // Memory.*
   };
