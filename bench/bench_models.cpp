@@ -47,6 +47,7 @@ struct Options {
   PullPolicy pull;
   std::string backend = "cpu", kv = "f16", load = "map", isa;
   std::string records;
+  int gpu_layers = -1;
   std::string task;    // hidden: this process carries out one task of assay bench
   CheckRequest check;  // hidden: this process only checks one model
 };
@@ -58,7 +59,8 @@ void add_options(Command app, Options& options) {
   app.add_option("MODEL", suite.models, "Model files or folders, catalogue ids, ORG/REPO[:QUANT]");
   app.add_option("-m,--model", suite.models, "The same");
   app.add_option("-t,--threads", suite.session.threads, "Threads (0: as many as this process may use)").between(0, 4096).shows_default();
-  app.add_option("--backend", options.backend, "cpu, or reference (plain float32, slow)").one_of({"cpu", "reference"}).shows_default();
+  app.add_option("--backend", options.backend, "cpu, vulkan or vulkan:N (a GPU), auto, or reference (plain float32, slow)").shows_default();
+  app.add_option("--gpu-layers,--ngl", options.gpu_layers, "Layers on the device, the others on the CPU (-1: all)").between(-1, 100000).shows_default();
   app.add_option("-p,--prompt", suite.prompt, "Tokens of a prefill, 0 for none").between(0u, 1u << 24).shows_default();
   app.add_option("-n,--gen", suite.generate, "Tokens of a decode, 0 for none").between(0u, 1u << 24).shows_default();
   app.add_option("-d,--depth", suite.depth, "Positions filled before").between(0u, 1u << 24).shows_default();
@@ -83,6 +85,7 @@ void add_options(Command app, Options& options) {
 
 void take_names(Options& options) {
   options.suite.session.backend = *backend_from_name(options.backend);
+  if (options.gpu_layers >= 0) options.suite.session.gpu_layers = static_cast<std::uint32_t>(options.gpu_layers);
   options.suite.session.kv = *kv_type_from_name(options.kv);
   options.suite.session.isa = options.isa;
   options.suite.loading.copy = options.load == "copy";
@@ -198,7 +201,7 @@ int measure(Options& options, const std::vector<std::string>& library_arguments)
 }  // namespace
 
 int main(int argc, char** argv) {
-  const SplitArguments arguments = split_arguments(argc, argv);
+  SplitArguments arguments = split_arguments(argc, argv);
   CommandLine line("bench_models", "Measures prefill, decode and load of model files, after checking their answers.");
   line.set_version([] { return "bench_models " + describe_version(build_info()); }, "Version and commit");
   const Command app = line.root();
@@ -207,7 +210,13 @@ int main(int argc, char** argv) {
   add_options(app, options);
   survive_shrinking_files();
   try {
+    for (std::string& word : arguments.own)
+      if (word == "-ngl") word = "--ngl";  // as others spell it
     if (const auto end = line.parse(arguments.own)) return *end;
+    if (!backend_from_name(options.backend)) {
+      print_error(fmt::format("--backend: \"{}\" is unknown; known: {}", options.backend, kKnownBackends));
+      return kExitUsage;
+    }
     take_names(options);
     if (!options.task.empty()) return run_task_here(options.task);
     if (!options.check.path.empty()) return run_check(options);

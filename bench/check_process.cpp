@@ -35,6 +35,7 @@ std::vector<std::string> check_arguments(const CheckRequest& request) {
                                   "--kv=" + std::string(name_of(request.session.kv)),
                                   "--threads=" + std::to_string(request.session.threads),
                                   "--batch=" + std::to_string(request.session.batch)};
+  if (request.session.gpu_layers) out.push_back("--gpu-layers=" + std::to_string(*request.session.gpu_layers));
   if (!request.session.isa.empty()) out.push_back("--isa=" + std::string(request.session.isa));
   if (!request.golden.empty()) out.push_back("--check-against=" + request.golden);
   return out;

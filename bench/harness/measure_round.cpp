@@ -45,6 +45,7 @@ class Measurement {
       if (!generated_.empty()) ASSAY_TRY_VOID(repeat(samples, round_.decode_ms, [&] { return sample_tokens_after(settings_.depth); }));
     }
     round_.surroundings = between(before, read_moment());
+    ASSAY_TRY_VOID(look_at_device());
     finish();
     return std::move(round_);
   }
@@ -62,6 +63,18 @@ class Measurement {
   // The prompt is measured in the first sequence; the others are brought to the same place off the clock.
   Result<> feed_others(std::span<const std::int32_t> tokens) {
     for (std::uint32_t sequence = 1; sequence < settings_.sequences; ++sequence) ASSAY_TRY_VOID(feed(tokens, LogitsWanted::none, sequence));
+    return success();
+  }
+
+  // One token more, off the clock: with timestamps, and run twice so that it is a replay.
+  Result<> look_at_device() {
+    if (!open_.session->device_pass()) return success();
+    open_.session->measure_kernels();
+    for (int pass = 0; pass < 2; ++pass) {
+      open_.session->rewind(settings_.depth);
+      ASSAY_TRY_VOID(step_all(0));
+    }
+    round_.device = open_.session->device_pass();
     return success();
   }
 

@@ -48,9 +48,11 @@ Result<SessionOptions> session_options(const CaseSettings& settings) {
   const auto kv = kv_type_from_name(settings.kv_keys);
   if (!kv) return unsupported("cache type", fmt::format("{} is not supported", settings.kv_keys));
   if (settings.kv_keys != settings.kv_values) return unsupported("cache type", fmt::format("keys of {} with values of {} are not supported; they share one type", settings.kv_keys, settings.kv_values));
-  if (settings.gpu_layers.value_or(0) > 0) return unsupported("gpu layers", fmt::format("the {} backend has no graphics card to put them on", settings.backend));
+  const bool has_device = *backend == BackendKind::vulkan || *backend == BackendKind::automatic;
+  if (settings.gpu_layers.value_or(0) > 0 && !has_device) return unsupported("gpu layers", fmt::format("the {} backend has no graphics card to put them on; choose --backend vulkan", settings.backend));
   if (settings.flash_attention == "off") return unsupported("flash attention", fmt::format("the {} backend always computes attention in one pass", settings.backend));
   SessionOptions out{.backend = *backend, .threads = settings.threads, .kv = *kv, .isa = settings.isa};
+  if (settings.gpu_layers && has_device) out.gpu_layers = static_cast<std::uint32_t>(std::max(0, *settings.gpu_layers));
   out.batch = std::min(settings.batch, settings.ubatch);
   out.sequences = settings.sequences;
   out.context = static_cast<std::uint32_t>(std::min<std::uint64_t>(positions_of(settings), 1u << 30));

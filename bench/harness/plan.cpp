@@ -10,6 +10,7 @@
 
 #include "bench/harness/sweep.h"
 #include "bench/model_suite.h"
+#include "runtime/engine/backend_choice.h"
 #include "runtime/kernels/cpu/table.h"
 
 namespace assay {
@@ -25,9 +26,9 @@ const std::vector<PlanOption> kPlanOptions = {
     {"ubatch", "-ub", "N,...", "Prompt tokens computed at once (512)"},
     {"threads", "-t", "N,...", "Threads; 0: all the process may use"},
     {"cpu-mask", "-C", "HEX,...", "Processors to run on, as a hexadecimal mask"},
-    {"backend", "", "NAME,...", "cpu, reference (plain float32), vulkan"},
+    {"backend", "", "NAME,...", "cpu, reference (plain float32), vulkan or vulkan:N (a GPU), auto"},
     {"isa", "", "NAME,...", "Force kernels: avx512, avx2, scalar, ...; also $ASSAY_ISA"},
-    {"gpu-layers", "-ngl", "N,...", "Layers on the graphics card"},
+    {"gpu-layers", "-ngl", "N,...", "Layers on the graphics card, the others on the CPU"},
     {"cache-type-k", "-ctk", "T,...", "Type of cached keys: f32, f16, q8_0, ..."},
     {"cache-type-v", "-ctv", "T,...", "Type of cached values; follows the keys unless given"},
     {"flash-attn", "-fa", "W,...", "auto, on or off (1 and 0 too): attention in one pass"},
@@ -165,8 +166,7 @@ void read_sweep(Reader& reader, Sweep& sweep) {
     return word.size() > prefix && word.size() <= prefix + 256 && word.find_first_not_of("0123456789abcdefABCDEF", prefix) == std::string::npos &&
            word.find_first_not_of('0', prefix) != std::string::npos;
   }, "hexadecimal numbers above 0");
-  constexpr static std::array<std::string_view, 3> kBackends = {"cpu", "reference", "vulkan"};
-  reader.words("backend", sweep.backend, one_of(kBackends), "cpu, reference, vulkan");
+  reader.words("backend", sweep.backend, [](const std::string& word) { return backend_from_name(word).has_value(); }, std::string(kKnownBackends));
   std::vector<std::string> isas;
   for (const Kernels* kernels : all_kernels()) isas.emplace_back(kernels->name);
   reader.words("isa", sweep.isa, [&](const std::string& word) { return std::find(isas.begin(), isas.end(), word) != isas.end(); }, fmt::format("{}", fmt::join(isas, ", ")));

@@ -9,6 +9,7 @@
 
 #include "runtime/core/describe.h"
 #include "runtime/core/host.h"
+#include "runtime/engine/device_pass.h"
 
 namespace assay {
 
@@ -165,6 +166,7 @@ struct Round {
   ProcessMemory memory;
   Surroundings surroundings;
   Energy energy;
+  std::optional<DevicePass> device;  // of one decoded token on a device, with times of its kernels, off the clock
 
   static constexpr auto fields() {
     using R = Round;
@@ -175,7 +177,8 @@ struct Round {
         Field{"decode_ms", "ms", none, &R::decode_ms}, Field{"joined_ms", "ms", none, &R::joined_ms}, Field{"token_ms", "ms", none, &R::token_ms},
         Field{"tokenize_ms", "ms", none, &R::tokenize_ms}, Field{"sample_ms", "ms", none, &R::sample_ms},
         Field{"latency", "", none, &R::latency}, Field{"start", "", none, &R::start}, Field{"memory", "", none, &R::memory},
-        Field{"surroundings", "", none, &R::surroundings}, Field{"energy", "", none, &R::energy});
+        Field{"surroundings", "", none, &R::surroundings}, Field{"energy", "", none, &R::energy},
+        Field{"device", "", none, &R::device});
   }
 };
 

@@ -42,7 +42,8 @@ Result<> inspect(const TaskRequest& request, TaskReply& reply) {
   // Whether the settings can be carried out is for the rounds to say.
   TaskRequest one = request;
   one.settings = {};
-  one.settings.backend = request.settings.backend == "reference" ? "reference" : "cpu";
+  one.settings.backend = request.settings.backend;
+  one.settings.gpu_layers = request.settings.gpu_layers;
   one.settings.threads = request.settings.threads;
   one.settings.prompt_tokens = 1;
   std::string warm_note = "not asked for";

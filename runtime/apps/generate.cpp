@@ -1,5 +1,6 @@
 // generate: text from a model, streamed; the smallest program that uses the whole runtime.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -17,6 +18,7 @@
 #include "runtime/apps/generate_chat.h"
 #include "runtime/core/command_line.h"
 #include "runtime/core/host.h"
+#include "runtime/core/progress.h"
 #include "runtime/engine/memory_check.h"
 #include "runtime/engine/sampler.h"
 #include "runtime/engine/session.h"
@@ -43,6 +45,7 @@ struct Arguments {
   std::string ids;
   std::string logits_file;
   std::string backend = "cpu";
+  int gpu_layers = -1;
   std::string kv = "f16";
   std::string load = "map";
   bool lock = false;
@@ -191,6 +194,13 @@ Result<ChatPlan> plan_chat(const Arguments& arguments, const ModelFile& file, co
   return ChatPlan{std::move(conversation), std::move(format)};
 }
 
+// Compiled kernels of GPUs are kept in the user's cache.
+std::string kernel_cache_folder() {
+  if (const char* cache = std::getenv("XDG_CACHE_HOME"); cache != nullptr && *cache != '\0') return std::string(cache) + "/assay";
+  if (const char* home = std::getenv("HOME"); home != nullptr && *home != '\0') return std::string(home) + "/.cache/assay";
+  return {};
+}
+
 Loading loading_of(const Arguments& arguments) { return {.copy = arguments.load == "copy", .lock = arguments.lock, .preload = arguments.load == "preload"}; }
 
 // Before anything large is allocated or read.
@@ -205,10 +215,26 @@ Result<> check_memory(const Arguments& arguments, const Model& model, KvType kv)
   return success();
 }
 
+Result<Session> open_session(const Arguments& arguments, const Model& model, BackendName backend, KvType kv) {
+  SessionOptions options{.backend = backend, .threads = arguments.threads, .context = arguments.context, .batch = arguments.batch, .kv = kv, .isa = arguments.isa};
+  if (arguments.gpu_layers >= 0) options.gpu_layers = static_cast<std::uint32_t>(arguments.gpu_layers);
+  options.cache_folder = kernel_cache_folder();
+  const bool is_terminal = isatty(STDERR_FILENO) != 0;
+  ProgressPrinter printer(stderr, {.style = arguments.quiet || !is_terminal ? ProgressStyle::none : ProgressStyle::bar, .with_colour = std::getenv("NO_COLOR") == nullptr});
+  const auto show_progress = [&](const ProgressEvent& event) {
+    printer.show(event);
+    return interrupted == 0;
+  };
+  options.progress.emplace(show_progress);
+  ASSAY_TRY(Session session, Session::open(model, options));
+  if (!session.backend_note().empty() && !arguments.quiet) fmt::print(stderr, "generate: auto: {}\n", session.backend_note());
+  return session;
+}
+
 Result<> run(const Arguments& arguments) {
   ASSAY_TRY_VOID(check(arguments.sampler));
   const auto backend = backend_from_name(arguments.backend);
-  if (!backend) return Error{Code::usage, "--backend", fmt::format("\"{}\" is unknown; known: cpu, reference", arguments.backend)};
+  if (!backend) return Error{Code::usage, "--backend", fmt::format("\"{}\" is unknown; known: {}", arguments.backend, kKnownBackends)};
   const auto kv = kv_type_from_name(arguments.kv);
   if (!kv) return Error{Code::usage, "--kv-type", fmt::format("\"{}\" is unknown; known: f32, f16, q8_0", arguments.kv)};
 
@@ -238,7 +264,7 @@ Result<> run(const Arguments& arguments) {
   ASSAY_TRY(const Model model, bind_model(file));
   ASSAY_TRY_VOID(check_memory(arguments, model, *kv));
   ASSAY_TRY_VOID(load_files(file, loading_of(arguments)));
-  ASSAY_TRY(Session session, Session::open(model, {.backend = *backend, .threads = arguments.threads, .context = arguments.context, .batch = arguments.batch, .kv = *kv, .isa = arguments.isa}));
+  ASSAY_TRY(Session session, open_session(arguments, model, *backend, *kv));
   timing.load_ms = ms_since(start);
   if (chat) {
     const AnswerOptions options{arguments.sampler, arguments.says_predict ? arguments.predict : -1, arguments.stops, arguments.ignore_eos, !arguments.chat.keeps_all};
@@ -301,7 +327,8 @@ Option add_options(Command app, Arguments& a) {
   app.add_option("--repeat-last-n", a.sampler.repetition_window, "How many recent tokens that looks at").shows_default();
   app.add_option("-s,--seed", a.sampler.seed, "Seed of the draw; the same seed gives the same text").shows_default();
   app.add_option("--stop,-r,--reverse-prompt", a.stops, "End before this text; may be given several times").one_value_each();
-  app.add_option("--backend", a.backend, "cpu, or reference (plain float32, slow, the truth)").shows_default();
+  app.add_option("--backend", a.backend, "cpu; vulkan or vulkan:N (a GPU, see assay hardware); auto: a GPU where that pays; reference (plain float32, slow, the truth)").shows_default();
+  app.add_option("--gpu-layers,--ngl", a.gpu_layers, "Layers on the GPU, the others on the CPU (-1: all)").between(-1, 100000).shows_default();
   app.add_option("--kv-type,--kv", a.kv, "Type of cached keys and values: f32, f16, q8_0 (half the memory of f16)").shows_default();
   app.add_option("--load", a.load, "map: use the file where it lies, pages come as they are needed; preload: the same, read before the first token; copy: into memory of its own").one_of({"map", "preload", "copy"}).shows_default();
   app.add_flag("--mlock", a.lock, "Keep the weights in memory, so that the system never drops them");
@@ -329,7 +356,10 @@ int main_checked(int argc, char** argv) {
       "Exit codes: 0 done, 2 usage, 3 could not (unreadable, unsupported, does not fit), 130 interrupted.");
   Arguments arguments;
   const Option predict = add_options(app, arguments);
-  if (const auto end = line.parse(argc, argv)) return *end;
+  std::vector<std::string> words(argv, argv + argc);
+  for (std::string& word : words)
+    if (word == "-ngl") word = "--ngl";  // as others spell it
+  if (const auto end = line.parse(words)) return *end;
   arguments.says_predict = predict.was_given();
   if (arguments.prompt.empty() && arguments.prompt_file.empty() && arguments.ids.empty() && arguments.chat.messages_file.empty() && !arguments.chat.is_typed) {
     fmt::print(stderr, "generate: error: nothing to continue: give --prompt, --file, --ids, --messages or --chat (see generate --help)\n");

@@ -26,7 +26,8 @@ struct BackendName {
 
   constexpr BackendName() = default;
   constexpr BackendName(BackendKind its_kind, std::uint32_t its_device = 0) : kind(its_kind), device(its_device) {}
-  friend bool operator==(const BackendName&, const BackendName&) = default;
+  friend constexpr bool operator==(const BackendName&, const BackendName&) = default;
+  friend constexpr bool operator==(const BackendName& name, BackendKind its_kind) { return name.kind == its_kind; }  // whichever device
 };
 
 // "cpu", "reference", "vulkan", "vulkan:1", "auto".

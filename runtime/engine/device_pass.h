@@ -3,21 +3,39 @@
 
 #include <cstdint>
 #include <string>
+#include <tuple>
+#include <vector>
+
+#include "runtime/core/describe.h"
 
 namespace assay {
 
-// One of a device's kernels in the pass that ran last.
+// All dispatches of one kernel.
 struct KernelTime {
   std::string kernel;  // "matvec.q4_k"
   std::uint32_t dispatches = 0;
   double ms = 0;
+
+  static constexpr auto fields() {
+    using K = KernelTime;
+    return std::tuple(Field{"kernel", "", Better::none, &K::kernel}, Field{"dispatches", "", Better::none, &K::dispatches}, Field{"ms", "ms", Better::none, &K::ms});
+  }
 };
-// What a device did for the pass that ran last.
+
 struct DevicePass {
   std::uint32_t dispatches = 0, barriers = 0;
   bool is_replay = false;                           // an earlier recording, run again
   std::uint64_t weight_bytes = 0, other_bytes = 0;  // that its kernels read and write, whichever cache serves them
-  double record_ms = 0;                             // on the processor, before the device got the work
+  double host_ms = 0;                               // on the processor, before the device got the work
+  std::vector<KernelTime> kernels;                  // longest first; empty unless measured
+
+  static constexpr auto fields() {
+    using D = DevicePass;
+    constexpr Better none = Better::none;
+    return std::tuple(Field{"dispatches", "", none, &D::dispatches}, Field{"barriers", "", none, &D::barriers}, Field{"is_replay", "", none, &D::is_replay},
+                      Field{"weight_bytes", "B", none, &D::weight_bytes}, Field{"other_bytes", "B", none, &D::other_bytes},
+                      Field{"host_ms", "ms", none, &D::host_ms}, Field{"kernels", "", none, &D::kernels});
+  }
 };
 
 }  // namespace assay

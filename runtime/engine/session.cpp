@@ -93,7 +93,7 @@ BackendDecision choose(const Model& model, const SessionOptions& options, const 
 Result<std::unique_ptr<SplitBackend>> open_device(const Model& model, const SessionOptions& options, const CpuBackend::Options& cpu) {
   constexpr auto kIgnore = ignore_progress;
   const VulkanBackend::Options device{.device = options.backend.device, .context = options.context, .batch = options.batch, .sequences = options.sequences, .kv = options.kv,
-                                      .measures_times = options.measures_kernels, .cache_folder = options.cache_folder};
+                                      .cache_folder = options.cache_folder};
   return SplitBackend::open(model, options.gpu_layers.value_or(model.config.layers), cpu, device, options.progress.value_or(kIgnore));
 }
 
@@ -253,16 +253,13 @@ std::string_view Session::isa() const {
 
 const std::string& Session::backend_note() const { return state_->note; }
 
-std::optional<DevicePass> Session::device_pass() const {
+std::optional<DevicePass> Session::device_pass() {
   const auto* split = std::get_if<std::unique_ptr<SplitBackend>>(&state_->backend);
   return split == nullptr ? std::nullopt : std::optional((*split)->device().last_pass());
 }
 
-std::vector<KernelTime> Session::kernel_times() {
-  const auto* split = std::get_if<std::unique_ptr<SplitBackend>>(&state_->backend);
-  if (split == nullptr) return {};
-  auto times = (*split)->device().kernel_times();
-  return times ? std::move(*times) : std::vector<KernelTime>{};
+void Session::measure_kernels() {
+  if (const auto* split = std::get_if<std::unique_ptr<SplitBackend>>(&state_->backend)) (*split)->device().measure_kernels();
 }
 
 }  // namespace assay

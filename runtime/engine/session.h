@@ -30,7 +30,6 @@ struct SessionOptions {
   std::optional<std::uint32_t> gpu_layers{};    // the last ones run on the device; none: all
   std::optional<ProgressFn> progress{};         // of the upload to a device
   std::string cache_folder{};                   // where a device's compiled kernels are kept; empty: nowhere
-  bool measures_kernels = false;                // times of a device's kernels, see kernel_times()
 };
 
 class Session {
@@ -59,8 +58,9 @@ class Session {
   const SessionOptions& options() const;  // as resolved: threads, context
   std::string_view isa() const;           // the table in use; "eigen" for the reference; the device's name
   const std::string& backend_note() const;  // why `auto` chose what options() says; empty otherwise
-  std::optional<DevicePass> device_pass() const;  // of a device's last pass
-  std::vector<KernelTime> kernel_times();         // longest first; empty unless measures_kernels
+  std::optional<DevicePass> device_pass();  // of a device's last pass
+  // From now on a device notes the time after each kernel, which costs some; see DevicePass::kernels.
+  void measure_kernels();
 
  private:
   struct State;

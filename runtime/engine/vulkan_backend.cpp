@@ -201,7 +201,7 @@ Result<VulkanBackend::Program*> VulkanBackend::program_for_pass() {
   ASSAY_TRY_VOID(program.recording.end());
   program.facts.dispatches = program.recording.dispatches();
   program.facts.barriers = program.recording.barriers();
-  program.facts.record_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+  program.facts.host_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
   if (programs_.size() == kMostPrograms)
     programs_.erase(std::min_element(programs_.begin(), programs_.end(), [](const Program& a, const Program& b) { return a.used < b.used; }));
   programs_.push_back(std::move(program));
@@ -215,7 +215,7 @@ Result<> VulkanBackend::finish() {
   write_pass();
   facts_ = program->facts;
   facts_.is_replay = program->used > 0 && programs_.size() == before;
-  facts_.record_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+  facts_.host_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
   program->used = ++runs_;
   last_program_ = static_cast<std::size_t>(program - programs_.data());
   ASSAY_TRY_VOID(device_.run(program->recording));
@@ -238,6 +238,17 @@ std::span<const float> VulkanBackend::rows(Slot slot) const {
 }
 
 std::uint64_t VulkanBackend::device_bytes() const { return memory_.allocated_bytes() + (logit_memory_ ? logit_memory_->allocated_bytes() : 0); }
+
+void VulkanBackend::measure_kernels() {
+  if (!options_.measures_times) programs_.clear();
+  options_.measures_times = true;
+}
+
+DevicePass VulkanBackend::last_pass() {
+  DevicePass pass = facts_;
+  if (auto times = kernel_times()) pass.kernels = std::move(*times);
+  return pass;
+}
 
 Result<std::vector<KernelTime>> VulkanBackend::kernel_times() {
   std::vector<KernelTime> times;

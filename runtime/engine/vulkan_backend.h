@@ -50,9 +50,10 @@ class VulkanBackend : public VerbTape {
   // After finish(): the logits, [rows][vocabulary].
   std::span<const float> rows(Slot slot) const;
 
-  const DevicePass& last_pass() const { return facts_; }
-  // Times by kernel of the pass that ran last, longest first; empty unless measured.
-  Result<std::vector<KernelTime>> kernel_times();
+  // Facts of the pass that ran last.
+  DevicePass last_pass();
+  // A timestamp after every dispatch from now on.
+  void measure_kernels();
   const vulkan::DeviceFacts& device() const { return device_.facts(); }
   std::uint64_t device_bytes() const;
   std::vector<std::string> validation_messages() const { return device_.validation_messages(); }
@@ -104,6 +105,7 @@ class VulkanBackend : public VerbTape {
   void write_pass();
   Result<Program*> program_for_pass();
   Result<> read_logits(const Program& program);
+  Result<std::vector<KernelTime>> kernel_times();
 
   const Model& model_;
   Options options_;

@@ -11,6 +11,7 @@
 #include "runtime/core/json.h"
 #include "runtime/core/parallel.h"
 #include "runtime/core/progress.h"
+#include "runtime/kernels/vulkan/probe.h"
 
 namespace assay {
 
@@ -24,6 +25,9 @@ constexpr const char* kFooter = R"(Examples:
 Read, write and copy are sequential passes over a buffer of eight times the last cache; a copy counts bytes read and written.
 Peaks are multiply-adds in registers. Benchmarks relate their results to these numbers ("of limit"): decode to the read
 bandwidth, prefill to the multiply-add peak of its arithmetic.
+
+Devices are those that --backend vulkan:N takes, with what a shader reads a second, what the processor uploads, and the peaks of
+float32, float16 and packed 8-bit dot products in operations (a multiply-add is two).
 
 Exit codes: 0 done, 2 usage.)";
 
@@ -98,6 +102,78 @@ void print_limits(const MachineLimits& limits) {
   print_limit("f32 fma", limits.f32_fma_1_gmacs, limits.f32_fma_all_gmacs, "GMAC/s", limits.f32_fma_isa);
 }
 
+// A Vulkan device: what it is, and its limits when they were measured.
+struct DeviceRow {
+  vulkan::DeviceFacts facts;
+  std::optional<vulkan::DevicePeaks> peaks;
+  std::string problem;  // why they were not
+};
+struct Devices {
+  std::vector<DeviceRow> rows;
+  std::string problem;  // why there are none
+};
+
+Devices read_devices(bool measures) {
+  Devices devices;
+  auto found = vulkan::list_devices();
+  if (!found) {
+    devices.problem = found.error().detail;
+    return devices;
+  }
+  if (found->empty()) devices.problem = "the installed drivers find no device";
+  for (std::uint32_t i = 0; i < found->size(); ++i) {
+    DeviceRow row{(*found)[i], {}, (*found)[i].lacks.empty() ? "" : "lacks " + (*found)[i].lacks};
+    if (measures && row.problem.empty()) {
+      auto device = vulkan::Device::open(i);
+      auto peaks = device ? vulkan::measure_peaks(*device) : Result<vulkan::DevicePeaks>(device.error());
+      if (peaks)
+        row.peaks = *peaks;
+      else
+        row.problem = peaks.error().detail;
+    }
+    devices.rows.push_back(std::move(row));
+  }
+  return devices;
+}
+
+std::string features_of(const vulkan::DeviceFacts& facts) {
+  std::string text = facts.max_subgroup_size == facts.min_subgroup_size ? fmt::format("subgroups of {}", facts.subgroup_size) : fmt::format("subgroups of {} ({} to {})", facts.subgroup_size, facts.min_subgroup_size, facts.max_subgroup_size);
+  const std::pair<bool, std::string_view> features[] = {{facts.has_half, "float16"}, {facts.has_integer_dot, facts.is_integer_dot_fast ? "fast integer dot" : "integer dot"},
+                                                        {facts.has_cooperative_matrix, "cooperative matrix (not used)"}, {facts.is_host_visible, "direct uploads"},
+                                                        {facts.can_import_host_memory, "host import"}, {facts.timestamp_ns > 0, "timestamps"}};
+  for (const auto& [present, name] : features)
+    if (present) text += fmt::format(", {}", name);
+  return text;
+}
+
+void print_devices(const Devices& devices) {
+  fmt::print("\n");
+  if (!devices.problem.empty()) return line("vulkan", devices.problem);
+  for (std::size_t i = 0; i < devices.rows.size(); ++i) {
+    const auto& [facts, peaks, problem] = devices.rows[i];
+    line(fmt::format("vulkan:{}", i), fmt::format("{} ({}), driver {}, Vulkan {}", terminal_safe(facts.name), name_of(facts.kind), terminal_safe(facts.driver), facts.api));
+    line("", fmt::format("{}{}; {}", format_bytes(facts.memory_bytes), facts.budget_bytes > 0 ? fmt::format(", {} free for this process", format_bytes(facts.budget_bytes)) : "", features_of(facts)));
+    if (!problem.empty()) line("", problem);
+    if (!peaks) continue;
+    const auto peak = [](std::string_view name, double ops) { return ops > 0 ? fmt::format(", {} {:.1f} GOP/s", name, ops * 1e-9) : ""; };
+    line("", fmt::format("read {:.1f} GB/s, upload {:.1f} GB/s{}{}{}", peaks->read_bytes * 1e-9, peaks->upload_bytes * 1e-9, peak("float32", peaks->float_ops), peak("float16", peaks->half_ops), peak("int8", peaks->integer_ops)));
+  }
+}
+
+Json devices_json(const Devices& devices) {
+  Json::Array list;
+  for (const auto& [facts, peaks, problem] : devices.rows) {
+    Json row;
+    row.set("name", facts.name).set("kind", std::string(name_of(facts.kind))).set("driver", facts.driver).set("api", facts.api).set("memory_bytes", static_cast<std::int64_t>(facts.memory_bytes));
+    row.set("budget_bytes", facts.budget_bytes > 0 ? Json(static_cast<std::int64_t>(facts.budget_bytes)) : Json()).set("subgroup_size", static_cast<std::int64_t>(facts.subgroup_size));
+    row.set("float16", facts.has_half).set("integer_dot", facts.has_integer_dot).set("fast_integer_dot", facts.is_integer_dot_fast).set("cooperative_matrix", facts.has_cooperative_matrix);
+    row.set("direct_uploads", facts.is_host_visible).set("host_import", facts.can_import_host_memory).set("problem", problem.empty() ? Json() : Json(problem));
+    if (peaks) row.set("read_gbps", peaks->read_bytes * 1e-9).set("upload_gbps", peaks->upload_bytes * 1e-9).set("float32_gops", peaks->float_ops * 1e-9).set("float16_gops", peaks->half_ops * 1e-9).set("int8_gops", peaks->integer_ops * 1e-9);
+    list.push_back(std::move(row));
+  }
+  return list;
+}
+
 int run_hardware(const HardwareArguments& arguments) {
   const HostFacts host = read_host_facts();
   std::error_code no_folder;
@@ -107,13 +183,16 @@ int run_hardware(const HardwareArguments& arguments) {
   std::fflush(stdout);
   std::optional<MachineLimits> limits;
   if (!arguments.no_measure) limits = measure_limits(threads, arguments.seconds);
+  const Devices devices = read_devices(!arguments.no_measure);
   if (arguments.json) {
     Json document;
     document.set("schema", "assay.hardware/1").set("host", to_json(host)).set("disk", to_json(disk));
-    document.set("limits", limits ? to_json(*limits) : Json());
+    document.set("limits", limits ? to_json(*limits) : Json()).set("devices", devices_json(devices));
+    if (!devices.problem.empty()) document.set("vulkan", devices.problem);
     fmt::print("{}\n", to_text(document));
-  } else if (limits) {
-    print_limits(*limits);
+  } else {
+    if (limits) print_limits(*limits);
+    print_devices(devices);
   }
   return kExitYes;
 }

@@ -20,6 +20,7 @@ namespace {
 
 struct ValidateArguments {
   std::vector<std::string> paths, levels;
+  std::vector<std::string> backends;  // run; none: cpu
   std::string format = "text", sha256, sums, out;
   int threads = 0;
   bool json = false, strict = false, rules = false, no_advice = false;
@@ -96,8 +97,8 @@ int write_document(const std::string& text, const std::string& out) {
   return good && closed ? kExitYes : report_error({Code::io, "-o", "cannot write the whole document", out});
 }
 
-RunBackend backend(BackendKind kind, int threads) {
-  return {std::string(name_of(kind)),
+RunBackend backend(BackendName kind, int threads) {
+  return {name_of(kind),
           [=](const Model& model, std::span<const std::int32_t> tokens) -> Result<std::vector<float>> {
             const SessionOptions options{
                 .backend = kind, .threads = threads, .context = static_cast<std::uint32_t>(tokens.size())};
@@ -120,8 +121,9 @@ ValidateOptions options_of(const ValidateArguments& arguments) {
                           .threads = arguments.threads,
                           .sha256 = arguments.sha256,
                           .sums = arguments.sums};
-  for (const BackendKind kind : {BackendKind::reference, BackendKind::cpu})
-    options.backends.push_back(backend(kind, arguments.threads));
+  options.backends.push_back(backend(BackendKind::reference, arguments.threads));
+  const std::vector<std::string> cpu_alone = {"cpu"};
+  for (const std::string& name : arguments.backends.empty() ? cpu_alone : arguments.backends) options.backends.push_back(backend(*backend_from_name(name), arguments.threads));
   return options;
 }
 
@@ -150,6 +152,8 @@ int run_validate(ValidateArguments arguments) {
   if (arguments.json) arguments.format = "json";
   if (!arguments.out.empty() && arguments.format == "text")
     return report_error({Code::usage, "-o", "is for --format json, sarif or junit"});
+  for (const std::string& name : arguments.backends)
+    if (!backend_from_name(name)) return report_error({Code::usage, "--backend", fmt::format("\"{}\" is unknown; known: {}", name, kKnownBackends)});
   const ValidateOptions options = options_of(arguments);
   ProgressPrinter printer(stderr, progress_options(arguments.progress));
   const auto show = [&](const ProgressEvent& event) {
@@ -190,6 +194,7 @@ void add_validate(Command app, int& exit_code) {
   command.add_option("-l,--level", arguments->levels, "What to look at: structure, numbers, hash, run")
       .separated_by(',')
       .one_of({"structure", "numbers", "hash", "run"});
+  command.add_option("--backend", arguments->backends, "What --level run holds against the float32 reference: cpu (default), vulkan, vulkan:N").one_value_each().separated_by(',');
   command.add_option("--format", arguments->format, "text, json, sarif or junit")
       .one_of({"text", "json", "sarif", "junit"})
       .shows_default();
