@@ -17,7 +17,7 @@ class Terminal(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.TemporaryDirectory()
         self.addCleanup(self.folder.cleanup)
-        self.environment = {**os.environ, "ASSAY_HOME": self.folder.name + "/home", "HF_HOME": self.folder.name + "/hub", "NO_COLOR": "1"}
+        self.environment = {**os.environ, "ASSAY_HOME": os.path.join(self.folder.name, "assay"), "HF_HOME": os.path.join(self.folder.name, "hub"), "NO_COLOR": "1"}
         self.assert_done("import", str(MODEL), "--as", "mine")
 
     def assert_done(self, *arguments):
