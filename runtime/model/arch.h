@@ -44,6 +44,8 @@ struct ArchTraits {
   std::uint32_t no_rope_period = 0;     // every nth layer does not rotate
   bool has_local_rope = false;          // sliding layers rotate with a base of their own
   float hf_rotary_fraction = 1;         // of a head, where config.json does not say
+  std::uint32_t hf_ffn_factor = 0;      // width of the FFN over the embedding's, where config.json does not say
+  bool hf_transposes = false;           // safetensors hold matrices of layers as [cols][rows]
   bool hf_norms_less_one = false;       // safetensors hold w of a norm that multiplies by 1 + w
   // A model of so many layers scales scores by sqrt(embedding / heads) instead of sqrt(head_dim), and GGUF has no key for it.
   std::uint32_t wide_query_layers = 0;
@@ -94,11 +96,12 @@ inline constexpr std::array kArchitectures = {
     ArchTraits{.name = "gpt-oss", .gguf_name = "gpt-oss", .hf_model_type = "", .qkv_bias = Presence::yes,
                .out_bias = Presence::yes, .has_sinks = true, .activation = Activation::clamped_silu,
                .experts = Presence::yes, .chooses_before_softmax = true, .has_expert_bias = true, .full_layer_period = 2},
-    ArchTraits{.name = "gpt2", .gguf_name = "gpt2", .hf_model_type = "", .norm = NormKind::layer,
+    ArchTraits{.name = "gpt2", .gguf_name = "gpt2", .hf_model_type = "gpt2", .norm = NormKind::layer,
                .qkv_bias = Presence::yes, .out_bias = Presence::yes, .ffn_bias = Presence::yes,
-               .has_learned_positions = true, .is_gated = false, .activation = Activation::gelu},
-    ArchTraits{.name = "falcon", .gguf_name = "falcon", .hf_model_type = "", .norm = NormKind::layer, .is_parallel = true,
-               .is_gated = false, .activation = Activation::gelu},
+               .has_learned_positions = true, .is_gated = false, .activation = Activation::gelu, .hf_ffn_factor = 4,
+               .hf_transposes = true},
+    ArchTraits{.name = "falcon", .gguf_name = "falcon", .hf_model_type = "falcon", .norm = NormKind::layer,
+               .is_parallel = true, .is_gated = false, .activation = Activation::gelu, .hf_ffn_factor = 4},
 };
 
 const ArchTraits* arch_from_gguf(std::string_view name);

@@ -17,11 +17,11 @@ constexpr std::size_t kMismatchesTold = 5;
 
 std::string shape_text(const std::vector<std::uint64_t>& shape) { return fmt::format("[{}]", fmt::join(shape, " x ")); }
 
-// The layer in "blk.3.attn_q.weight" or "model.layers.3...".
+// The layer in "blk.3.attn_q.weight", "model.layers.3..." or "h.3...".
 std::optional<std::uint64_t> layer_of(std::string_view name) {
-  for (const std::string_view mark : {"blk.", "layers."}) {
+  for (const std::string_view mark : {"blk.", "layers.", "h."}) {
     const std::size_t at = name.find(mark);
-    if (at == std::string_view::npos) continue;
+    if (at == std::string_view::npos || (at > 0 && name[at - 1] != '.')) continue;
     std::uint64_t layer = 0;
     std::size_t digit = at + mark.size();
     if (digit == name.size() || name[digit] < '0' || name[digit] > '9') continue;
@@ -64,6 +64,10 @@ class Binder {
     used_.insert(tensor);
     if (tensor->shape != expected.shape) return note(Code::shape, tensor->name, fmt::format("file {}, config {}", shape_text(tensor->shape), shape_text(expected.shape)));
     if (auto computable = check_dequantizable(*tensor); !computable) return note(computable.error().code, expected.name, computable.error().detail);
+    if (expected.is_transposed) {
+      tensor = transposed(*tensor);
+      if (tensor == nullptr) return note(Code::unsupported, expected.name, "is held as [inputs][outputs] and quantised, which is not read");
+    }
     const WeightRow& row = *expected.parts[0];
     if (row.in_expert != nullptr) return bind_experts(expected, *tensor);
     if (expected.parts[1] != nullptr) return bind_fused(expected, *tensor);
@@ -108,6 +112,19 @@ class Binder {
 
   bool is_norm(const ExpectedTensor& expected) const {
     return file_.kind != FileKind::gguf && model_.config.arch->hf_norms_less_one && expected.shape.size() == 1 && expected.parts[0]->gguf.ends_with("norm.weight");
+  }
+
+  // [rows][cols] of a tensor of plain elements that holds [cols][rows]. The whole matrix is copied.
+  const TensorView* transposed(const TensorView& tensor) {
+    const std::uint64_t element = dtype_of(tensor.format).block_bytes, rows = tensor.shape[1], cols = tensor.shape[0];
+    if (dtype_of(tensor.format).block_values != 1 || !tensor.side.scales.empty() || tensor.data.size() != rows * cols * element) return nullptr;
+    AlignedBuffer<std::byte>& bytes = model_.made_bytes.emplace_back(tensor.data.size());
+    for (std::uint64_t row = 0; row < rows; ++row)
+      for (std::uint64_t col = 0; col < cols; ++col) std::memcpy(bytes.data() + (row * cols + col) * element, tensor.data.data() + (col * rows + row) * element, element);
+    TensorView& made = *model_.made.emplace_back(std::make_unique<TensorView>(tensor));
+    made.shape = {rows, cols};
+    made.data = {bytes.data(), bytes.size()};
+    return &made;
   }
 
   // The norm with 1 added, as float32.

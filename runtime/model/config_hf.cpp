@@ -212,7 +212,8 @@ Result<> read_scales(const JsonKeys& keys, Config& config) {
 }
 
 Result<> check_activation(const JsonKeys& keys, const ArchTraits& arch) {
-  ASSAY_TRY(const std::string older, keys.text_or("hidden_act", ""));
+  ASSAY_TRY(const std::string oldest, keys.text_or("activation_function", ""));  // GPT-2
+  ASSAY_TRY(const std::string older, keys.text_or("hidden_act", oldest));
   ASSAY_TRY(const std::string name, keys.text_or("hidden_activation", older));
   if (name.empty()) return success();
   const bool is_gelu = name == "gelu_pytorch_tanh" || name == "gelu_new" || name == "gelu_fast", is_silu = name == "silu" || name == "swiglu";
@@ -225,19 +226,20 @@ Result<> read_dimensions(const JsonKeys& keys, const HfDefaults& defaults, Confi
   const auto count_else = [&](std::initializer_list<std::string_view> names, std::uint32_t limit, std::uint32_t otherwise) {
     return otherwise > 0 ? keys.count_or(names, limit, otherwise) : keys.count(names, limit);
   };
-  ASSAY_TRY(config.layers, keys.count({"num_hidden_layers", "num_layers"}, kMaxLayers));
-  ASSAY_TRY(config.embedding, keys.count("hidden_size", kMaxWidth));
-  ASSAY_TRY(config.feed_forward, keys.count({"intermediate_size", "ffn_hidden_size"}, kMaxWidth));
-  ASSAY_TRY(config.heads, count_else({"num_attention_heads"}, kMaxWidth, defaults.heads));
+  ASSAY_TRY(config.layers, keys.count({"num_hidden_layers", "num_layers", "n_layer"}, kMaxLayers));
+  ASSAY_TRY(config.embedding, keys.count({"hidden_size", "n_embd"}, kMaxWidth));
+  ASSAY_TRY(config.feed_forward, count_else({"intermediate_size", "ffn_hidden_size", "n_inner"}, kMaxWidth, config.arch->hf_ffn_factor * config.embedding));
+  ASSAY_TRY(config.heads, count_else({"num_attention_heads", "n_head"}, kMaxWidth, defaults.heads));
   ASSAY_TRY(config.kv_heads, keys.count_or({"num_key_value_heads", "multi_query_group_num"}, kMaxWidth, defaults.kv_heads > 0 ? defaults.kv_heads : config.heads));
+  if (keys.says("multi_query", false)) config.kv_heads = 1;  // Falcon
   const std::uint32_t head_dim = defaults.head_dim > 0 ? defaults.head_dim : std::max(1u, config.embedding / config.heads);
   ASSAY_TRY(config.head_dim, keys.count_or({"head_dim", "kv_channels"}, kMaxWidth, head_dim));
   config.value_dim = config.head_dim;
   ASSAY_TRY(config.vocabulary, count_else({"padded_vocab_size", "vocab_size"}, std::numeric_limits<std::uint32_t>::max(), defaults.vocabulary));
-  ASSAY_TRY(config.context, keys.count_or({"max_position_embeddings", "seq_length"}, kMaxContext, defaults.context > 0 ? defaults.context : 2048));
+  ASSAY_TRY(config.context, keys.count_or({"max_position_embeddings", "seq_length", "n_positions"}, kMaxContext, defaults.context > 0 ? defaults.context : 2048));
   ASSAY_TRY(config.rope.base, keys.positive_or("rope_theta", defaults.rope_base));
   config.norm_epsilon = config.arch->norm == NormKind::rms ? 1e-6f : 1e-5f;
-  for (const char* name : {"rms_norm_eps", "layer_norm_eps", "norm_epsilon", "layernorm_epsilon"}) {
+  for (const char* name : {"rms_norm_eps", "layer_norm_eps", "norm_epsilon", "layernorm_epsilon", "layer_norm_epsilon"}) {
     ASSAY_TRY(config.norm_epsilon, keys.positive_or(name, config.norm_epsilon));
   }
   return success();
@@ -246,8 +248,9 @@ Result<> read_dimensions(const JsonKeys& keys, const HfDefaults& defaults, Confi
 // Options that change the decoder in a way no row describes.
 Result<> refuse_options(const JsonKeys& keys, const ArchTraits& arch) {
   const auto refuse = [&](std::string_view name) { return Error{Code::unsupported, std::string(name), fmt::format("config.json says true, which is not supported for {}", arch.name)}; };
-  for (const std::string_view name : {"use_parallel_residual", "qk_layernorm", "alibi", "apply_residual_connection_post_layernorm"})
+  for (const std::string_view name : {"use_parallel_residual", "qk_layernorm", "alibi", "apply_residual_connection_post_layernorm", "new_decoder_architecture", "scale_attn_by_inverse_layer_idx"})
     if (keys.says(name, false) && !(name == "use_parallel_residual" && arch.is_parallel)) return refuse(name);
+  if (arch.is_parallel && !keys.says("parallel_attn", true)) return Error{Code::unsupported, "parallel_attn", fmt::format("config.json says false, which is not supported for {}", arch.name)};
   const Json* rank = keys.find("kv_lora_rank");
   if (rank != nullptr && rank->unsigned_integer().value_or(0) > 0 && keys.says("use_mla", true))
     return Error{Code::unsupported, "kv_lora_rank", "multi-head latent attention is read from GGUF files only; download the model as GGUF"};
@@ -262,6 +265,10 @@ Result<Config> read_hf(const ModelFile& file) {
   Config config;
   config.wrapper = language.wrapper;
   config.arch = arch_from_hf(language.model_type);
+  std::string hyphened = language.model_type;
+  std::replace(hyphened.begin(), hyphened.end(), '_', '-');
+  if (config.arch == nullptr && arch_from_gguf(hyphened) != nullptr)
+    return Error{Code::unsupported, "model_type", fmt::format("\"{}\" is read from GGUF files only; download the model as GGUF", language.model_type)};
   if (config.arch == nullptr)
     return Error{Code::unsupported, "model_type", fmt::format("\"{}\" is not an architecture Assay runs; known: {}", language.model_type, known_architectures())};
   ASSAY_TRY_VOID(check_activation(keys, *config.arch));

@@ -90,6 +90,11 @@ class Lister {
   Lister(const Config& config, Layout layout, const ModelFile* file) : config_(config), layout_(layout), file_(file) {
     const auto* const found = std::find_if(kDialects.begin(), kDialects.end(), [&](const Dialect& d) { return d.family == config.arch->name && d.layout == layout; });
     if (found != kDialects.end()) dialect_ = *found;
+    if (layout == Layout::hf && config.wrapper != nullptr) prefix_ = config.wrapper->prefix;
+    // Some folders were saved from inside the class that has the head.
+    constexpr std::string_view kBase = "transformer.";
+    const std::string embedding = name_of(pattern_of(kWeights[0].gguf, kWeights[0].hf), 0);
+    if (file != nullptr && file->find(embedding) == nullptr && file->find(std::string(kBase) + embedding) != nullptr) prefix_ = kBase;
   }
 
   std::vector<ExpectedTensor> list() {
@@ -127,8 +132,7 @@ class Lister {
       const std::size_t at = name.find(rename.ours), end = at + rename.ours.size();
       if (at != std::string::npos && end < name.size() && name[end] == '.') name.replace(at, rename.ours.size(), rename.theirs);
     }
-    if (layout_ == Layout::hf && config_.wrapper != nullptr) name.insert(0, config_.wrapper->prefix);
-    return name;
+    return prefix_.empty() ? name : std::string(prefix_) + name;
   }
 
   // The rows of the table that a fused tensor is made of; empty when the model lacks one of them.
@@ -171,6 +175,7 @@ class Lister {
     tensor.is_needed = presence_of(rows[0]->need, config_, layer) == Presence::yes;
     std::copy(rows.begin(), rows.end(), tensor.parts.begin());
     tensor.layer = layer;
+    transpose(tensor);
   }
 
   void add(const WeightRow& row, std::uint32_t layer) {
@@ -185,16 +190,26 @@ class Lister {
     tensor.parts = {&row};
     tensor.layer = layer;
     tensor.name = name_of(pattern, layer);
+    if (row.in_layer != nullptr) transpose(tensor);
     if (row.in_expert != nullptr) return add_experts(std::move(tensor));
     list_.push_back(std::move(tensor));
+  }
+
+  void transpose(ExpectedTensor& tensor) const {
+    tensor.is_transposed = layout_ == Layout::hf && config_.arch->hf_transposes && tensor.shape.size() == 2;
+    if (tensor.is_transposed) std::swap(tensor.shape[0], tensor.shape[1]);
   }
 
   // One tensor of all experts in GGUF and MLX, one of each elsewhere.
   void add_experts(ExpectedTensor tensor) {
     constexpr std::string_view kEach = "experts.#";
     const std::size_t place = tensor.name.find(kEach);
-    const std::string stacked = place == std::string::npos ? tensor.name : std::string(tensor.name).replace(place, kEach.size(), "switch_mlp");
-    if (place == std::string::npos || (file_ != nullptr && file_->find(stacked.c_str()) != nullptr)) {
+    std::string stacked = tensor.name;
+    if (place != std::string::npos) {  // MLX gives all families the same names here
+      const std::string_view hf = tensor.parts[0]->hf;
+      stacked = tensor.name.substr(0, place) + "switch_mlp" + std::string(hf.substr(hf.find(kEach) + kEach.size()));
+    }
+    if (place == std::string::npos || (file_ != nullptr && file_->find(stacked) != nullptr)) {
       tensor.name = stacked;
       tensor.shape.insert(tensor.shape.begin(), config_.experts.count);
       list_.push_back(std::move(tensor));
@@ -212,6 +227,7 @@ class Lister {
   Layout layout_;
   const ModelFile* file_;
   Dialect dialect_{};
+  std::string_view prefix_;
   std::vector<ExpectedTensor> list_;
 };
 

@@ -47,7 +47,7 @@ using L = LayerWeights;
 using X = ExpertWeights;
 inline constexpr std::array kWeights = {
     WeightRow{"token_embd.weight", "model.embed_tokens.weight", Width::vocabulary, Width::embedding, Need::required, nullptr, &Model::embedding},
-    WeightRow{"position_embd.weight", "", Width::positions, Width::embedding, Need::positions, nullptr, &Model::positions},
+    WeightRow{"position_embd.weight", "model.embed_positions.weight", Width::positions, Width::embedding, Need::positions, nullptr, &Model::positions},
     WeightRow{"output_norm.weight", "model.norm.weight", Width::none, Width::embedding, Need::required, nullptr, &Model::output_norm},
     WeightRow{"output_norm.bias", "model.norm.bias", Width::none, Width::embedding, Need::norm_bias, nullptr, &Model::output_norm_bias},
     WeightRow{"output.weight", "lm_head.weight", Width::vocabulary, Width::embedding, Need::tied, nullptr, &Model::output},
@@ -123,7 +123,7 @@ struct Dialect {
   std::string_view family;  // ArchTraits::name
   Layout layout;
   bool fuses_qkv = false, fuses_gate_up = false;
-  std::array<Rename, 8> renames{};
+  std::array<Rename, 10> renames{};
 };
 inline constexpr std::array kDialects = {
     Dialect{"gpt-oss", Layout::gguf, false, false, {{{"ffn_norm", "post_attention_norm"}}}},
@@ -145,6 +145,12 @@ inline constexpr std::array kDialects = {
             {{{"model.layers", "transformer.encoder.layers"}, {"self_attn.qkv_proj", "self_attention.query_key_value"}, {"self_attn.o_proj", "self_attention.dense"},
               {"mlp.gate_up_proj", "mlp.dense_h_to_4h"}, {"mlp.down_proj", "mlp.dense_4h_to_h"}, {"model.embed_tokens", "transformer.embedding.word_embeddings"},
               {"model.norm", "transformer.encoder.final_layernorm"}, {"lm_head", "transformer.output_layer"}}}},
+    Dialect{"falcon", Layout::hf, true, false,
+            {{{"model.layers", "transformer.h"}, {"self_attn.qkv_proj", "self_attention.query_key_value"}, {"self_attn.o_proj", "self_attention.dense"}, {"mlp.up_proj", "mlp.dense_h_to_4h"},
+              {"mlp.down_proj", "mlp.dense_4h_to_h"}, {"model.embed_tokens", "transformer.word_embeddings"}, {"model.norm", "transformer.ln_f"}}}},
+    Dialect{"gpt2", Layout::hf, true, false,
+            {{{"model.layers", "h"}, {"self_attn.qkv_proj", "attn.c_attn"}, {"self_attn.o_proj", "attn.c_proj"}, {"mlp.up_proj", "mlp.c_fc"}, {"mlp.down_proj", "mlp.c_proj"},
+              {"model.embed_tokens", "wte"}, {"model.embed_positions", "wpe"}, {"model.norm", "ln_f"}, {"input_layernorm", "ln_1"}, {"post_attention_layernorm", "ln_2"}}}},
     Dialect{"glm", Layout::hf, false, true},
     Dialect{"glm4", Layout::hf, false, true},
     Dialect{"starcoder2", Layout::hf, false, false, {{{"mlp.up_proj", "mlp.c_fc"}, {"mlp.down_proj", "mlp.c_proj"}}}},
@@ -164,6 +170,7 @@ struct ExpectedTensor {
   std::string name;
   std::vector<std::uint64_t> shape;
   bool is_needed = true;  // else the file may lack it
+  bool is_transposed = false;  // the file holds [cols][rows], as `shape` says
   std::array<const WeightRow*, 3> parts{};
   std::uint32_t layer = 0;
   std::int32_t expert = -1;  // -1 with an expert's row: all of them, stacked

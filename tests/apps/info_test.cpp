@@ -60,6 +60,20 @@ TEST(AssayInfo, JsonHasSchemaAndTheSameFactsForEveryLayout) {
   }
 }
 
+TEST(AssayInfo, TellsWhatOnlySomeFamiliesHave) {
+  const auto family = [](const char* name) { return test::fixture("architectures") / name / "model.gguf"; };
+  EXPECT_NE(assay({"info", family("deepseek")}).out.find("6 experts of 24, 2 used and 2 shared, from layer 1 on"), std::string::npos);
+  EXPECT_NE(assay({"info", family("deepseek2")}).out.find("keys and values of rank 32"), std::string::npos);
+  const std::string windows = assay({"info", family("gemma2"), "--context", "64", "--batch", "16"}).out;
+  EXPECT_NE(windows.find("window 16 in 2 layers"), std::string::npos) << windows;
+  EXPECT_NE(windows.find("256 B a position, 512 B more in the last 16"), std::string::npos) << windows;
+  const Json json = info_json({family("gemma2"), "--context", "64", "--batch", "16"});
+  // 2 KV heads x (32 + 32) values x 2 bytes, at 64 positions in one layer and at 16 + 15 in two.
+  EXPECT_EQ(number(json, {"memory", "kv_bytes"}), 2u * 64 * 2 * (64 + 2 * 31));
+  EXPECT_TRUE(json.find("unused_tensors")->array()->empty());
+  EXPECT_EQ(number(info_json({family("deepseek")}), {"config", "experts", "shared"}), 2u);
+}
+
 TEST(AssayInfo, TellsWhetherThereIsAChatTemplateAndWhetherItCanBeRendered) {
   EXPECT_NE(assay({"info", kQ4}).out.find("chat template  none"), std::string::npos);
   const test::TemporaryFolder folder;

@@ -134,6 +134,10 @@ TEST(HfConfig, SaysWhichOptionOfAKnownFamilyIsNotSupported) {
   EXPECT_EQ(of_family(R"({"model_type": "gemma2", "hidden_activation": "gelu", )" + common + "}"), "hidden_act");
   EXPECT_EQ(of_family(R"({"model_type": "smollm3", "no_rope_layers": [1], )" + common + "}"), "no_rope_layers");
   EXPECT_EQ(of_family(R"({"model_type": "phi3", "rope_scaling": {"type": "longrope", "short_factor": [1], "long_factor": [1], "original_max_position_embeddings": 64}, )" + common + "}"), "rope_scaling");
+  ModelFile gguf_only;
+  gguf_only.kind = FileKind::safetensors;
+  gguf_only.config = *parse_json(R"({"model_type": "gpt_oss"})");
+  EXPECT_NE(read_config(gguf_only).error().message().find("GGUF files only"), std::string::npos);
   EXPECT_EQ(of_family(R"({"model_type": "llava", "text_config": 3})"), "text_config");
   EXPECT_EQ(of_family(R"({"model_type": "llava", "text_config": {"model_type": "frobnicator"}})"), "model_type");
 }

@@ -39,6 +39,13 @@ inline std::vector<float> as_halves(const std::vector<float>& values, std::size_
   return out;
 }
 
+inline std::vector<float> transposed(const std::vector<float>& values, std::size_t rows) {
+  std::vector<float> out(values.size());
+  const std::size_t cols = values.size() / rows;
+  for (std::size_t i = 0; i < values.size(); ++i) out[i % cols * rows + i / cols] = values[i];
+  return out;
+}
+
 inline std::vector<float> part_values(const Model& model, const ExpectedTensor& wanted, const WeightRow& row) {
   const TensorView* tensor = row.in_model != nullptr   ? model.*row.in_model
                              : row.in_expert != nullptr ? model.layers[wanted.layer].experts[static_cast<std::size_t>(wanted.expert)].*row.in_expert
@@ -50,8 +57,16 @@ inline std::vector<float> part_values(const Model& model, const ExpectedTensor& 
   return values;
 }
 
+// One tensor for the experts of a layer, as MLX has them: [experts][rows][cols].
+inline ExpectedTensor stacked_experts(ExpectedTensor first, std::uint32_t count) {
+  const std::string_view leaf = first.parts[0]->hf.substr(first.parts[0]->hf.find("#") + 1);
+  first.name = first.name.substr(0, first.name.find("experts.0")) + "switch_mlp" + std::string(leaf);
+  first.shape.insert(first.shape.begin(), count);
+  return first;
+}
+
 // `config` is the whole config.json; it decides family, names and nesting. `model` comes from a GGUF file.
-inline void write_folder(const Model& model, const Json& config, const std::vector<OtherTensor>& others, const std::filesystem::path& folder) {
+inline void write_folder(const Model& model, const Json& config, const std::vector<OtherTensor>& others, bool stacks_experts, const std::filesystem::path& folder) {
   std::ofstream(folder / "config.json") << to_text(config, 1);
   ModelFile description;
   description.kind = FileKind::safetensors;
@@ -60,8 +75,10 @@ inline void write_folder(const Model& model, const Json& config, const std::vect
   ASSERT_TRUE(read) << read.error().message();
   SafetensorsWriter writer;
   std::vector<std::vector<float>> all;
-  for (const ExpectedTensor& wanted : list_weights(*read, Layout::hf, nullptr)) {
+  for (ExpectedTensor wanted : list_weights(*read, Layout::hf, nullptr)) {
     if (wanted.parts[0]->in_model == &Model::output && model.is_tied()) continue;
+    const bool is_stacked = stacks_experts && wanted.expert >= 0;
+    if (is_stacked && wanted.expert > 0) continue;
     std::vector<float> values;
     for (const WeightRow* row : wanted.parts) {
       if (row == nullptr) break;
@@ -69,6 +86,14 @@ inline void write_folder(const Model& model, const Json& config, const std::vect
       values.insert(values.end(), part.begin(), part.end());
     }
     if (values.empty()) continue;
+    if (is_stacked) {
+      for (wanted.expert = 1; wanted.expert < static_cast<std::int32_t>(read->experts.count); ++wanted.expert) {
+        const std::vector<float> more = part_values(model, wanted, *wanted.parts[0]);
+        values.insert(values.end(), more.begin(), more.end());
+      }
+      wanted = stacked_experts(std::move(wanted), read->experts.count);
+    }
+    if (wanted.is_transposed) values = transposed(values, wanted.shape[1]);
     if (read->arch->hf_norms_less_one && wanted.name.ends_with("norm.weight"))
       for (float& value : values) value -= 1.0f;
     ASSERT_TRUE(writer.add_tensor(wanted.name, FormatId::F32, wanted.shape));

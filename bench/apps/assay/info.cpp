@@ -1,6 +1,7 @@
 // assay info: what a model file holds and the memory it needs; one tensor's values on request.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -49,6 +50,22 @@ std::string config_text(const FileFacts& facts) {
                      facts.is_tied ? "tied embedding" : "separate output");
 }
 
+// What only some families have: "64 experts of 896, 6 used and 2 shared; window 4096 in 13 layers".
+std::string parts_text(const Config& config) {
+  std::vector<std::string> parts;
+  const ExpertConfig& experts = config.experts;
+  if (experts.count > 0) {
+    parts.push_back(fmt::format("{} experts of {}, {} used", experts.count, experts.feed_forward, experts.used));
+    if (experts.shared > 0) parts.back() += fmt::format(" and {} shared", experts.shared);
+    if (experts.dense_layers > 0) parts.back() += fmt::format(", from layer {} on", experts.dense_layers);
+  }
+  if (config.window > 0)
+    parts.push_back(fmt::format("window {} in {} layers", config.window,
+                                std::count(config.slides.begin(), config.slides.end(), true)));
+  if (config.is_latent()) parts.push_back(fmt::format("keys and values of rank {}", config.latent.kv_rank));
+  return fmt::format("{}", fmt::join(parts, "; "));
+}
+
 // "1235814400 (1.24 billion)"
 std::string count_text(std::uint64_t count) {
   const auto value = static_cast<double>(count);
@@ -83,8 +100,11 @@ void print_memory(const FileFacts& facts) {
   const MemoryPlan& plan = *facts.plan;
   fmt::print("\nmemory at context {}, batch {}, KV {}\n", facts.plan_options.context, facts.plan_options.batch,
              name_of(facts.plan_options.kv));
-  fmt::print("  {:<12} {:>10}\n  {:<12} {:>10}  ({} a position)\n", "weights", format_bytes(plan.weights_bytes),
+  fmt::print("  {:<12} {:>10}\n  {:<12} {:>10}  ({} a position", "weights", format_bytes(plan.weights_bytes),
              "KV cache", format_bytes(plan.kv_bytes), format_bytes(plan.kv_bytes_per_position));
+  if (plan.window > 0)
+    fmt::print(", {} more in the last {}", format_bytes(plan.window_kv_bytes_per_position), plan.window);
+  fmt::print(")\n");
   fmt::print("  {:<12} {:>10}\n  {:<12} {:>10}\n", "activations", format_bytes(plan.activation_bytes), "total",
              format_bytes(plan.total_bytes()));
   fmt::print("  {:<12} {:>10}  of weights for one generated token\n", "reads", format_bytes(plan.bytes_per_token));
@@ -100,6 +120,9 @@ void print_facts(const ModelFile& file, const FileFacts& facts) {
     print_line("shape", config_text(facts));
   else
     print_line("shape", "unknown: " + facts.config_problem);
+  if (facts.config && !parts_text(*facts.config).empty()) print_line("with", parts_text(*facts.config));
+  if (!facts.unused.empty())
+    print_line("not used", fmt::format("{} tensors, {} ...", facts.unused.size(), facts.unused.front()));
   print_line("parameters", count_text(facts.parameters));
   print_line("weights", fmt::format("{}, {:.2f} bits per weight{}", format_bytes(facts.weight_bytes),
                                     facts.bits_per_weight(), facts.mix.empty() ? "" : ", " + facts.mix));

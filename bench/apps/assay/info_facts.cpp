@@ -115,6 +115,7 @@ void plan(const ModelFile& file, PlanOptions options, FileFacts& facts) {
     return;
   }
   facts.is_tied = model->is_tied();
+  for (const TensorView* tensor : model->unused) facts.unused.push_back(tensor->name);
   if (options.context == 0) options.context = std::min(config->context, 4096u);
   facts.plan_options = options;
   facts.plan = plan_memory(*model, options);
@@ -146,7 +147,14 @@ Json config_json(const Config& config, bool is_tied) {
   out.set("vocabulary", std::uint64_t{config.vocabulary}).set("context", std::uint64_t{config.context});
   out.set("norm_epsilon", plain(static_cast<double>(config.norm_epsilon)))
       .set("rope_base", plain(static_cast<double>(config.rope.base)));
-  return out.set("tied", is_tied);
+  out.set("tied", is_tied);
+  if (config.window > 0) out.set("window", std::uint64_t{config.window});
+  const ExpertConfig& experts = config.experts;
+  if (experts.count == 0) return out;
+  Json json;
+  json.set("count", std::uint64_t{experts.count}).set("used", std::uint64_t{experts.used});
+  json.set("shared", std::uint64_t{experts.shared}).set("feed_forward", std::uint64_t{experts.feed_forward});
+  return out.set("experts", std::move(json.set("dense_layers", std::uint64_t{experts.dense_layers})));
 }
 
 Json plan_json(const MemoryPlan& plan, const PlanOptions& options) {
@@ -158,7 +166,9 @@ Json plan_json(const MemoryPlan& plan, const PlanOptions& options) {
       .set("kv_bytes", plan.kv_bytes)
       .set("activation_bytes", plan.activation_bytes);
   out.set("total_bytes", plan.total_bytes()).set("bytes_per_token", plan.bytes_per_token);
-  return out.set("kv_bytes_per_position", plan.kv_bytes_per_position);
+  out.set("kv_bytes_per_position", plan.kv_bytes_per_position);
+  if (plan.window == 0) return out;
+  return out.set("window", plan.window).set("window_kv_bytes_per_position", plan.window_kv_bytes_per_position);
 }
 
 Json text_or_null(const std::string& text) {
@@ -300,7 +310,9 @@ Json facts_json(const ModelFile& file, const FileFacts& facts) {
       .set("tokenizer_problem", text_or_null(facts.tokenizer_problem));
   out.set("chat_template", facts.chat ? chat_json(*facts.chat) : Json()).set("chat_template_problem", text_or_null(facts.chat_problem));
   out.set("memory", facts.plan ? plan_json(*facts.plan, facts.plan_options) : Json());
-  return out.set("memory_problem", text_or_null(facts.plan_problem));
+  Json unused = Json::Array{};
+  for (const std::string& name : facts.unused) unused.push(name);
+  return out.set("memory_problem", text_or_null(facts.plan_problem)).set("unused_tensors", std::move(unused));
 }
 
 Json tensors_json(const ModelFile& file) {

@@ -54,6 +54,7 @@ struct FileFacts {
   std::optional<ChatFacts> chat;
   std::string chat_problem;
   bool is_tied = false;
+  std::vector<std::string> unused;  // tensors that are no part of the decoder: an image encoder's
   PlanOptions plan_options;
   std::optional<MemoryPlan> plan;
   std::string plan_problem;

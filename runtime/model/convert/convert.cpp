@@ -86,10 +86,14 @@ Result<> declare(SafetensorsWriter& writer, const Step& step, const ConvertOptio
   const SideChoice side = side_choice(step.format, options);
   const std::uint64_t rows = step.shape.front(), cols = step.shape.back();
   if (is_mlx(step.format)) {
-    ASSAY_TRY_VOID(writer.add_tensor(step.name, FormatId::U32, {rows, mlx_words(step.format, cols)}));
-    ASSAY_TRY_VOID(writer.add_tensor(module_of(step.name) + ".scales", side.scale_format, {rows, cols / side.group}));
-    return writer.add_tensor(module_of(step.name) + ".biases", side.scale_format, {rows, cols / side.group});
+    std::vector<std::uint64_t> words = step.shape, groups = step.shape;
+    words.back() = mlx_words(step.format, cols);
+    groups.back() = cols / side.group;
+    ASSAY_TRY_VOID(writer.add_tensor(step.name, FormatId::U32, words));
+    ASSAY_TRY_VOID(writer.add_tensor(module_of(step.name) + ".scales", side.scale_format, groups));
+    return writer.add_tensor(module_of(step.name) + ".biases", side.scale_format, groups);
   }
+  if (step.shape.size() != 2) return Error{Code::unsupported, step.name, fmt::format("{} of stacked experts is not written; take an element type, MLX or GGUF", name_of(step.format))};
   if (is_four_bit(step.format)) return declare_four_bit(writer, step, side);
   ASSAY_TRY_VOID(writer.add_tensor(step.name, step.format, step.shape));
   const auto blocks = [](std::uint64_t count, std::uint64_t size) { return (count + size - 1) / size; };

@@ -128,7 +128,7 @@ class FolderToGguf {
     if (wanted.parts[0]->in_expert != nullptr) return add_experts(wanted);
     if (wanted.parts[1] == nullptr) return add_step(wanted.name, bound_weight(*wanted.parts[0], wanted.layer), wanted.parts[0]);
     const auto same = std::ranges::find_if(ours, [&](const ExpectedTensor& each) { return each.parts == wanted.parts && each.layer == wanted.layer; });
-    if (same != ours.end()) return add_step(wanted.name, in_.find(same->name), nullptr);
+    if (same != ours.end() && !same->is_transposed) return add_step(wanted.name, in_.find(same->name), nullptr);
     for (const WeightRow* row : wanted.parts)
       if (row != nullptr) ASSAY_TRY_VOID(add_step(weight_name(row->gguf, wanted.layer), bound_weight(*row, wanted.layer), row));
     return success();
@@ -264,7 +264,9 @@ Result<Plan> plan_gguf(const ModelFile& in, const ConvertOptions& options) {
 Result<Plan> plan_folder(const ModelFile& in, const Config& config, const ConvertOptions& options) {
   const bool from_gguf = in.kind == FileKind::gguf;
   if (from_gguf && (config.arch->name != "llama" || config.experts.count > 0) && config.arch->name != "qwen3")
-    return Error{Code::unsupported, std::string(config.arch->name), "a folder can be made of llama and qwen3 GGUF files without experts; convert to GGUF, or start from the model's own folder", in.path.string()};
+    return Error{Code::unsupported, std::string(config.arch->name), "a folder can be made of llama and qwen3 GGUF files without experts; convert to GGUF, or start from the folder it was published as", in.path.string()};
+  if (config.arch->hf_transposes)
+    return Error{Code::unsupported, std::string(config.arch->name), "its folders hold transposed matrices, which are not written; convert to GGUF", in.path.string()};
   ASSAY_TRY(const Model bound, bind_model(in));
   Plan plan;
   OverrideList overrides(options.overrides);
