@@ -7,7 +7,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests/model/chat"))
-from reference import render
+try:
+    from reference import render
+except ModuleNotFoundError as missing:
+    print(f"skipped: {missing.name} is not installed (python3-jinja2)")
+    sys.exit(77)
 
 DATA = {
     "name": "Victor", "empty": "", "nothing": None, "yes": True, "no": False, "n": 7, "big": 123456789, "x": 2.5,

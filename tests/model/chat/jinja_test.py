@@ -28,7 +28,9 @@ def is_same(expected, got):
         return got.get("text") == expected["text"]
     if "refused" in expected:
         return expected["refused"] in got.get("error", "")
-    return "error" in got
+    # Something that Assay lacks is no error that jinja2 has, too, unless jinja2 lacks it as well.
+    lacks = any(name in expected["error"] for name in ("No filter named", "No test named"))
+    return "error" in got and (lacks or got["code"] != "unsupported")
 
 
 def compare(program, requests, names):
