@@ -231,7 +231,36 @@ Result<Session> open_session(const Arguments& arguments, const Model& model, Bac
   return session;
 }
 
-Result<> run(const Arguments& arguments) {
+// For /model NAME: found at once; checked and read while the present model goes on.
+Result<std::future<Result<LoadedModel>>> load_next(Arguments arguments, KvType kv, const std::string& name) {
+  arguments.model = name;
+  ASSAY_TRY(std::string path, find_model(arguments));
+  Loading loading = loading_of(arguments);
+  loading.preload = !loading.copy;
+  return load_in_background(std::move(path), loading, [arguments = std::move(arguments), kv](const Model& model) { return check_memory(arguments, model, kv); });
+}
+
+ChatSurroundings chat_surroundings(const Arguments& arguments, KvType kv) {
+  return {.arguments = arguments.chat,
+          .options = {arguments.sampler, arguments.says_predict ? arguments.predict : -1, arguments.stops, arguments.ignore_eos, !arguments.chat.keeps_all},
+          .interrupted = interrupted,
+          .is_quiet = arguments.quiet,
+          .load_next = [&arguments, kv](const std::string& name) { return load_next(arguments, kv, name); }};
+}
+
+// The conversation goes on with another model, the one before being gone.
+Result<std::optional<NextModel>> go_on(const Arguments& arguments, NextModel next) {
+  return_freed_memory();
+  const BackendName backend = *backend_from_name(arguments.backend);
+  const KvType kv = *kv_type_from_name(arguments.kv);
+  const Tokenizer& tokenizer = *next.model.tokenizer();
+  ASSAY_TRY(const ChatFormat format, chat_format(arguments.chat, next.conversation, next.model.file(), tokenizer, arguments.quiet));
+  ASSAY_TRY(Session session, open_session(arguments, next.model.model(), backend, kv));
+  return run_chat(chat_surroundings(arguments, kv), session, tokenizer, format, std::move(next.conversation), std::move(next.input));
+}
+
+// Gives back the model that the user wants next, if any.
+Result<std::optional<NextModel>> run(const Arguments& arguments) {
   ASSAY_TRY_VOID(check(arguments.sampler));
   const auto backend = backend_from_name(arguments.backend);
   if (!backend) return Error{Code::usage, "--backend", fmt::format("\"{}\" is unknown; known: {}", arguments.backend, kKnownBackends)};
@@ -259,17 +288,14 @@ Result<> run(const Arguments& arguments) {
   if (arguments.chat.shows_prompt) {
     ASSAY_TRY(const std::string text, rendered_prompt(chat->format, chat->conversation));
     show(text);
-    return success();
+    return std::optional<NextModel>();
   }
   ASSAY_TRY(const Model model, bind_model(file));
   ASSAY_TRY_VOID(check_memory(arguments, model, *kv));
   ASSAY_TRY_VOID(load_files(file, loading_of(arguments)));
   ASSAY_TRY(Session session, open_session(arguments, model, *backend, *kv));
   timing.load_ms = ms_since(start);
-  if (chat) {
-    const AnswerOptions options{arguments.sampler, arguments.says_predict ? arguments.predict : -1, arguments.stops, arguments.ignore_eos, !arguments.chat.keeps_all};
-    return run_chat(arguments.chat, options, session, *tokenizer, chat->format, std::move(chat->conversation), interrupted, arguments.quiet);
-  }
+  if (chat) return run_chat(chat_surroundings(arguments, *kv), session, *tokenizer, chat->format, std::move(chat->conversation));
 
   const Clock::time_point prompt_start = Clock::now();
   ASSAY_TRY(std::vector<TokenId> tokens, prompt_tokens(arguments, tokenizer ? &*tokenizer : nullptr));
@@ -290,7 +316,7 @@ Result<> run(const Arguments& arguments) {
   }
   if (arguments.predict != 0 && !interrupted) ASSAY_TRY_VOID(decode(arguments, session, tokenizer ? &*tokenizer : nullptr, tokens, logits, timing));
   if (!arguments.quiet) print_timing(timing, session);
-  return success();
+  return std::optional<NextModel>();
 }
 
 void add_chat_options(Command app, ChatArguments& a, const Option& ids) {
@@ -371,7 +397,8 @@ int main_checked(int argc, char** argv) {
       return kExitUsage;
     }
   std::signal(SIGINT, note_interrupt);
-  const auto result = run(arguments);
+  auto result = run(arguments);
+  while (result && *result) result = go_on(arguments, std::move(**result));
   if (!result) {
     std::fflush(stdout);
     fmt::print(stderr, "generate: error: {}\n", result.error().message());

@@ -69,6 +69,8 @@ bool has_tools(const Conversation& conversation) {
 class Lines {
  public:
   enum class Got : std::uint8_t { line, end, signal };
+  explicit Lines(std::string held) : held_(std::move(held)) {}
+  std::string take_rest() { return std::move(held_); }
 
   Got next(std::string& line) {
     while (true) {
@@ -112,8 +114,8 @@ class SignalsInterruptReads {
 
 class Talk {
  public:
-  Talk(const AnswerOptions& options, Session& session, const Tokenizer& tokenizer, const ChatFormat& format, Conversation conversation, volatile std::sig_atomic_t& interrupted, bool is_quiet)
-      : session_(session), format_(format), chat_(session, tokenizer, format, options), conversation_(std::move(conversation)), interrupted_(interrupted), is_quiet_(is_quiet) {}
+  Talk(const ChatSurroundings& around, Session& session, const Tokenizer& tokenizer, const ChatFormat& format, Conversation conversation, std::string input)
+      : around_(around), session_(session), format_(format), chat_(session, tokenizer, format, around.options), conversation_(std::move(conversation)), interrupted_(around.interrupted), lines_(std::move(input)) {}
 
   Result<> answer() {
     ASSAY_TRY(Answer answer, chat_.answer(conversation_, now_here(), [&](std::string_view text) {
@@ -129,8 +131,8 @@ class Talk {
     return success();
   }
 
-  // Reads to the end of input, /quit, or a Ctrl-C at the prompt.
-  Result<> run() {
+  // Reads to the end of input, /quit, a Ctrl-C at the prompt, or the first message for another model.
+  Result<std::optional<NextModel>> run() {
     const SignalsInterruptReads signals;
     const bool is_terminal = ::isatty(STDIN_FILENO) == 1;
     if (is_terminal) say("/help tells the commands; Ctrl-C ends an answer, Ctrl-D the conversation");
@@ -139,13 +141,13 @@ class Talk {
       if (is_terminal) std::fputs(message.empty() ? "> " : ". ", stderr);
       std::string line;
       const Lines::Got got = lines_.next(line);
-      if (got == Lines::Got::end) return success();
+      if (got == Lines::Got::end) return std::optional<NextModel>();
       if (got == Lines::Got::signal) {
-        if (interrupted_) return success();  // the program ends with what that means
+        if (interrupted_) return std::optional<NextModel>();  // the program ends with what that means
         continue;
       }
       if (message.empty() && line.starts_with('/') && !line.starts_with("//")) {
-        if (!command(line)) return success();
+        if (!command(line)) return std::optional<NextModel>();
         continue;
       }
       const bool goes_on = line.ends_with('\\');
@@ -153,11 +155,12 @@ class Talk {
       message += message.empty() && line.starts_with("//") ? line.substr(1) : line;
       if (goes_on || message.empty()) continue;
       conversation_.add("user", std::exchange(message, {}));
+      if (auto next = take_next()) return next;
       auto answered = answer();
       interrupted_ = 0;  // it ended the answer, and no more
       if (answered) continue;
       conversation_.messages.pop_back();
-      if (!is_terminal) return answered;
+      if (!is_terminal) return std::move(answered).error();
       say(answered.error().message());
     }
   }
@@ -165,8 +168,31 @@ class Talk {
  private:
   void say(const std::string& text) const { fmt::print(stderr, "generate: {}\n", text); }
 
+  // /model NAME
+  void start_loading(const std::string& name) {
+    auto loading = around_.load_next(name);
+    if (!loading) return say("error: " + loading.error().message());
+    next_ = std::move(*loading);
+    say(fmt::format("{} is being loaded; it answers the next message", name));
+  }
+
+  // The model that /model asked for, when it is one that can go on with this conversation.
+  std::optional<NextModel> take_next() {
+    if (!next_.valid()) return std::nullopt;
+    auto loaded = next_.get();
+    const auto usable = [&]() -> Result<> {
+      if (!loaded) return std::move(loaded).error();
+      if (!loaded->tokenizer()) return loaded->tokenizer().error();
+      ASSAY_TRY([[maybe_unused]] const ChatFormat format, chat_format(around_.arguments, conversation_, loaded->file(), *loaded->tokenizer(), true));
+      return success();
+    }();
+    if (usable) return NextModel{std::move(*loaded), std::move(conversation_), lines_.take_rest()};
+    say("error: " + usable.error().message() + "; the model stays");
+    return std::nullopt;
+  }
+
   void tell(const Answer& answer) {
-    if (is_quiet_) return;
+    if (around_.is_quiet) return;
     if (answer.left_out_messages > last_.left_out_messages)
       say(fmt::format("note: the conversation outgrew the context of {} tokens; its first {} messages are left out", session_.context(), answer.left_out_messages));
     if (answer.end == AnswerEnd::context) say(fmt::format("note: the context of {} tokens is full: the answer ends here; ask for more with --context", session_.context()));
@@ -206,6 +232,7 @@ class Talk {
           "  /system TEXT    replace the system message; without a text remove it\n"
           "  /save FILE      write the conversation as JSON, for --messages and /load\n"
           "  /load FILE      go on with a conversation from a file\n"
+          "  /model NAME     go on with another model, which is loaded beside this one\n"
           "  /stats          tokens, speed, memory\n"
           "  /quit           end, as Ctrl-D does\n"
           "A line that ends with \\ goes on in the next one; // begins a message with a /.");
@@ -217,9 +244,11 @@ class Talk {
     } else if (word == "/system") {
       set_system(conversation_, rest);
       say(rest.empty() ? "there is no system message now" : "the system message is replaced");
-    } else if (word == "/save" || word == "/load") {
+    } else if (word == "/save" || word == "/load" || word == "/model") {
       if (rest.empty())
-        say(fmt::format("error: {} needs a file", word));
+        say(fmt::format("error: {} needs a {}", word, word == "/model" ? "model" : "file"));
+      else if (word == "/model")
+        start_loading(rest);
       else if (word == "/save")
         save(rest);
       else
@@ -232,13 +261,14 @@ class Talk {
     return true;
   }
 
+  const ChatSurroundings& around_;
   Session& session_;
   const ChatFormat& format_;
   ChatSession chat_;
   Conversation conversation_;
   volatile std::sig_atomic_t& interrupted_;
-  bool is_quiet_;
   Lines lines_;
+  std::future<Result<LoadedModel>> next_;
   Answer last_;
 };
 
@@ -263,14 +293,13 @@ Result<ChatFormat> chat_format(const ChatArguments& arguments, const Conversatio
 
 Result<std::string> rendered_prompt(const ChatFormat& format, const Conversation& conversation) { return format.render(conversation, true, now_here()); }
 
-Result<> run_chat(const ChatArguments& arguments, const AnswerOptions& options, Session& session, const Tokenizer& tokenizer, const ChatFormat& format, Conversation conversation,
-                  volatile std::sig_atomic_t& interrupted, bool is_quiet) {
+Result<std::optional<NextModel>> run_chat(const ChatSurroundings& around, Session& session, const Tokenizer& tokenizer, const ChatFormat& format, Conversation conversation, std::string input) {
   const bool has_question = !conversation.messages.empty() && !is_system(conversation.messages.back()) && *conversation.messages.back().find("role")->string() != "assistant";
-  if (!has_question && !arguments.is_typed) return Error{Code::usage, "--messages", "the last message must be a user's or a tool's, so that there is something to answer"};
-  Talk talk(options, session, tokenizer, format, std::move(conversation), interrupted, is_quiet);
+  if (!has_question && !around.arguments.is_typed) return Error{Code::usage, "--messages", "the last message must be a user's or a tool's, so that there is something to answer"};
+  Talk talk(around, session, tokenizer, format, std::move(conversation), std::move(input));
   if (has_question) ASSAY_TRY_VOID(talk.answer());
-  if (!arguments.is_typed) return success();
-  if (has_question) interrupted = 0;
+  if (!around.arguments.is_typed) return std::optional<NextModel>();
+  if (has_question) around.interrupted = 0;
   return talk.run();
 }
 

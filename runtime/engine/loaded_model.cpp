@@ -25,10 +25,11 @@ LoadedModel::~LoadedModel() {
   return_freed_memory();
 }
 
-Result<LoadedModel> LoadedModel::open(const std::filesystem::path& path, const Loading& loading) {
+Result<LoadedModel> LoadedModel::open(const std::filesystem::path& path, const Loading& loading, const BeforeLoad& check) {
   ASSAY_TRY(ModelFile file, open_model(path));
   auto parts = std::make_unique<Parts>(Parts{std::move(file), {}, Error{Code::missing, "tokenizer", "is not opened yet"}});
   ASSAY_TRY(parts->model, bind_model(parts->file));
+  if (check) ASSAY_TRY_VOID(check(parts->model));
   ASSAY_TRY_VOID(load_files(parts->file, loading));
   parts->tokenizer = Tokenizer::open(parts->file);
   return LoadedModel(std::move(parts));
@@ -38,8 +39,8 @@ const ModelFile& LoadedModel::file() const { return parts_->file; }
 const Model& LoadedModel::model() const { return parts_->model; }
 const Result<Tokenizer>& LoadedModel::tokenizer() const { return parts_->tokenizer; }
 
-std::future<Result<LoadedModel>> load_in_background(std::filesystem::path path, const Loading& loading) {
-  return std::async(std::launch::async, [path = std::move(path), loading] { return LoadedModel::open(path, loading); });
+std::future<Result<LoadedModel>> load_in_background(std::filesystem::path path, const Loading& loading, BeforeLoad check) {
+  return std::async(std::launch::async, [path = std::move(path), loading, check = std::move(check)] { return LoadedModel::open(path, loading, check); });
 }
 
 void return_freed_memory() { ::malloc_trim(0); }

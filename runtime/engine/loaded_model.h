@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <future>
 #include <memory>
 
@@ -11,12 +12,15 @@
 
 namespace assay {
 
+// Asked when the model is known and before its weights are read: a check of memory.
+using BeforeLoad = std::function<Result<>(const Model&)>;
+
 // Weights are mapped once, whatever the number of sessions. Sessions must be gone before it; what it then gives back to the system is
 // all it took, so that another model finds the room.
 class LoadedModel {
  public:
-  // Errors: those of open_model, load_files and bind_model.
-  static Result<LoadedModel> open(const std::filesystem::path& path, const Loading& loading = {});
+  // Errors: those of open_model, bind_model, `check` and load_files.
+  static Result<LoadedModel> open(const std::filesystem::path& path, const Loading& loading = {}, const BeforeLoad& check = {});
 
   LoadedModel(LoadedModel&&) noexcept;
   LoadedModel& operator=(LoadedModel&&) noexcept;
@@ -34,7 +38,7 @@ class LoadedModel {
 };
 
 // The next model is made ready while another one works: with Loading::preload its pages are in memory when it is taken.
-std::future<Result<LoadedModel>> load_in_background(std::filesystem::path path, const Loading& loading);
+std::future<Result<LoadedModel>> load_in_background(std::filesystem::path path, const Loading& loading, BeforeLoad check = {});
 
 // Hands free pages of the heap back to the system, which the allocator keeps otherwise.
 void return_freed_memory();

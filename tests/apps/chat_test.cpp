@@ -102,6 +102,30 @@ TEST_F(Chat, CommandsThatGoWrongAreToldAndTheConversationGoesOn) {
   for (const char* part : {"/nonsense is no command", "/save needs a file", "missing.json: /load: cannot be read", "/system TEXT"}) EXPECT_TRUE(holds(outcome.err, part)) << part << "\n" << outcome.err;
 }
 
+// The conversation goes on: what the second model answers is its own continuation of all that was said. Lines that follow are
+// read by the conversation that goes on; a model that cannot be loaded changes nothing.
+TEST_F(Chat, GoesOnWithAnotherModel) {
+  const std::string tiny = fixture("models/tiny-frankenstein/gguf/tiny-frankenstein-Q4_K_M.gguf");
+  const std::string first = continuation("User: Hello there.\nAssistant:");
+  const std::string text = "User: Hello there.\nAssistant: " + first.substr(0, first.size() - 1) + "\nUser: Who are you?\nAssistant:";
+  const auto second = run({"generate", {"-m", tiny, "-p", text, "-n", "12", "-q", "--no-special"}});  // the template has no BOS
+  const auto outcome = chat("Hello there.\n/model " + tiny + "\nWho are you?\n/stats\n/model\n");
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_EQ(outcome.out, first + second.out);
+  EXPECT_TRUE(holds(outcome.err, "is being loaded; it answers the next message")) << outcome.err;
+  EXPECT_TRUE(holds(outcome.err, "4 messages")) << "/stats was read: " << outcome.err;
+  EXPECT_TRUE(holds(outcome.err, "/model needs a model")) << outcome.err;
+
+  const auto missing = chat("Hello there.\n/model " + path("missing.gguf") + "\nWho are you?\n");
+  const auto broken = chat("Hello there.\n/model " + fixture("corrupt/gguf/arch_unknown.gguf").string() + "\nWho are you?\n");
+  const auto straight = chat("Hello there.\nWho are you?\n");
+  EXPECT_EQ(missing.out, straight.out);
+  EXPECT_TRUE(holds(missing.err, "missing.gguf")) << missing.err;
+  EXPECT_EQ(broken.out, straight.out);
+  EXPECT_TRUE(holds(broken.err, "frobnicator")) << broken.err;
+  EXPECT_TRUE(holds(broken.err, "; the model stays")) << broken.err;
+}
+
 TEST_F(Chat, AnswersAFileOfMessagesWithPartsAndTools) {
   write("tools.jinja", "{% for t in tools %}[{{ t.function.name }}]{% endfor %}\n{% for m in messages %}\n{{ m.role }}: {{ m.content }}{% for c in m.tool_calls or [] %}<{{ c.function.name }} {{ c.function.arguments.place }}>{% endfor %}\n\n{% endfor %}");
   write("messages.json", R"({"model": "x", "tools": [{"type": "function", "function": {"name": "weather"}}], "messages": [
