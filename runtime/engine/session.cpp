@@ -115,6 +115,7 @@ Result<Session> Session::open(const Model& model, const SessionOptions& asked) {
   if (options.backend == BackendKind::vulkan && options.gpu_layers == 0u) options.backend = BackendKind::cpu;
   try {
     auto state = std::make_unique<State>(State{model, options, plan, {}, std::vector<std::uint32_t>(options.sequences), {}, {}, {}, std::move(note)});
+    state->options.progress.reset();  // is for this call
     const CpuBackend::Options cpu{kernels, options.threads, options.context, options.batch, options.sequences, options.kv};
     if (options.backend == BackendKind::vulkan) {
       auto split = open_device(model, options, cpu);

@@ -86,7 +86,7 @@ void check_load(const PrepareConfig& config, Checker& check) {
   check.kv("load.kv", load.kv);
   check.quantization("load.quantization", load.quantization);
   if (!backend_from_name(load.backend))
-    check.wrong("load.backend", fmt::format("must be cpu or reference, not \"{}\"", load.backend));
+    check.wrong("load.backend", fmt::format("must be one of {}, not \"{}\"", kKnownBackends, load.backend));
   std::string isas;
   bool is_known = load.isa.empty();
   for (const Kernels* kernels : all_kernels()) {

@@ -3,10 +3,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <fstream>
 #include <string>
 
 #include "runtime/core/progress.h"
 #include "runtime/engine/sampler.h"
+#include "runtime/engine/session.h"
 #include "runtime/engine/vulkan_backend.h"
 #include "runtime/model/model.h"
 #include "tests/support/data.h"
@@ -123,7 +125,10 @@ class GoldenModel : public ::testing::TestWithParam<Golden> {};
 TEST_P(GoldenModel, GivesGoldenLogits) {
   const auto folder = fixture("architectures");
   DeviceModel device(folder / GetParam().model, {.context = GetParam().context, .kv = KvType::f32});
-  if (!device && device.error().find("does not run") != std::string::npos) GTEST_SKIP() << device.error();
+  if (!device && device.error().find("does not run") != std::string::npos) {  // then for one of two reasons, see Families below
+    EXPECT_TRUE(device.error().ends_with("experts") || device.error().ends_with("latent attention")) << device.error();
+    return;
+  }
   ASSERT_TRUE(device) << device.error();
   const Json run = read_json(folder / GetParam().run);
   const std::vector<float> golden = read_values<float>((folder / GetParam().run).parent_path() / *run.find("logits")->string());
@@ -135,6 +140,224 @@ TEST_P(GoldenModel, GivesGoldenLogits) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Architectures, GoldenModel, ::testing::ValuesIn(goldens()), [](const auto& param) { return param.param.name; });
+
+// The trained models, quantised, in every way that products, caches and splits can be computed. Bounds are those of what is rounded: nothing
+// (float32 sums), inputs to 8 bits (as on the CPU: 1.0 and 0.12 there), to 11 bits, cached keys and values to 11 or 8 bits.
+struct Way {
+  std::string name;
+  VulkanBackend::Options options;
+  double worst, rms;
+};
+
+std::vector<Way> ways() {
+  using vulkan::Multiply;
+  return {{"Floats", {.kv = KvType::f32, .multiply = Multiply::floats}, 2e-3, 5e-4},
+          {"FloatsOneByOne", {.batch = 3, .kv = KvType::f32}, 2e-3, 5e-4},
+          {"SplitAttention", {.batch = 3, .kv = KvType::f32, .splits = 3}, 2e-3, 5e-4},
+          {"Halves", {.kv = KvType::f16, .multiply = Multiply::halves}, 0.05, 0.015},
+          {"Levels", {.kv = KvType::f16, .multiply = Multiply::levels}, 1.0, 0.12},
+          {"Q8Cache", {.kv = KvType::q8_0}, 0.3, 0.05},
+          {"Staged", {.kv = KvType::f32, .driver = {.forces_staging = true}}, 2e-3, 5e-4}};
+}
+
+class QuantisedModel : public ::testing::TestWithParam<Way> {};
+
+TEST_P(QuantisedModel, GivesGoldenLogits) {
+  DeviceModel device(fixture("models") / "nano-frankenstein/gguf/nano-frankenstein-Q4_K_M.gguf", GetParam().options);
+  ASSERT_TRUE(device) << device.error();
+  const auto folder = fixture("golden") / "nano-frankenstein";
+  const Json index = read_json(folder / "logits.json");
+  const std::vector<float> golden = read_values<float>(folder / "logits_q4_k_m.f32.bin");
+  std::vector<float> found;
+  for (const Json& sequence : *index.find("sequences")->array()) {
+    const std::vector<float> logits = device.feed(ids_of(*sequence.find("ids")));
+    found.insert(found.end(), logits.begin(), logits.end());
+  }
+  const Difference difference = compare(found, golden);
+  RecordProperty("worst", std::to_string(difference.worst));
+  RecordProperty("rms", std::to_string(difference.rms));
+  EXPECT_LE(difference.worst, GetParam().worst);
+  EXPECT_LE(difference.rms, GetParam().rms);
+}
+
+INSTANTIATE_TEST_SUITE_P(Ways, QuantisedModel, ::testing::ValuesIn(ways()), [](const auto& param) { return param.param.name; });
+
+const std::filesystem::path kTiny = fixture("models") / "tiny-frankenstein/gguf/tiny-frankenstein-Q4_K_M.gguf";
+
+// A decode step: one recording, run again at every position; so many dispatches and barriers; and every weight read once.
+TEST(DecodeStep, IsRecordedOnceAndReadsEachWeightOnce) {
+  DeviceModel device(kTiny, {.context = 64});
+  ASSERT_TRUE(device) << device.error();
+  for (std::int32_t token = 1; token < 6; ++token) {
+    ASSERT_EQ(device.feed({&token, 1}, token == 1).size(), device.vocabulary());
+    EXPECT_EQ(device.backend().last_pass().is_replay, token > 1) << token;
+  }
+  const DevicePass pass = device.backend().last_pass();
+  const std::uint32_t layers = device.model().config.layers;
+  // gather; norm, 3 products, 2 ropes, 2 stores, attention, product, norm, 2 products, gate, product a layer; norm and output.
+  EXPECT_EQ(pass.dispatches, 1 + 15 * layers + 2);
+  EXPECT_LE(pass.barriers, 10 * layers + 2);
+  const MemoryPlan plan = plan_memory(device.model(), {.context = 64});
+  std::uint64_t vectors = 0;  // norms are in the plan, and read by other kernels
+  for (const TensorView& tensor : device.model().file->tensors)
+    if (tensor.shape.size() == 1) vectors += tensor.stored_bytes();
+  const std::uint64_t embedding_row = device.model().embedding->row_bytes();
+  EXPECT_EQ(pass.weight_bytes + vectors + embedding_row, plan.bytes_per_token);
+  RecordProperty("dispatches", static_cast<int>(pass.dispatches));
+  RecordProperty("barriers", static_cast<int>(pass.barriers));
+}
+
+TEST(DecodeStep, KernelTimesAddUpToDispatches) {
+  DeviceModel device(kTiny, {.context = 64, .measures_times = true});
+  ASSERT_TRUE(device) << device.error();
+  const std::int32_t token = 5;
+  device.feed({&token, 1});
+  const DevicePass pass = device.backend().last_pass();
+  ASSERT_FALSE(pass.kernels.empty());
+  std::uint32_t dispatches = 0;
+  for (const KernelTime& time : pass.kernels) {
+    dispatches += time.dispatches;
+    EXPECT_GT(time.ms, 0) << time.kernel;
+  }
+  EXPECT_EQ(dispatches, pass.dispatches);
+}
+
+TEST(Validation, FindsNothingInAWholePassAndUploads) {
+  DeviceModel device(kTiny, {.context = 64, .splits = 2, .measures_times = true, .driver = {.validates = true, .forces_staging = true}});
+  ASSERT_TRUE(device) << device.error();
+  std::vector<std::int32_t> tokens(20);
+  for (std::size_t i = 0; i < tokens.size(); ++i) tokens[i] = static_cast<std::int32_t>(i + 3);
+  device.feed(tokens);
+  device.feed(std::span(tokens).first(2), false);
+  device.backend().last_pass();
+  const std::vector<std::string> messages = device.backend().validation_messages();
+  EXPECT_TRUE(messages.empty()) << messages.size() << " messages, the first: " << messages.front();
+}
+
+// That nothing is found means something: a dispatch beyond the device's limits is.
+TEST(Validation, HearsAMistake) {
+  Gpu own({.validates = true});
+  const vulkan::Call call = own.ops.elements(vulkan::Element::scale, own.make_rows(1, 32), {}, 1.0f, 1);
+  ASSERT_TRUE(own.device.build_programs());
+  EXPECT_TRUE(own.device.validation_messages().empty());
+  vulkan::Recording recording(own.device);
+  ASSERT_TRUE(recording.begin());
+  recording.dispatch(call.program, {call.push.data(), call.push_bytes}, {1u << 31, 1, 1}, {});
+  EXPECT_FALSE(own.device.validation_messages().empty());
+}
+
+TEST(Pipelines, AreKeptInAFolderAndAFileOfAnotherDeviceIsIgnored) {
+  const TemporaryFolder folder;
+  {
+    DeviceModel device(kTiny, {.context = 32, .cache_folder = folder.path().string()});
+    ASSERT_TRUE(device) << device.error();
+  }
+  std::vector<std::filesystem::path> files(std::filesystem::directory_iterator(folder.path()), {});
+  ASSERT_EQ(files.size(), 1u);
+  EXPECT_GE(std::filesystem::file_size(files[0]), 32u);
+  std::ofstream(files[0], std::ios::trunc) << "this is no pipeline cache, and longer than a header of one is";
+  DeviceModel device(kTiny, {.context = 32, .cache_folder = folder.path().string()});
+  ASSERT_TRUE(device) << device.error();
+  const std::int32_t token = 5;
+  EXPECT_EQ(device.feed({&token, 1}).size(), device.vocabulary());
+}
+
+TEST(Families, ThoseWithExpertsOrLatentAttentionAreRefusedInOneSentence) {
+  for (const auto& [family, word] : {std::pair{"llama-moe", "experts"}, std::pair{"deepseek2", "latent attention"}}) {
+    const auto path = fixture("architectures") / family / "model.gguf";
+    ASSERT_TRUE(std::filesystem::exists(path)) << path;
+    DeviceModel device(path, {});
+    EXPECT_FALSE(device);
+    EXPECT_NE(device.error().find("does not run"), std::string::npos) << device.error();
+    EXPECT_NE(device.error().find(word), std::string::npos) << device.error();
+  }
+}
+
+// The same model whole on the device, split at every layer, and on the CPU alone, by sessions.
+class SessionOnDevice : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    auto file = open_model(kTiny);
+    ASSERT_TRUE(file) << file.error().message();
+    file_ = std::make_unique<ModelFile>(std::move(*file));
+    auto model = bind_model(*file_);
+    ASSERT_TRUE(model) << model.error().message();
+    model_ = std::make_unique<Model>(std::move(*model));
+  }
+  Result<Session> open(std::optional<std::uint32_t> layers, BackendName backend = BackendName(BackendKind::vulkan, test_device_index()), std::uint32_t sequences = 1) {
+    return Session::open(*model_, {.backend = backend, .threads = 1, .context = 64, .batch = 16, .sequences = sequences, .kv = KvType::f32, .gpu_layers = layers});
+  }
+  std::unique_ptr<ModelFile> file_;
+  std::unique_ptr<Model> model_;
+};
+
+TEST_F(SessionOnDevice, SplitsAtAnyLayerAgree) {
+  std::vector<std::int32_t> tokens(21);
+  for (std::size_t i = 0; i < tokens.size(); ++i) tokens[i] = static_cast<std::int32_t>(7 * i + 1);
+  auto whole = Session::open(*model_, {.backend = BackendKind::reference, .context = 64});
+  ASSERT_TRUE(whole) << whole.error().message();
+  const auto expected = whole->feed(tokens, LogitsWanted::all);
+  ASSERT_TRUE(expected);
+  const std::uint32_t layers = model_->config.layers;
+  for (const std::uint32_t on_device : {0u, 1u, layers / 2, layers - 1, layers, 99u}) {
+    SCOPED_TRACE(on_device);
+    auto session = open(on_device);
+    ASSERT_TRUE(session) << session.error().message();
+    const auto logits = session->feed(tokens, LogitsWanted::all);
+    ASSERT_TRUE(logits) << logits.error().message();
+    const Difference difference = compare(*logits, *expected);
+    // Layers on the CPU round their inputs to 8 bits.
+    EXPECT_LE(difference.rms, on_device >= layers ? 5e-4 : 0.12);
+    EXPECT_EQ(session->options().backend == BackendKind::vulkan, on_device > 0);
+  }
+}
+
+TEST_F(SessionOnDevice, SequencesTogetherAreEachAsIfAlone) {
+  auto alone = open({}), together = open({}, BackendName(BackendKind::vulkan, test_device_index()), 3);
+  ASSERT_TRUE(alone) << alone.error().message();
+  ASSERT_TRUE(together) << together.error().message();
+  const std::vector<std::int32_t> prompts[] = {{5, 6, 7, 8}, {9}, {10, 11}};
+  for (std::uint32_t sequence = 0; sequence < 3; ++sequence) ASSERT_TRUE(together->feed(prompts[sequence], LogitsWanted::none, sequence));
+  const std::int32_t next[] = {20, 21, 22};
+  const auto stepped = together->step(next);
+  ASSERT_TRUE(stepped) << stepped.error().message();
+  const std::vector<float> all(stepped->begin(), stepped->end());
+  const std::size_t vocabulary = model_->config.vocabulary;
+  for (std::uint32_t sequence = 0; sequence < 3; ++sequence) {
+    alone->rewind();
+    ASSERT_TRUE(alone->feed(prompts[sequence], LogitsWanted::none));
+    const auto logits = alone->feed({&next[sequence], 1}, LogitsWanted::last);
+    ASSERT_TRUE(logits);
+    EXPECT_LE(compare(std::span(all).subspan(sequence * vocabulary, vocabulary), *logits).worst, 1e-3) << sequence;
+  }
+}
+
+TEST_F(SessionOnDevice, UploadsTellTheirProgressAndStopWhenAsked) {
+  std::uint64_t last = 0, total = 0;
+  const auto watch = [&](const ProgressEvent& event) {
+    EXPECT_GE(event.done, last);
+    last = event.done;
+    total = event.total;
+    return true;
+  };
+  SessionOptions options{.backend = BackendName(BackendKind::vulkan, test_device_index()), .context = 32};
+  options.progress.emplace(watch);
+  ASSERT_TRUE(Session::open(*model_, options));
+  EXPECT_EQ(last, total);
+  EXPECT_GT(total, 3u << 20);
+  const auto stop = [](const ProgressEvent&) { return false; };
+  options.progress.emplace(stop);
+  const auto stopped = Session::open(*model_, options);
+  ASSERT_FALSE(stopped);
+  EXPECT_EQ(stopped.error().code, Code::interrupted);
+}
+
+TEST_F(SessionOnDevice, AutoLeavesASoftwareDeviceAloneAndSaysWhy) {
+  auto session = open({}, BackendKind::automatic);
+  ASSERT_TRUE(session) << session.error().message();
+  if (session->options().backend == BackendKind::vulkan) GTEST_SKIP() << "there is a real GPU: " << session->backend_note();
+  EXPECT_EQ(session->backend_note(), "the CPU: the only Vulkan device is software, which is slower");
+}
 
 }  // namespace
 }  // namespace assay
