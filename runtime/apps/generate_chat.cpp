@@ -202,8 +202,8 @@ class Talk {
   std::string statistics() const {
     const auto rate = [](std::size_t tokens, double ms) { return ms > 0 ? 1e3 * static_cast<double>(tokens) / ms : 0; };
     const std::size_t computed = last_.prompt_tokens - last_.reused_tokens;
-    return fmt::format("{} messages, {} by {} | cache {} of {} tokens | last prompt {} tokens, {} of them cached, {:.1f} tok/s | last answer {} tokens, {:.1f} tok/s | resident {}", conversation_.messages.size(),
-                       "formatted", format_.origin(), chat_.cached_tokens(), session_.context(), last_.prompt_tokens, last_.reused_tokens, rate(computed, last_.prompt_ms), last_.generated_tokens,
+    return fmt::format("{} messages, formatted by {} | cache {} of {} tokens | last prompt {} tokens, {} of them cached, {:.1f} tok/s | last answer {} tokens, {:.1f} tok/s | resident {}", conversation_.messages.size(),
+                       format_.origin(), chat_.cached_tokens(), session_.context(), last_.prompt_tokens, last_.reused_tokens, rate(computed, last_.prompt_ms), last_.generated_tokens,
                        rate(last_.generated_tokens, last_.decode_ms), format_bytes(read_process_memory().resident_bytes));
   }
 
