@@ -8,7 +8,6 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 
 #include "runtime/core/assert.h"
 #include "runtime/kernels/vulkan/tables.h"
@@ -30,11 +29,16 @@ std::filesystem::path cache_file(const std::string& folder, const vulkan::Device
   return std::filesystem::path(folder) / ("pipelines-" + name + ".bin");
 }
 
+// Empty where there is none, or one too large to be true.
 std::vector<std::byte> read_cache(const std::filesystem::path& path) {
+  constexpr std::uintmax_t kMostBytes = 256u << 20;
+  std::error_code missing;
+  const std::uintmax_t size = std::filesystem::file_size(path, missing);
+  if (missing || size > kMostBytes) return {};
+  std::vector<std::byte> bytes(size);
   std::ifstream in(path, std::ios::binary);
-  const std::string text{std::istreambuf_iterator<char>(in), {}};
-  std::vector<std::byte> bytes(text.size());
-  std::memcpy(bytes.data(), text.data(), text.size());
+  in.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  bytes.resize(static_cast<std::size_t>(std::max<std::streamsize>(in.gcount(), 0)));
   return bytes;
 }
 
