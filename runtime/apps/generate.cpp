@@ -44,6 +44,7 @@ struct Arguments {
   std::string prompt_file;
   std::string ids;
   std::string logits_file;
+  std::string image;
   std::string backend = "cpu";
   int gpu_layers = -1;
   std::string kv = "f16";
@@ -291,6 +292,7 @@ Result<std::optional<NextModel>> run(const Arguments& arguments) {
     return std::optional<NextModel>();
   }
   ASSAY_TRY(const Model model, bind_model(file));
+  if (!arguments.image.empty()) return image_refusal(model);
   ASSAY_TRY_VOID(check_memory(arguments, model, *kv));
   ASSAY_TRY_VOID(load_files(file, loading_of(arguments)));
   ASSAY_TRY(Session session, open_session(arguments, model, *backend, *kv));
@@ -359,6 +361,7 @@ Option add_options(Command app, Arguments& a) {
   app.add_option("--load", a.load, "map: use the file where it lies, pages come as they are needed; preload: the same, read before the first token; copy: into memory of its own").one_of({"map", "preload", "copy"}).shows_default();
   app.add_flag("--mlock", a.lock, "Keep the weights in memory, so that the system never drops them");
   app.add_option("--isa", a.isa, "Force kernels: avx512_bf16, avx512, avx2, scalar").from_environment("ASSAY_ISA");
+  app.add_option("--image", a.image, "Not supported: says what the model has of an image encoder");
   app.add_option("--logits", a.logits_file, "Write the logits of every prompt position: float32, little-endian, one row each");
   app.add_flag("--print-ids", a.print_ids, "Print token ids instead of text (with -n 0: those of the prompt)");
   app.add_flag("--echo", a.echo, "Print the prompt before its continuation");

@@ -83,6 +83,12 @@ TEST(Generate, WritesTheLogitsOfEveryPromptPosition) {
   for (std::size_t i = 0; i < logits.size(); ++i) ASSERT_NEAR(logits[i], expected[i], 5e-4) << i;  // float32 in another order
 }
 
+TEST(Generate, RefusesImagesByTheModelsName) {
+  const auto outcome = generate({"-m", test::fixture("architectures/gemma2/hf"), "--ids", "1,2", "-n", "1", "--image", "cat.png"});
+  EXPECT_EQ(outcome.exit_code, 3);
+  EXPECT_NE(outcome.err.find("gemma2 reads text only"), std::string::npos) << outcome.err;
+}
+
 TEST(Generate, PrintsThePromptsIds) {
   const auto outcome = generate({"-m", kF16, "-p", "I was", "-n", "0", "--print-ids", "-q"});
   EXPECT_EQ(outcome.exit_code, 0);

@@ -59,9 +59,10 @@ std::string parts_text(const Config& config) {
     if (experts.shared > 0) parts.back() += fmt::format(" and {} shared", experts.shared);
     if (experts.dense_layers > 0) parts.back() += fmt::format(", from layer {} on", experts.dense_layers);
   }
-  if (config.window > 0)
-    parts.push_back(fmt::format("window {} in {} layers", config.window,
-                                std::count(config.slides.begin(), config.slides.end(), true)));
+  if (config.window > 0) {
+    const auto layers = std::count(config.slides.begin(), config.slides.end(), true);
+    parts.push_back(fmt::format("window {} in {} layer{}", config.window, layers, layers == 1 ? "" : "s"));
+  }
   if (config.is_latent()) parts.push_back(fmt::format("keys and values of rank {}", config.latent.kv_rank));
   return fmt::format("{}", fmt::join(parts, "; "));
 }
