@@ -58,7 +58,9 @@ VulkanBackend::VulkanBackend(const Model& model, const Options& options, vulkan:
       device_(std::move(device)),
       memory_(device_),
       rope_(make_rope_table(model, options.context)),
-      local_rope_(make_local_rope_table(model.config)) {}
+      local_rope_(make_local_rope_table(model.config)) {
+  options_.batch = std::max(options.batch, options.sequences);  // a step takes a token of each sequence
+}
 
 VulkanBackend::~VulkanBackend() = default;
 

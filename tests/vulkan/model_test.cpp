@@ -285,7 +285,8 @@ class SessionOnDevice : public ::testing::Test {
     model_ = std::make_unique<Model>(std::move(*model));
   }
   Result<Session> open(std::optional<std::uint32_t> layers, BackendName backend = BackendName(BackendKind::vulkan, test_device_index()), std::uint32_t sequences = 1) {
-    return Session::open(*model_, {.backend = backend, .threads = 1, .context = 64, .batch = 16, .sequences = sequences, .kv = KvType::f32, .gpu_layers = layers});
+    // One sequence in batches; several with fewer tokens to a batch than a step has.
+    return Session::open(*model_, {.backend = backend, .threads = 1, .context = 64, .batch = sequences > 1 ? 1u : 16u, .sequences = sequences, .kv = KvType::f32, .gpu_layers = layers});
   }
   std::unique_ptr<ModelFile> file_;
   std::unique_ptr<Model> model_;

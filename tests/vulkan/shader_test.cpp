@@ -13,20 +13,6 @@ Gpu& gpu() {
   return shared;
 }
 
-std::vector<float> truth_of(const TensorView& view) {
-  std::vector<float> values(view.count());
-  for (std::uint64_t row = 0; row < view.rows(); ++row) dequantize_row(view, row, std::span(values).subspan(row * view.cols(), view.cols()));
-  return values;
-}
-
-std::vector<float> random_floats(std::size_t count, std::uint32_t seed) {
-  std::mt19937 random(seed);
-  std::normal_distribution<float> normal;
-  std::vector<float> values(count);
-  for (float& value : values) value = normal(random);
-  return values;
-}
-
 vulkan::DeviceWeight load(const TensorView& view) {
   auto weight = vulkan::load_weight(gpu().memory, gpu().device, view);
   EXPECT_TRUE(weight) << weight.error().message();

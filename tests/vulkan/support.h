@@ -152,6 +152,21 @@ inline Bits random_bits(FormatId format, std::uint32_t rows, std::uint32_t cols,
   return bits;
 }
 
+inline std::vector<float> random_floats(std::size_t count, std::uint32_t seed) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal;
+  std::vector<float> values(count);
+  for (float& value : values) value = normal(random);
+  return values;
+}
+
+// The scalar truth: all rows.
+inline std::vector<float> truth_of(const TensorView& view) {
+  std::vector<float> values(view.count());
+  for (std::uint64_t row = 0; row < view.rows(); ++row) dequantize_row(view, row, std::span(values).subspan(row * view.cols(), view.cols()));
+  return values;
+}
+
 // Every format that has kernels, once.
 inline std::vector<FormatId> kernel_formats() {
   std::vector<FormatId> formats;
