@@ -70,7 +70,7 @@ Result<> add_rows(std::vector<CatalogueRow>& rows, const YamlNode& document, std
 }  // namespace
 
 bool CatalogueRow::runs_here() const {
-  return arch_from_gguf(architecture) != nullptr || arch_from_hf(architecture) != nullptr;
+  return arch_from_gguf(architecture) != nullptr || arch_from_hf(architecture) != nullptr || wrapper_from_hf(architecture) != nullptr;
 }
 
 Error CatalogueRow::refusal() const {

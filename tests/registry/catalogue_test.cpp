@@ -129,8 +129,11 @@ TEST_F(CatalogueTest, MistakesOfAUsersFileAreAllToldWithTheirPlaces) {
 
 TEST_F(CatalogueTest, ArchitecturesThatThisBuildDoesNotComputeAreTold) {
   const auto catalogue = Catalogue::open();
-  EXPECT_TRUE(catalogue->find("qwen-3-4b")->runs_here());
-  EXPECT_FALSE(catalogue->find("deepseek-vl2-tiny")->runs_here());
+  for (const char* id : {"qwen-3-4b", "phi-2", "deepseek-vl2-tiny", "pixtral-12b", "glm-edge-v-5b"})
+    EXPECT_TRUE(catalogue->find(id)->runs_here()) << id;
+  CatalogueRow other;
+  other.architecture = "mamba";
+  EXPECT_FALSE(other.runs_here());
 }
 
 }  // namespace
