@@ -1,4 +1,5 @@
 // All malformed and all odd but valid files of fixtures/corrupt get the verdict of their manifest, at every level.
+#include "tests/support/rewrap.h"
 #include "tests/validate/support.h"
 
 namespace assay {
@@ -78,6 +79,21 @@ TEST(ValidModels, OfAllArchitecturesHaveNoErrors) {
     const Validation validation = test::validated(entry.path());
     EXPECT_EQ(validation.count(Severity::error), 0u) << entry.path() << "\n" << test::told(validation);
   }
+}
+
+// A language model inside another repository: its tensors are held against its own configuration, the image encoder's are left alone.
+TEST(ValidModels, InsideOtherRepositoriesHaveNoErrors) {
+  const auto file = open_model(test::fixture("architectures/gemma3/model.gguf"));
+  ASSERT_TRUE(file);
+  const auto model = bind_model(*file);
+  ASSERT_TRUE(model) << model.error().message();
+  const Json config = *parse_json(R"({"model_type": "gemma3", "vision_config": {"model_type": "siglip_vision_model"}, "text_config": {
+      "model_type": "gemma3_text", "hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 6, "num_attention_heads": 4, "num_key_value_heads": 1, "head_dim": 24,
+      "vocab_size": 256, "rope_theta": 1000000.0, "rope_scaling": {"factor": 8.0, "rope_type": "linear"}, "sliding_window": 16}})");
+  const test::TemporaryFolder folder;
+  test::write_folder(*model, config, {{"vision_tower.vision_model.embeddings.patch_embedding.weight", {8, 3, 2, 2}}, {"multi_modal_projector.mm_soft_emb_norm.bias", {8}}}, false, folder.path());
+  const Validation validation = test::validated(folder.path());
+  EXPECT_EQ(validation.count(Severity::error), 0u) << test::told(validation);
 }
 
 TEST(Validate, APathThatCannotBeReadIsAnErrorAndNoFinding) {
