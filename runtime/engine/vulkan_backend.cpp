@@ -228,10 +228,11 @@ Result<> VulkanBackend::finish() {
   return read_logits(*program);
 }
 
+// Rows without a gap between them are read where the device put them.
 Result<> VulkanBackend::read_logits(const Program& program) {
   logit_rows_ = program.logit_rows;
-  if (logit_rows_ == 0) return success();
   const std::size_t vocabulary = model_.config.vocabulary, stride = vulkan::stride_of(model_.config.vocabulary);
+  if (logit_rows_ == 0 || vocabulary == stride) return success();
   logits_read_.resize(logit_rows_ * vocabulary);
   const auto* from = reinterpret_cast<const float*>(logits_host_.host);
   for (std::size_t row = 0; row < logit_rows_; ++row) std::copy_n(from + row * stride, vocabulary, logits_read_.data() + row * vocabulary);
@@ -240,7 +241,9 @@ Result<> VulkanBackend::read_logits(const Program& program) {
 
 std::span<const float> VulkanBackend::rows(Slot slot) const {
   ASSAY_CHECK(slot == Slot::logits);
-  return {logits_read_.data(), logit_rows_ * std::size_t{model_.config.vocabulary}};
+  const std::size_t vocabulary = model_.config.vocabulary;
+  const bool is_gapless = vocabulary == vulkan::stride_of(model_.config.vocabulary);
+  return {is_gapless ? reinterpret_cast<const float*>(logits_host_.host) : logits_read_.data(), logit_rows_ * vocabulary};
 }
 
 std::uint64_t VulkanBackend::device_bytes() const { return memory_.allocated_bytes() + (logit_memory_ ? logit_memory_->allocated_bytes() : 0); }
