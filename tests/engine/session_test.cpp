@@ -5,43 +5,23 @@
 
 #include <algorithm>
 #include <cmath>
-#include <optional>
 #include <string>
 #include <vector>
 
-#include "tests/support/data.h"
+#include "tests/engine/session_support.h"
 
 namespace assay {
 using namespace test;
 namespace {
 
-class NanoSession : public ::testing::TestWithParam<const char*> {
+class NanoSession : public SessionTest {
  protected:
-  void SetUp() override {
-    auto opened = open_model(fixture("models/nano-frankenstein") / GetParam());
-    ASSERT_TRUE(opened) << opened.error().message();
-    file_.emplace(std::move(*opened));
-    auto bound = bind_model(*file_);
-    ASSERT_TRUE(bound) << bound.error().message();
-    model_.emplace(std::move(*bound));
-  }
-  Session open(const SessionOptions& options) {
-    auto session = Session::open(*model_, options);
-    EXPECT_TRUE(session) << session.error().message();
-    return std::move(*session);
-  }
-  static std::vector<float> copy(Result<std::span<const float>> logits) {
-    EXPECT_TRUE(logits) << logits.error().message();
-    return logits ? std::vector<float>(logits->begin(), logits->end()) : std::vector<float>();
-  }
+  void SetUp() override { open_fixture(fixture("models/nano-frankenstein") / GetParam()); }
   static std::vector<std::int32_t> tokens(std::size_t count) {
     std::vector<std::int32_t> ids(count);
     for (std::size_t i = 0; i < count; ++i) ids[i] = static_cast<std::int32_t>(i * 37 % 511);
     return ids;
   }
-
-  std::optional<ModelFile> file_;
-  std::optional<Model> model_;
 };
 
 TEST_P(NanoSession, LogitsAreTheSameBitsAtAnyThreadCount) {

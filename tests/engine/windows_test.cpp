@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,43 +12,25 @@
 #include "runtime/engine/session.h"
 #include "runtime/model/slice.h"
 #include "runtime/quant/dequantize.h"
-#include "tests/support/data.h"
+#include "tests/engine/session_support.h"
 
 namespace assay {
 using namespace test;
 namespace {
 
-class Windows : public ::testing::TestWithParam<const char*> {
+class Windows : public SessionTest {
  protected:
-  void SetUp() override {
-    auto opened = open_model(fixture("architectures") / GetParam() / "model.gguf");
-    ASSERT_TRUE(opened) << opened.error().message();
-    file_.emplace(std::move(*opened));
-    auto bound = bind_model(*file_);
-    ASSERT_TRUE(bound) << bound.error().message();
-    model_.emplace(std::move(*bound));
-  }
-  Session open(const SessionOptions& options) {
-    auto session = Session::open(*model_, options);
-    EXPECT_TRUE(session) << session.error().message();
-    return std::move(*session);
-  }
+  void SetUp() override { open_fixture(fixture("architectures") / GetParam() / "model.gguf"); }
   static std::vector<std::int32_t> tokens(std::size_t count, std::size_t first = 0) {
     std::vector<std::int32_t> ids(count);
     for (std::size_t i = 0; i < count; ++i) ids[i] = static_cast<std::int32_t>((first + i) * 37 % 251);
     return ids;
-  }
-  static std::vector<float> copy(Result<std::span<const float>> logits) {
-    EXPECT_TRUE(logits) << logits.error().message();
-    return logits ? std::vector<float>(logits->begin(), logits->end()) : std::vector<float>();
   }
   // Batches take different kernels: float32 caches leave the order of additions.
   static void expect_near(const std::vector<float>& a, const std::vector<float>& b) {
     ASSERT_EQ(a.size(), b.size());
     for (std::size_t i = 0; i < a.size(); ++i) ASSERT_NEAR(a[i], b[i], 5e-4) << i;
   }
-  std::optional<ModelFile> file_;
-  std::optional<Model> model_;
 };
 
 TEST_P(Windows, CachesOfSlidingLayersHoldWindowAndBatchOnly) {

@@ -12,17 +12,7 @@
 namespace assay::test {
 namespace {
 
-class FamilyRows : public ::testing::TestWithParam<const Kernels*> {
- protected:
-  const Kernels& kernels() const { return *GetParam(); }
-  static std::vector<float> random(std::size_t count, std::uint32_t seed, float deviation = 1.0f) {
-    std::mt19937 engine(seed);
-    std::normal_distribution<float> normal(0.0f, deviation);
-    std::vector<float> values(count);
-    for (float& value : values) value = normal(engine);
-    return values;
-  }
-};
+class FamilyRows : public KernelsTest {};
 
 TEST_P(FamilyRows, LayerNormFollowsItsFormulaWithAndWithoutBias) {
   for (const std::uint32_t count : {1u, 16u, 24u, 64u, 100u, 2048u}) {

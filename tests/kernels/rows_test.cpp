@@ -11,17 +11,7 @@
 namespace assay::test {
 namespace {
 
-class Rows : public ::testing::TestWithParam<const Kernels*> {
- protected:
-  const Kernels& kernels() const { return *GetParam(); }
-  static std::vector<float> random(std::size_t count, std::uint32_t seed, float deviation = 1.0f) {
-    std::mt19937 engine(seed);
-    std::normal_distribution<float> normal(0.0f, deviation);
-    std::vector<float> values(count);
-    for (float& value : values) value = normal(engine);
-    return values;
-  }
-};
+class Rows : public KernelsTest {};
 
 TEST_P(Rows, QuantizerKeepsHalfALevelAndPadsWithZeros) {
   for (const std::uint32_t cols : {1u, 31u, 32u, 64u, 250u, 256u, 300u, 576u}) {

@@ -1,6 +1,8 @@
 // Weights of any format with random bits and sane scales, and inputs to multiply them with.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <cstring>
 #include <random>
 #include <vector>
@@ -117,5 +119,18 @@ inline std::vector<const Kernels*> runnable_kernels() {
     if (kernels_named(kernels->name) != nullptr) tables.push_back(kernels);
   return tables;
 }
+
+// Tests of every instruction set on rows of random floats.
+class KernelsTest : public ::testing::TestWithParam<const Kernels*> {
+ protected:
+  const Kernels& kernels() const { return *GetParam(); }
+  static std::vector<float> random(std::size_t count, std::uint32_t seed, float deviation = 1.0f) {
+    std::mt19937 engine(seed);
+    std::normal_distribution<float> normal(0.0f, deviation);
+    std::vector<float> values(count);
+    for (float& value : values) value = normal(engine);
+    return values;
+  }
+};
 
 }  // namespace assay::test
