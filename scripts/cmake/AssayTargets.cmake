@@ -22,43 +22,50 @@ if(ASSAY_FUZZ)
 endif()
 
 # Programs, tests and light libraries spend their time in what lies below them: with less optimisation they compile in
-# half the time, and what nearly all of them read is compiled once. Preset dev does without the latter, and so finds what
-# a file forgets to include.
+# half the time.
 add_library(assay_light_flags INTERFACE)
 target_compile_options(assay_light_flags INTERFACE $<$<CONFIG:Release>:-O1>)
-if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
-  # gcc 12 sees these in std::string where its header was precompiled, and in std::optional with few optimisations.
-  target_compile_options(assay_light_flags INTERFACE -Wno-array-bounds -Wno-stringop-overflow -Wno-maybe-uninitialized)
+
+# What nearly every file reads is compiled once. Preset dev does without, and so finds what a file forgets to include.
+option(ASSAY_PCH "Precompile the headers that nearly every file reads" ON)
+add_library(assay_precompiled_flags INTERFACE)
+if(ASSAY_PCH AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  # gcc 12 sees these in std::string and std::optional where their headers were precompiled.
+  target_compile_options(assay_precompiled_flags INTERFACE -Wno-array-bounds -Wno-stringop-overflow -Wno-stringop-overread -Wno-maybe-uninitialized)
 endif()
-option(ASSAY_PCH "Precompile the headers that nearly every program and test reads" ON)
+set(assay_precompiled_library
+  <algorithm> <array> <chrono> <cmath> <cstdint> <cstdio> <cstring> <filesystem> <functional> <limits> <map> <memory> <optional> <set> <span>
+  <string> <string_view> <utility> <variant> <vector> ${CMAKE_SOURCE_DIR}/runtime/core/error.h)
 set(assay_precompiled_program
-  <fmt/format.h> <algorithm> <array> <chrono> <cmath> <cstdint> <cstdio> <cstring> <filesystem> <fstream> <functional> <iostream> <limits>
-  <map> <memory> <optional> <set> <span> <sstream> <string> <string_view> <utility> <variant> <vector>
-  ${CMAKE_SOURCE_DIR}/runtime/core/command_line.h ${CMAKE_SOURCE_DIR}/runtime/core/error.h ${CMAKE_SOURCE_DIR}/runtime/core/json.h)
+  <fmt/format.h> <fstream> <iostream> <sstream> ${assay_precompiled_library}
+  ${CMAKE_SOURCE_DIR}/runtime/core/command_line.h ${CMAKE_SOURCE_DIR}/runtime/core/json.h)
 set(assay_precompiled_test <gtest/gtest.h> ${assay_precompiled_program})
-# assay_precompiled(test GTest::gtest) makes the target assay_pch_test, from whose list above the others borrow.
+# assay_precompiled(test assay_light_flags GTest::gtest) makes the target assay_pch_test, from whose list above the others borrow.
 function(assay_precompiled kind)
   if(ASSAY_PCH)
     add_library(assay_pch_${kind} STATIC ${CMAKE_SOURCE_DIR}/scripts/cmake/precompiled.cpp)
-    target_link_libraries(assay_pch_${kind} PRIVATE assay_options assay_light_flags fmt::fmt ${ARGN})
+    target_link_libraries(assay_pch_${kind} PRIVATE assay_options assay_precompiled_flags ${ARGN})
     target_precompile_headers(assay_pch_${kind} PRIVATE ${assay_precompiled_${kind}})
   endif()
 endfunction()
 function(assay_use_precompiled target kind)
   if(ASSAY_PCH)
+    target_link_libraries(${target} PRIVATE assay_precompiled_flags)
     target_precompile_headers(${target} REUSE_FROM assay_pch_${kind})
   endif()
 endfunction()
 
 # assay_library(core SOURCES a.cpp DEPS assay_x PRIVATE_DEPS TBB::tbb) makes the static library assay_core. LIGHT: nothing
-# in it is called often enough to need full optimisation.
+# in it is called often enough to need full optimisation. OWN_HEADERS: sees no precompiled ones.
 function(assay_library name)
-  cmake_parse_arguments(ARG "LIGHT" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "LIGHT;OWN_HEADERS" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
   add_library(assay_${name} STATIC ${ARG_SOURCES})
   target_link_libraries(assay_${name} PUBLIC assay_options ${ARG_DEPS} PRIVATE ${ARG_PRIVATE_DEPS})
   if(ARG_LIGHT)
     target_link_libraries(assay_${name} PRIVATE assay_light_flags)
     assay_use_precompiled(assay_${name} program)
+  elseif(NOT ARG_OWN_HEADERS)
+    assay_use_precompiled(assay_${name} library)
   endif()
 endfunction()
 
