@@ -20,12 +20,12 @@ constexpr double kUsableShare = 0.9;
 // A pass that crosses to the device and back costs about this much each token, in seconds.
 constexpr double kCrossing = 200e-6;
 
+}  // namespace
+
 std::uint64_t usable_bytes(const vulkan::DeviceFacts& facts) {
   const std::uint64_t all = facts.budget_bytes != 0 ? std::min(facts.budget_bytes, facts.memory_bytes) : facts.memory_bytes;
   return static_cast<std::uint64_t>(static_cast<double>(all) * kUsableShare);
 }
-
-}  // namespace
 
 std::optional<BackendName> backend_from_name(std::string_view name) {
   if (name == "cpu") return BackendKind::cpu;

@@ -53,6 +53,8 @@ struct BackendDecision {
 BackendDecision decide_backend(const OffloadQuestion& question, std::span<const vulkan::DeviceFacts> devices);
 // The device that decide_backend() would use, if any.
 std::optional<std::uint32_t> best_device(std::span<const vulkan::DeviceFacts> devices);
+// Of a device's memory, what a model may take.
+std::uint64_t usable_bytes(const vulkan::DeviceFacts& facts);
 // Layers whose weights and share of the cache fit, with activations and the output; `layers` when all do.
 std::uint32_t layers_that_fit(const OffloadQuestion& question, std::uint64_t bytes);
 

@@ -81,7 +81,7 @@ BackendDecision choose(const Model& model, const SessionOptions& options, const 
   const auto best = best_device(*devices);
   if (best) {
     const vulkan::DeviceFacts& facts = (*devices)[*best];
-    if (layers_that_fit(question, facts.memory_bytes) < model.config.layers) {
+    if (layers_that_fit(question, usable_bytes(facts)) < model.config.layers) {
       question.cpu_read = measure_cpu_read(options.threads);
       if (auto device = vulkan::Device::open(*best))
         if (const auto read = vulkan::measure_read(*device)) question.device_read = *read;
