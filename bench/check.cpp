@@ -69,17 +69,19 @@ struct Sequence {
   std::uint64_t first_row = 0;
   std::uint64_t rows = 0;
 
-  static constexpr auto fields() {
-    return std::tuple(Field{"ids", "", Better::none, &Sequence::ids}, Field{"first_row", "", Better::none, &Sequence::first_row},
-                      Field{"rows", "", Better::none, &Sequence::rows});
+  static constexpr void fields(auto visit) {
+    visit("ids", "", Better::none, &Sequence::ids);
+    visit("first_row", "", Better::none, &Sequence::first_row);
+    visit("rows", "", Better::none, &Sequence::rows);
   }
 };
 struct GoldenIndex {
   std::uint64_t vocab = 0;
   std::vector<Sequence> sequences;
 
-  static constexpr auto fields() {
-    return std::tuple(Field{"vocab", "", Better::none, &GoldenIndex::vocab}, Field{"sequences", "", Better::none, &GoldenIndex::sequences});
+  static constexpr void fields(auto visit) {
+    visit("vocab", "", Better::none, &GoldenIndex::vocab);
+    visit("sequences", "", Better::none, &GoldenIndex::sequences);
   }
 };
 

@@ -25,10 +25,11 @@ struct CheckReply {
   std::vector<std::int32_t> tokens;    // the sample text in the model's tokens, so that who measures needs no tokenizer
   std::string error;
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using C = CheckReply;
-    return std::tuple(Field{"agreement", "", Better::none, &C::agreement}, Field{"tokens", "", Better::none, &C::tokens},
-                      Field{"error", "", Better::none, &C::error});
+    visit("agreement", "", Better::none, &C::agreement);
+    visit("tokens", "", Better::none, &C::tokens);
+    visit("error", "", Better::none, &C::error);
   }
 };
 

@@ -194,4 +194,6 @@ MachineLimits measure_limits(int threads, double seconds) {
   return out;
 }
 
+ASSAY_JSON_HERE(MachineLimits)
+
 }  // namespace assay

@@ -62,25 +62,30 @@ struct MachineLimits {
   std::optional<double> f32_fma_1_gmacs, f32_fma_all_gmacs;
   std::string int8_dot_isa, bf16_dot_isa, f32_fma_isa;
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using L = MachineLimits;
     constexpr Better up = Better::higher;
-    return std::tuple(
-        Field{"threads", "", Better::none, &L::threads}, Field{"read_1_gbps", "GB/s", up, &L::read_1_gbps},
-        Field{"read_all_gbps", "GB/s", up, &L::read_all_gbps}, Field{"write_1_gbps", "GB/s", up, &L::write_1_gbps},
-        Field{"write_all_gbps", "GB/s", up, &L::write_all_gbps}, Field{"copy_1_gbps", "GB/s", up, &L::copy_1_gbps},
-        Field{"copy_all_gbps", "GB/s", up, &L::copy_all_gbps},
-        Field{"int8_dot_1_gmacs", "GMAC/s", up, &L::int8_dot_1_gmacs},
-        Field{"int8_dot_all_gmacs", "GMAC/s", up, &L::int8_dot_all_gmacs},
-        Field{"bf16_dot_1_gmacs", "GMAC/s", up, &L::bf16_dot_1_gmacs},
-        Field{"bf16_dot_all_gmacs", "GMAC/s", up, &L::bf16_dot_all_gmacs},
-        Field{"f32_fma_1_gmacs", "GMAC/s", up, &L::f32_fma_1_gmacs},
-        Field{"f32_fma_all_gmacs", "GMAC/s", up, &L::f32_fma_all_gmacs},
-        Field{"int8_dot_isa", "", Better::none, &L::int8_dot_isa}, Field{"bf16_dot_isa", "", Better::none, &L::bf16_dot_isa},
-        Field{"f32_fma_isa", "", Better::none, &L::f32_fma_isa});
+    visit("threads", "", Better::none, &L::threads);
+    visit("read_1_gbps", "GB/s", up, &L::read_1_gbps);
+    visit("read_all_gbps", "GB/s", up, &L::read_all_gbps);
+    visit("write_1_gbps", "GB/s", up, &L::write_1_gbps);
+    visit("write_all_gbps", "GB/s", up, &L::write_all_gbps);
+    visit("copy_1_gbps", "GB/s", up, &L::copy_1_gbps);
+    visit("copy_all_gbps", "GB/s", up, &L::copy_all_gbps);
+    visit("int8_dot_1_gmacs", "GMAC/s", up, &L::int8_dot_1_gmacs);
+    visit("int8_dot_all_gmacs", "GMAC/s", up, &L::int8_dot_all_gmacs);
+    visit("bf16_dot_1_gmacs", "GMAC/s", up, &L::bf16_dot_1_gmacs);
+    visit("bf16_dot_all_gmacs", "GMAC/s", up, &L::bf16_dot_all_gmacs);
+    visit("f32_fma_1_gmacs", "GMAC/s", up, &L::f32_fma_1_gmacs);
+    visit("f32_fma_all_gmacs", "GMAC/s", up, &L::f32_fma_all_gmacs);
+    visit("int8_dot_isa", "", Better::none, &L::int8_dot_isa);
+    visit("bf16_dot_isa", "", Better::none, &L::bf16_dot_isa);
+    visit("f32_fma_isa", "", Better::none, &L::f32_fma_isa);
   }
 };
 // Takes about 12 times `seconds`.
 MachineLimits measure_limits(int threads, double seconds = 0.15);
+
+ASSAY_JSON_ELSEWHERE(MachineLimits)
 
 }  // namespace assay

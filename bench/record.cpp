@@ -61,4 +61,7 @@ std::string utc_time() {
   return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts)};
 }
 
+ASSAY_JSON_HERE(ModelRun)
+ASSAY_JSON_HERE(KernelRun)
+
 }  // namespace assay

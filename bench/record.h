@@ -25,11 +25,14 @@ struct BuildFacts {
   std::string version, commit, compiler, build_type, flags;
   bool is_dirty = false;
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using B = BuildFacts;
-    return std::tuple(Field{"version", "", Better::none, &B::version}, Field{"commit", "", Better::none, &B::commit},
-                      Field{"is_dirty", "", Better::none, &B::is_dirty}, Field{"compiler", "", Better::none, &B::compiler},
-                      Field{"build_type", "", Better::none, &B::build_type}, Field{"flags", "", Better::none, &B::flags});
+    visit("version", "", Better::none, &B::version);
+    visit("commit", "", Better::none, &B::commit);
+    visit("is_dirty", "", Better::none, &B::is_dirty);
+    visit("compiler", "", Better::none, &B::compiler);
+    visit("build_type", "", Better::none, &B::build_type);
+    visit("flags", "", Better::none, &B::flags);
   }
 };
 BuildFacts build_facts();
@@ -39,10 +42,12 @@ struct FormatShare {
   std::string format;
   std::uint64_t tensors = 0, values = 0, bytes = 0;
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using F = FormatShare;
-    return std::tuple(Field{"format", "", Better::none, &F::format}, Field{"tensors", "", Better::none, &F::tensors},
-                      Field{"values", "", Better::none, &F::values}, Field{"bytes", "B", Better::none, &F::bytes});
+    visit("format", "", Better::none, &F::format);
+    visit("tensors", "", Better::none, &F::tensors);
+    visit("values", "", Better::none, &F::values);
+    visit("bytes", "B", Better::none, &F::bytes);
   }
 };
 
@@ -56,15 +61,18 @@ struct ModelFacts {
   std::uint32_t context = 0;
   std::vector<FormatShare> formats;  // most bytes first
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using M = ModelFacts;
-    return std::tuple(Field{"name", "", Better::none, &M::name}, Field{"path", "", Better::none, &M::path},
-                      Field{"kind", "", Better::none, &M::kind}, Field{"architecture", "", Better::none, &M::architecture},
-                      Field{"parameters", "", Better::none, &M::parameters},
-                      Field{"weight_bytes", "B", Better::none, &M::weight_bytes},
-                      Field{"file_bytes", "B", Better::none, &M::file_bytes},
-                      Field{"bits_per_weight", "bit", Better::none, &M::bits_per_weight},
-                      Field{"context", "tok", Better::none, &M::context}, Field{"formats", "", Better::none, &M::formats});
+    visit("name", "", Better::none, &M::name);
+    visit("path", "", Better::none, &M::path);
+    visit("kind", "", Better::none, &M::kind);
+    visit("architecture", "", Better::none, &M::architecture);
+    visit("parameters", "", Better::none, &M::parameters);
+    visit("weight_bytes", "B", Better::none, &M::weight_bytes);
+    visit("file_bytes", "B", Better::none, &M::file_bytes);
+    visit("bits_per_weight", "bit", Better::none, &M::bits_per_weight);
+    visit("context", "tok", Better::none, &M::context);
+    visit("formats", "", Better::none, &M::formats);
   }
 };
 ModelFacts describe_model(const Model& model, std::string_view name);
@@ -83,14 +91,17 @@ struct Settings {
   std::uint32_t generated_tokens = 0;  // computed per iteration one by one
   std::uint32_t depth = 0;             // positions that were filled before
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using S = Settings;
-    return std::tuple(Field{"backend", "", Better::none, &S::backend}, Field{"isa", "", Better::none, &S::isa},
-                      Field{"threads", "", Better::none, &S::threads}, Field{"context", "tok", Better::none, &S::context},
-                      Field{"batch", "tok", Better::none, &S::batch}, Field{"kv", "", Better::none, &S::kv},
-                      Field{"prompt_tokens", "tok", Better::none, &S::prompt_tokens},
-                      Field{"generated_tokens", "tok", Better::none, &S::generated_tokens},
-                      Field{"depth", "tok", Better::none, &S::depth});
+    visit("backend", "", Better::none, &S::backend);
+    visit("isa", "", Better::none, &S::isa);
+    visit("threads", "", Better::none, &S::threads);
+    visit("context", "tok", Better::none, &S::context);
+    visit("batch", "tok", Better::none, &S::batch);
+    visit("kv", "", Better::none, &S::kv);
+    visit("prompt_tokens", "tok", Better::none, &S::prompt_tokens);
+    visit("generated_tokens", "tok", Better::none, &S::generated_tokens);
+    visit("depth", "tok", Better::none, &S::depth);
   }
 };
 
@@ -111,13 +122,17 @@ struct Agreement {
   bool passed = false;
   std::string reason;       // why not
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using A = Agreement;
-    return std::tuple(Field{"against", "", Better::none, &A::against}, Field{"positions", "", Better::none, &A::positions},
-                      Field{"top1", "", Better::higher, &A::top1}, Field{"rms", "", Better::lower, &A::rms},
-                      Field{"max", "", Better::lower, &A::max}, Field{"rms_relative", "", Better::lower, &A::rms_relative},
-                      Field{"bound", "", Better::none, &A::bound}, Field{"passed", "", Better::none, &A::passed},
-                      Field{"reason", "", Better::none, &A::reason});
+    visit("against", "", Better::none, &A::against);
+    visit("positions", "", Better::none, &A::positions);
+    visit("top1", "", Better::higher, &A::top1);
+    visit("rms", "", Better::lower, &A::rms);
+    visit("max", "", Better::lower, &A::max);
+    visit("rms_relative", "", Better::lower, &A::rms_relative);
+    visit("bound", "", Better::none, &A::bound);
+    visit("passed", "", Better::none, &A::passed);
+    visit("reason", "", Better::none, &A::reason);
   }
 };
 
@@ -125,11 +140,11 @@ struct Agreement {
 struct PlannedMemory {
   std::uint64_t weights_bytes = 0, kv_bytes = 0, activation_bytes = 0;
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using P = PlannedMemory;
-    return std::tuple(Field{"weights_bytes", "B", Better::none, &P::weights_bytes},
-                      Field{"kv_bytes", "B", Better::none, &P::kv_bytes},
-                      Field{"activation_bytes", "B", Better::none, &P::activation_bytes});
+    visit("weights_bytes", "B", Better::none, &P::weights_bytes);
+    visit("kv_bytes", "B", Better::none, &P::kv_bytes);
+    visit("activation_bytes", "B", Better::none, &P::activation_bytes);
   }
 };
 
@@ -161,24 +176,38 @@ struct ModelRun {
   HostFacts host;
   BuildFacts build;
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using R = ModelRun;
     constexpr Better none = Better::none, up = Better::higher, down = Better::lower;
-    return std::tuple(
-        Field{"schema", "", none, &R::schema}, Field{"time", "", none, &R::time}, Field{"case", "", none, &R::case_name},
-        Field{"kind", "", none, &R::kind}, Field{"status", "", none, &R::status}, Field{"reason", "", none, &R::reason},
-        Field{"model", "", none, &R::model}, Field{"settings", "", none, &R::settings},
-        Field{"agreement", "", none, &R::agreement}, Field{"samples_ms", "ms", none, &R::samples_ms},
-        Field{"warmups", "", none, &R::warmups}, Field{"time_ms", "ms", down, &R::time_ms},
-        Field{"tokens_per_s", "tok/s", up, &R::tokens_per_s}, Field{"ms_per_token", "ms", down, &R::ms_per_token},
-        Field{"token_p50_ms", "ms", down, &R::token_p50_ms}, Field{"token_p90_ms", "ms", down, &R::token_p90_ms},
-        Field{"token_p99_ms", "ms", down, &R::token_p99_ms}, Field{"token_max_ms", "ms", down, &R::token_max_ms},
-        Field{"bytes_per_token", "B", down, &R::bytes_per_token}, Field{"gbps", "GB/s", up, &R::gbps},
-        Field{"gmacs", "GMAC/s", up, &R::gmacs}, Field{"limit", "", none, &R::limit},
-        Field{"limit_percent", "%", up, &R::limit_percent}, Field{"limits", "", none, &R::limits},
-        Field{"planned", "", none, &R::planned}, Field{"memory", "", none, &R::memory},
-        Field{"peak_is_case", "", none, &R::peak_is_case}, Field{"host", "", none, &R::host},
-        Field{"build", "", none, &R::build});
+    visit("schema", "", none, &R::schema);
+    visit("time", "", none, &R::time);
+    visit("case", "", none, &R::case_name);
+    visit("kind", "", none, &R::kind);
+    visit("status", "", none, &R::status);
+    visit("reason", "", none, &R::reason);
+    visit("model", "", none, &R::model);
+    visit("settings", "", none, &R::settings);
+    visit("agreement", "", none, &R::agreement);
+    visit("samples_ms", "ms", none, &R::samples_ms);
+    visit("warmups", "", none, &R::warmups);
+    visit("time_ms", "ms", down, &R::time_ms);
+    visit("tokens_per_s", "tok/s", up, &R::tokens_per_s);
+    visit("ms_per_token", "ms", down, &R::ms_per_token);
+    visit("token_p50_ms", "ms", down, &R::token_p50_ms);
+    visit("token_p90_ms", "ms", down, &R::token_p90_ms);
+    visit("token_p99_ms", "ms", down, &R::token_p99_ms);
+    visit("token_max_ms", "ms", down, &R::token_max_ms);
+    visit("bytes_per_token", "B", down, &R::bytes_per_token);
+    visit("gbps", "GB/s", up, &R::gbps);
+    visit("gmacs", "GMAC/s", up, &R::gmacs);
+    visit("limit", "", none, &R::limit);
+    visit("limit_percent", "%", up, &R::limit_percent);
+    visit("limits", "", none, &R::limits);
+    visit("planned", "", none, &R::planned);
+    visit("memory", "", none, &R::memory);
+    visit("peak_is_case", "", none, &R::peak_is_case);
+    visit("host", "", none, &R::host);
+    visit("build", "", none, &R::build);
   }
 };
 
@@ -203,24 +232,39 @@ struct KernelRun {
   HostFacts host;
   BuildFacts build;
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using R = KernelRun;
     constexpr Better none = Better::none, up = Better::higher, down = Better::lower;
-    return std::tuple(
-        Field{"schema", "", none, &R::schema}, Field{"time", "", none, &R::time}, Field{"case", "", none, &R::case_name},
-        Field{"kind", "", none, &R::kind}, Field{"format", "", none, &R::format}, Field{"isa", "", none, &R::isa},
-        Field{"threads", "", none, &R::threads}, Field{"status", "", none, &R::status}, Field{"reason", "", none, &R::reason},
-        Field{"samples_ns", "ns", none, &R::samples_ns}, Field{"time_ns", "ns", down, &R::time_ns},
-        Field{"bytes_in", "B", none, &R::bytes_in}, Field{"bytes_out", "B", none, &R::bytes_out},
-        Field{"values", "", none, &R::values}, Field{"in_gbps", "GB/s", up, &R::in_gbps},
-        Field{"out_gbps", "GB/s", up, &R::out_gbps}, Field{"values_per_s", "1/s", up, &R::values_per_s},
-        Field{"read_percent", "%", up, &R::read_percent}, Field{"write_percent", "%", up, &R::write_percent},
-        Field{"peak_percent", "%", up, &R::peak_percent},
-        Field{"limits", "", none, &R::limits}, Field{"host", "", none, &R::host}, Field{"build", "", none, &R::build});
+    visit("schema", "", none, &R::schema);
+    visit("time", "", none, &R::time);
+    visit("case", "", none, &R::case_name);
+    visit("kind", "", none, &R::kind);
+    visit("format", "", none, &R::format);
+    visit("isa", "", none, &R::isa);
+    visit("threads", "", none, &R::threads);
+    visit("status", "", none, &R::status);
+    visit("reason", "", none, &R::reason);
+    visit("samples_ns", "ns", none, &R::samples_ns);
+    visit("time_ns", "ns", down, &R::time_ns);
+    visit("bytes_in", "B", none, &R::bytes_in);
+    visit("bytes_out", "B", none, &R::bytes_out);
+    visit("values", "", none, &R::values);
+    visit("in_gbps", "GB/s", up, &R::in_gbps);
+    visit("out_gbps", "GB/s", up, &R::out_gbps);
+    visit("values_per_s", "1/s", up, &R::values_per_s);
+    visit("read_percent", "%", up, &R::read_percent);
+    visit("write_percent", "%", up, &R::write_percent);
+    visit("peak_percent", "%", up, &R::peak_percent);
+    visit("limits", "", none, &R::limits);
+    visit("host", "", none, &R::host);
+    visit("build", "", none, &R::build);
   }
 };
 
 // Now, in UTC: "2026-01-31T23:59:59Z".
 std::string utc_time();
+
+ASSAY_JSON_ELSEWHERE(ModelRun)
+ASSAY_JSON_ELSEWHERE(KernelRun)
 
 }  // namespace assay

@@ -27,13 +27,18 @@ struct Summary {
   double cv = 0;  // deviation / mean
   double min = 0, p10 = 0, p90 = 0, max = 0;
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using S = Summary;
-    return std::tuple(Field{"count", "", Better::none, &S::count}, Field{"median", "", Better::none, &S::median},
-                      Field{"mad", "", Better::lower, &S::mad}, Field{"mean", "", Better::none, &S::mean},
-                      Field{"deviation", "", Better::lower, &S::deviation}, Field{"cv", "", Better::lower, &S::cv},
-                      Field{"min", "", Better::none, &S::min}, Field{"p10", "", Better::none, &S::p10},
-                      Field{"p90", "", Better::none, &S::p90}, Field{"max", "", Better::none, &S::max});
+    visit("count", "", Better::none, &S::count);
+    visit("median", "", Better::none, &S::median);
+    visit("mad", "", Better::lower, &S::mad);
+    visit("mean", "", Better::none, &S::mean);
+    visit("deviation", "", Better::lower, &S::deviation);
+    visit("cv", "", Better::lower, &S::cv);
+    visit("min", "", Better::none, &S::min);
+    visit("p10", "", Better::none, &S::p10);
+    visit("p90", "", Better::none, &S::p90);
+    visit("max", "", Better::none, &S::max);
   }
 };
 Summary summarize(std::span<const double> samples);

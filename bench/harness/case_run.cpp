@@ -229,4 +229,8 @@ void finish_case(CaseRun& run, const CaseFigures& figures, double target_percent
   run.noise = judge_noise(run, target_percent);
 }
 
+ASSAY_JSON_HERE(CaseSettings)
+ASSAY_JSON_HERE(Round)
+ASSAY_JSON_HERE(CaseRun)
+
 }  // namespace assay

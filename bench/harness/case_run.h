@@ -23,13 +23,19 @@ struct Metric {
   double low = 0, high = 0;  // bootstrap interval of the median
   double drift_percent = 0;  // Theil-Sen slope from the first round to the last, of the median
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using M = Metric;
     constexpr Better none = Better::none, down = Better::lower;
-    return std::tuple(Field{"rounds", "", none, &M::rounds}, Field{"median", "", none, &M::median}, Field{"mad", "", down, &M::mad},
-                      Field{"mean", "", none, &M::mean}, Field{"cv", "", down, &M::cv}, Field{"min", "", none, &M::min},
-                      Field{"max", "", none, &M::max}, Field{"low", "", none, &M::low}, Field{"high", "", none, &M::high},
-                      Field{"drift_percent", "%", none, &M::drift_percent});
+    visit("rounds", "", none, &M::rounds);
+    visit("median", "", none, &M::median);
+    visit("mad", "", down, &M::mad);
+    visit("mean", "", none, &M::mean);
+    visit("cv", "", down, &M::cv);
+    visit("min", "", none, &M::min);
+    visit("max", "", none, &M::max);
+    visit("low", "", none, &M::low);
+    visit("high", "", none, &M::high);
+    visit("drift_percent", "%", none, &M::drift_percent);
   }
 };
 Metric make_metric(std::vector<double> rounds);
@@ -44,11 +50,13 @@ struct Work {
   std::string limit;           // the field of `limits` that bounds it
   std::optional<double> limit_percent;
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using W = Work;
-    return std::tuple(Field{"bytes_per_token", "B", Better::lower, &W::bytes_per_token}, Field{"gbps", "GB/s", Better::higher, &W::gbps},
-                      Field{"gflops", "GFLOP/s", Better::higher, &W::gflops}, Field{"limit", "", Better::none, &W::limit},
-                      Field{"limit_percent", "%", Better::higher, &W::limit_percent});
+    visit("bytes_per_token", "B", Better::lower, &W::bytes_per_token);
+    visit("gbps", "GB/s", Better::higher, &W::gbps);
+    visit("gflops", "GFLOP/s", Better::higher, &W::gflops);
+    visit("limit", "", Better::none, &W::limit);
+    visit("limit_percent", "%", Better::higher, &W::limit_percent);
   }
 };
 
@@ -58,10 +66,11 @@ struct Noise {
   double interval_percent = 0;       // the widest of the gated speeds
   std::vector<std::string> reasons;  // what was seen: load, other processes, throttling, clock, drift
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using N = Noise;
-    return std::tuple(Field{"is_noisy", "", Better::none, &N::is_noisy}, Field{"interval_percent", "%", Better::lower, &N::interval_percent},
-                      Field{"reasons", "", Better::none, &N::reasons});
+    visit("is_noisy", "", Better::none, &N::is_noisy);
+    visit("interval_percent", "%", Better::lower, &N::interval_percent);
+    visit("reasons", "", Better::none, &N::reasons);
   }
 };
 
@@ -71,11 +80,13 @@ struct HostState {
   std::optional<double> clock_mhz, temperature_c, load_1;
   std::optional<std::string> governor;
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using H = HostState;
-    return std::tuple(Field{"time", "", Better::none, &H::time}, Field{"clock_mhz", "MHz", Better::none, &H::clock_mhz},
-                      Field{"temperature_c", "C", Better::none, &H::temperature_c}, Field{"load_1", "", Better::none, &H::load_1},
-                      Field{"governor", "", Better::none, &H::governor});
+    visit("time", "", Better::none, &H::time);
+    visit("clock_mhz", "MHz", Better::none, &H::clock_mhz);
+    visit("temperature_c", "C", Better::none, &H::temperature_c);
+    visit("load_1", "", Better::none, &H::load_1);
+    visit("governor", "", Better::none, &H::governor);
   }
 };
 HostState read_host_state(const HostFacts& host);
@@ -85,10 +96,11 @@ struct EngineFacts {
   std::string name = "assay";
   std::string version, commit;
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using E = EngineFacts;
-    return std::tuple(Field{"name", "", Better::none, &E::name}, Field{"version", "", Better::none, &E::version},
-                      Field{"commit", "", Better::none, &E::commit});
+    visit("name", "", Better::none, &E::name);
+    visit("version", "", Better::none, &E::version);
+    visit("commit", "", Better::none, &E::commit);
   }
 };
 
@@ -133,31 +145,55 @@ struct CaseRun {
   HostState host_before, host_after;
   BuildFacts build;
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using R = CaseRun;
     constexpr Better none = Better::none, up = Better::higher, down = Better::lower;
-    return std::tuple(
-        Field{"schema", "", none, &R::schema}, Field{"time", "", none, &R::time}, Field{"run_id", "", none, &R::run_id},
-        Field{"tag", "", none, &R::tag}, Field{"case", "", none, &R::case_name}, Field{"test", "", none, &R::test},
-        Field{"status", "", none, &R::status}, Field{"reason", "", none, &R::reason},
-        Field{"is_interrupted", "", none, &R::is_interrupted}, Field{"engine", "", none, &R::engine},
-        Field{"model", "", none, &R::model}, Field{"model_sha256", "", none, &R::model_sha256},
-        Field{"settings", "", none, &R::settings}, Field{"resolved", "", none, &R::resolved}, Field{"key", "", none, &R::key},
-        Field{"host_fingerprint", "", none, &R::host_fingerprint}, Field{"agreement", "", none, &R::agreement},
-        Field{"output_hash", "", none, &R::output_hash}, Field{"prefill_tps", "tok/s", up, &R::prefill_tps},
-        Field{"decode_tps", "tok/s", up, &R::decode_tps}, Field{"end_to_end_tps", "tok/s", up, &R::end_to_end_tps},
-        Field{"ttft_ms", "ms", down, &R::ttft_ms}, Field{"peak_bytes", "B", down, &R::peak_bytes},
-        Field{"time_ms", "ms", down, &R::time_ms}, Field{"prefill", "", none, &R::prefill}, Field{"decode", "", none, &R::decode},
-        Field{"ms_per_token", "ms", down, &R::ms_per_token}, Field{"latency", "", none, &R::latency},
-        Field{"tokenize_ms", "ms", down, &R::tokenize_ms}, Field{"sample_ms", "ms", down, &R::sample_ms},
-        Field{"start", "", none, &R::start}, Field{"planned", "", none, &R::planned}, Field{"memory", "", none, &R::memory},
-        Field{"plan_error_percent", "%", none, &R::plan_error_percent}, Field{"pressure", "", none, &R::pressure},
-        Field{"device_peak_bytes", "B", down, &R::device_peak_bytes},
-        Field{"device_busy_percent", "%", none, &R::device_busy_percent}, Field{"energy", "", none, &R::energy},
-        Field{"quality", "", none, &R::quality}, Field{"noise", "", none, &R::noise}, Field{"rounds", "", none, &R::rounds},
-        Field{"limits", "", none, &R::limits}, Field{"host", "", none, &R::host},
-        Field{"host_before", "", none, &R::host_before}, Field{"host_after", "", none, &R::host_after},
-        Field{"build", "", none, &R::build});
+    visit("schema", "", none, &R::schema);
+    visit("time", "", none, &R::time);
+    visit("run_id", "", none, &R::run_id);
+    visit("tag", "", none, &R::tag);
+    visit("case", "", none, &R::case_name);
+    visit("test", "", none, &R::test);
+    visit("status", "", none, &R::status);
+    visit("reason", "", none, &R::reason);
+    visit("is_interrupted", "", none, &R::is_interrupted);
+    visit("engine", "", none, &R::engine);
+    visit("model", "", none, &R::model);
+    visit("model_sha256", "", none, &R::model_sha256);
+    visit("settings", "", none, &R::settings);
+    visit("resolved", "", none, &R::resolved);
+    visit("key", "", none, &R::key);
+    visit("host_fingerprint", "", none, &R::host_fingerprint);
+    visit("agreement", "", none, &R::agreement);
+    visit("output_hash", "", none, &R::output_hash);
+    visit("prefill_tps", "tok/s", up, &R::prefill_tps);
+    visit("decode_tps", "tok/s", up, &R::decode_tps);
+    visit("end_to_end_tps", "tok/s", up, &R::end_to_end_tps);
+    visit("ttft_ms", "ms", down, &R::ttft_ms);
+    visit("peak_bytes", "B", down, &R::peak_bytes);
+    visit("time_ms", "ms", down, &R::time_ms);
+    visit("prefill", "", none, &R::prefill);
+    visit("decode", "", none, &R::decode);
+    visit("ms_per_token", "ms", down, &R::ms_per_token);
+    visit("latency", "", none, &R::latency);
+    visit("tokenize_ms", "ms", down, &R::tokenize_ms);
+    visit("sample_ms", "ms", down, &R::sample_ms);
+    visit("start", "", none, &R::start);
+    visit("planned", "", none, &R::planned);
+    visit("memory", "", none, &R::memory);
+    visit("plan_error_percent", "%", none, &R::plan_error_percent);
+    visit("pressure", "", none, &R::pressure);
+    visit("device_peak_bytes", "B", down, &R::device_peak_bytes);
+    visit("device_busy_percent", "%", none, &R::device_busy_percent);
+    visit("energy", "", none, &R::energy);
+    visit("quality", "", none, &R::quality);
+    visit("noise", "", none, &R::noise);
+    visit("rounds", "", none, &R::rounds);
+    visit("limits", "", none, &R::limits);
+    visit("host", "", none, &R::host);
+    visit("host_before", "", none, &R::host_before);
+    visit("host_after", "", none, &R::host_after);
+    visit("build", "", none, &R::build);
   }
 };
 
@@ -175,14 +211,15 @@ struct CaseFigures {
   std::uint64_t window_kv_bytes_per_position = 0, window = 0;  // of layers that see the last `window` positions only
   std::string prefill_limit;                // field of MachineLimits that bounds prefill
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using C = CaseFigures;
-    return std::tuple(Field{"layer_macs", "", Better::none, &C::layer_macs}, Field{"head_macs", "", Better::none, &C::head_macs},
-                      Field{"bytes_per_token", "B", Better::none, &C::bytes_per_token},
-                      Field{"kv_bytes_per_position", "B", Better::none, &C::kv_bytes_per_position},
-                      Field{"window_kv_bytes_per_position", "B", Better::none, &C::window_kv_bytes_per_position},
-                      Field{"window", "", Better::none, &C::window},
-                      Field{"prefill_limit", "", Better::none, &C::prefill_limit});
+    visit("layer_macs", "", Better::none, &C::layer_macs);
+    visit("head_macs", "", Better::none, &C::head_macs);
+    visit("bytes_per_token", "B", Better::none, &C::bytes_per_token);
+    visit("kv_bytes_per_position", "B", Better::none, &C::kv_bytes_per_position);
+    visit("window_kv_bytes_per_position", "B", Better::none, &C::window_kv_bytes_per_position);
+    visit("window", "", Better::none, &C::window);
+    visit("prefill_limit", "", Better::none, &C::prefill_limit);
   }
 };
 // The record without what belongs to one machine and one moment: what a repository can keep as a baseline.
@@ -190,5 +227,7 @@ CaseRun facts_only(const CaseRun& run);
 
 Noise judge_noise(const CaseRun& run, double target_percent);
 void finish_case(CaseRun& run, const CaseFigures& figures, double target_percent);
+
+ASSAY_JSON_ELSEWHERE(CaseRun)
 
 }  // namespace assay

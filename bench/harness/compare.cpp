@@ -214,4 +214,6 @@ Comparison compare_results(const std::vector<CaseRun>& base, const std::vector<C
   return out;
 }
 
+ASSAY_JSON_HERE(Comparison)
+
 }  // namespace assay

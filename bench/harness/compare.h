@@ -33,15 +33,22 @@ struct MetricComparison {
   double effect = 0;             // rank-biserial, -1 to 1
   Verdict verdict = Verdict::same;
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using M = MetricComparison;
     constexpr Better none = Better::none;
-    return std::tuple(Field{"metric", "", none, &M::metric}, Field{"unit", "", none, &M::unit}, Field{"base", "", none, &M::base},
-                      Field{"new", "", none, &M::now}, Field{"base_rounds", "", none, &M::base_rounds},
-                      Field{"new_rounds", "", none, &M::now_rounds}, Field{"change_percent", "%", none, &M::change_percent},
-                      Field{"low_percent", "%", none, &M::low_percent}, Field{"high_percent", "%", none, &M::high_percent},
-                      Field{"p", "", none, &M::p}, Field{"adjusted_p", "", none, &M::adjusted_p}, Field{"effect", "", none, &M::effect},
-                      Field{"verdict", "", none, &M::verdict});
+    visit("metric", "", none, &M::metric);
+    visit("unit", "", none, &M::unit);
+    visit("base", "", none, &M::base);
+    visit("new", "", none, &M::now);
+    visit("base_rounds", "", none, &M::base_rounds);
+    visit("new_rounds", "", none, &M::now_rounds);
+    visit("change_percent", "%", none, &M::change_percent);
+    visit("low_percent", "%", none, &M::low_percent);
+    visit("high_percent", "%", none, &M::high_percent);
+    visit("p", "", none, &M::p);
+    visit("adjusted_p", "", none, &M::adjusted_p);
+    visit("effect", "", none, &M::effect);
+    visit("verdict", "", none, &M::verdict);
   }
 };
 
@@ -51,11 +58,14 @@ struct FactComparison {
   Verdict verdict = Verdict::same;
   bool is_gated = true;
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using F = FactComparison;
     constexpr Better none = Better::none;
-    return std::tuple(Field{"fact", "", none, &F::fact}, Field{"base", "", none, &F::base}, Field{"new", "", none, &F::now},
-                      Field{"verdict", "", none, &F::verdict}, Field{"is_gated", "", none, &F::is_gated});
+    visit("fact", "", none, &F::fact);
+    visit("base", "", none, &F::base);
+    visit("new", "", none, &F::now);
+    visit("verdict", "", none, &F::verdict);
+    visit("is_gated", "", none, &F::is_gated);
   }
 };
 
@@ -66,11 +76,14 @@ struct CaseComparison {
   std::vector<MetricComparison> metrics;
   std::vector<FactComparison> facts;
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using C = CaseComparison;
     constexpr Better none = Better::none;
-    return std::tuple(Field{"case", "", none, &C::case_name}, Field{"has_same_host", "", none, &C::has_same_host},
-                      Field{"note", "", none, &C::note}, Field{"metrics", "", none, &C::metrics}, Field{"facts", "", none, &C::facts});
+    visit("case", "", none, &C::case_name);
+    visit("has_same_host", "", none, &C::has_same_host);
+    visit("note", "", none, &C::note);
+    visit("metrics", "", none, &C::metrics);
+    visit("facts", "", none, &C::facts);
   }
 };
 
@@ -91,15 +104,23 @@ struct Comparison {
   std::vector<CaseComparison> cases;
   std::vector<std::string> only_base, only_new;
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using C = Comparison;
     constexpr Better none = Better::none;
-    return std::tuple(Field{"schema", "", none, &C::schema}, Field{"base", "", none, &C::base_name}, Field{"new", "", none, &C::new_name},
-                      Field{"outcome", "", none, &C::outcome}, Field{"reason", "", none, &C::reason}, Field{"alpha", "", none, &C::alpha},
-                      Field{"min_effect_percent", "%", none, &C::min_effect_percent}, Field{"tests", "", none, &C::tests},
-                      Field{"level", "", none, &C::level}, Field{"smallest_p", "", none, &C::smallest_p},
-                      Field{"rounds_needed", "", none, &C::rounds_needed}, Field{"cases", "", none, &C::cases},
-                      Field{"only_base", "", none, &C::only_base}, Field{"only_new", "", none, &C::only_new});
+    visit("schema", "", none, &C::schema);
+    visit("base", "", none, &C::base_name);
+    visit("new", "", none, &C::new_name);
+    visit("outcome", "", none, &C::outcome);
+    visit("reason", "", none, &C::reason);
+    visit("alpha", "", none, &C::alpha);
+    visit("min_effect_percent", "%", none, &C::min_effect_percent);
+    visit("tests", "", none, &C::tests);
+    visit("level", "", none, &C::level);
+    visit("smallest_p", "", none, &C::smallest_p);
+    visit("rounds_needed", "", none, &C::rounds_needed);
+    visit("cases", "", none, &C::cases);
+    visit("only_base", "", none, &C::only_base);
+    visit("only_new", "", none, &C::only_new);
   }
 };
 
@@ -114,5 +135,7 @@ std::string comparison_junit(const Comparison& comparison);
 
 // Text inside XML: & < > " ' and characters that XML 1.0 cannot hold.
 std::string xml_text(std::string_view text);
+
+ASSAY_JSON_ELSEWHERE(Comparison)
 
 }  // namespace assay

@@ -21,8 +21,9 @@ namespace {
 struct HashedFile {
   std::string identity, sha256;
 
-  static constexpr auto fields() {
-    return std::tuple(Field{"identity", "", Better::none, &HashedFile::identity}, Field{"sha256", "", Better::none, &HashedFile::sha256});
+  static constexpr void fields(auto visit) {
+    visit("identity", "", Better::none, &HashedFile::identity);
+    visit("sha256", "", Better::none, &HashedFile::sha256);
   }
 };
 

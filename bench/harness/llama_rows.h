@@ -29,22 +29,40 @@ struct LlamaRow {
   std::vector<double> samples_ns, samples_ts;
   std::string engine, status, reason;  // not llama-bench's: who measured, and why a row has no numbers
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using L = LlamaRow;
     constexpr Better none = Better::none;
-    return std::tuple(
-        Field{"build_commit", "", none, &L::build_commit}, Field{"build_number", "", none, &L::build_number},
-        Field{"cpu_info", "", none, &L::cpu_info}, Field{"gpu_info", "", none, &L::gpu_info}, Field{"backends", "", none, &L::backends},
-        Field{"model_filename", "", none, &L::model_filename}, Field{"model_type", "", none, &L::model_type},
-        Field{"model_size", "", none, &L::model_size}, Field{"model_n_params", "", none, &L::model_n_params},
-        Field{"n_batch", "", none, &L::n_batch}, Field{"n_ubatch", "", none, &L::n_ubatch}, Field{"n_threads", "", none, &L::n_threads},
-        Field{"cpu_mask", "", none, &L::cpu_mask}, Field{"type_k", "", none, &L::type_k}, Field{"type_v", "", none, &L::type_v},
-        Field{"n_gpu_layers", "", none, &L::n_gpu_layers}, Field{"flash_attn", "", none, &L::flash_attn},
-        Field{"use_mmap", "", none, &L::use_mmap}, Field{"n_prompt", "", none, &L::n_prompt}, Field{"n_gen", "", none, &L::n_gen},
-        Field{"n_depth", "", none, &L::n_depth}, Field{"test_time", "", none, &L::test_time}, Field{"avg_ns", "", none, &L::avg_ns},
-        Field{"stddev_ns", "", none, &L::stddev_ns}, Field{"avg_ts", "", none, &L::avg_ts}, Field{"stddev_ts", "", none, &L::stddev_ts},
-        Field{"samples_ns", "", none, &L::samples_ns}, Field{"samples_ts", "", none, &L::samples_ts},
-        Field{"engine", "", none, &L::engine}, Field{"status", "", none, &L::status}, Field{"reason", "", none, &L::reason});
+    visit("build_commit", "", none, &L::build_commit);
+    visit("build_number", "", none, &L::build_number);
+    visit("cpu_info", "", none, &L::cpu_info);
+    visit("gpu_info", "", none, &L::gpu_info);
+    visit("backends", "", none, &L::backends);
+    visit("model_filename", "", none, &L::model_filename);
+    visit("model_type", "", none, &L::model_type);
+    visit("model_size", "", none, &L::model_size);
+    visit("model_n_params", "", none, &L::model_n_params);
+    visit("n_batch", "", none, &L::n_batch);
+    visit("n_ubatch", "", none, &L::n_ubatch);
+    visit("n_threads", "", none, &L::n_threads);
+    visit("cpu_mask", "", none, &L::cpu_mask);
+    visit("type_k", "", none, &L::type_k);
+    visit("type_v", "", none, &L::type_v);
+    visit("n_gpu_layers", "", none, &L::n_gpu_layers);
+    visit("flash_attn", "", none, &L::flash_attn);
+    visit("use_mmap", "", none, &L::use_mmap);
+    visit("n_prompt", "", none, &L::n_prompt);
+    visit("n_gen", "", none, &L::n_gen);
+    visit("n_depth", "", none, &L::n_depth);
+    visit("test_time", "", none, &L::test_time);
+    visit("avg_ns", "", none, &L::avg_ns);
+    visit("stddev_ns", "", none, &L::stddev_ns);
+    visit("avg_ts", "", none, &L::avg_ts);
+    visit("stddev_ts", "", none, &L::stddev_ts);
+    visit("samples_ns", "", none, &L::samples_ns);
+    visit("samples_ts", "", none, &L::samples_ts);
+    visit("engine", "", none, &L::engine);
+    visit("status", "", none, &L::status);
+    visit("reason", "", none, &L::reason);
   }
 };
 std::vector<LlamaRow> llama_rows(std::span<const CaseRun> records);

@@ -21,12 +21,14 @@ struct QualityPlan {
   std::uint32_t windows = 0;       // at most; 0: all of the text
   std::string reference{};         // file of higher precision; empty: perplexity only
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using Q = QualityPlan;
     constexpr Better none = Better::none;
-    return std::tuple(Field{"is_wanted", "", none, &Q::is_wanted}, Field{"text_file", "", none, &Q::text_file},
-                      Field{"context", "tok", none, &Q::context}, Field{"windows", "", none, &Q::windows},
-                      Field{"reference", "", none, &Q::reference});
+    visit("is_wanted", "", none, &Q::is_wanted);
+    visit("text_file", "", none, &Q::text_file);
+    visit("context", "tok", none, &Q::context);
+    visit("windows", "", none, &Q::windows);
+    visit("reference", "", none, &Q::reference);
   }
 };
 
@@ -34,8 +36,9 @@ struct PlannedModel {
   std::string path;  // as given: a path, or synth:SHAPE:QUANT until it is made
   std::string name;
 
-  static constexpr auto fields() {
-    return std::tuple(Field{"path", "", Better::none, &PlannedModel::path}, Field{"name", "", Better::none, &PlannedModel::name});
+  static constexpr void fields(auto visit) {
+    visit("path", "", Better::none, &PlannedModel::path);
+    visit("name", "", Better::none, &PlannedModel::name);
   }
 };
 
@@ -45,18 +48,21 @@ struct PlannedCase {
   std::string arm;               // which of several programs, and the tag of its record; "a" and "b" of an A/A run; else empty
   CaseSettings settings;
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using P = PlannedCase;
-    return std::tuple(Field{"model", "", Better::none, &P::model}, Field{"engine", "", Better::none, &P::engine},
-                      Field{"arm", "", Better::none, &P::arm}, Field{"settings", "", Better::none, &P::settings});
+    visit("model", "", Better::none, &P::model);
+    visit("engine", "", Better::none, &P::engine);
+    visit("arm", "", Better::none, &P::arm);
+    visit("settings", "", Better::none, &P::settings);
   }
 };
 
 struct PlannedPeer {
   std::string name, path;  // "llama-bench", its program
 
-  static constexpr auto fields() {
-    return std::tuple(Field{"name", "", Better::none, &PlannedPeer::name}, Field{"path", "", Better::none, &PlannedPeer::path});
+  static constexpr void fields(auto visit) {
+    visit("name", "", Better::none, &PlannedPeer::name);
+    visit("path", "", Better::none, &PlannedPeer::path);
   }
 };
 
@@ -76,17 +82,27 @@ struct BenchPlan {
   bool with_check = true, with_cold = true;
   QualityPlan quality;
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using B = BenchPlan;
     constexpr Better none = Better::none;
-    return std::tuple(
-        Field{"run_id", "", none, &B::run_id}, Field{"tag", "", none, &B::tag}, Field{"preset", "", none, &B::preset},
-        Field{"models", "", none, &B::models}, Field{"cases", "", none, &B::cases}, Field{"peers", "", none, &B::peers}, Field{"programs", "", none, &B::programs},
-        Field{"min_rounds", "", none, &B::min_rounds}, Field{"max_rounds", "", none, &B::max_rounds},
-        Field{"target_percent", "%", none, &B::target_percent}, Field{"budget_s", "s", none, &B::budget_s},
-        Field{"samples", "", none, &B::samples}, Field{"delay_s", "s", none, &B::delay_s}, Field{"timeout_s", "s", none, &B::timeout_s},
-        Field{"memory_limit_bytes", "B", none, &B::memory_limit_bytes}, Field{"with_check", "", none, &B::with_check},
-        Field{"with_cold", "", none, &B::with_cold}, Field{"quality", "", none, &B::quality});
+    visit("run_id", "", none, &B::run_id);
+    visit("tag", "", none, &B::tag);
+    visit("preset", "", none, &B::preset);
+    visit("models", "", none, &B::models);
+    visit("cases", "", none, &B::cases);
+    visit("peers", "", none, &B::peers);
+    visit("programs", "", none, &B::programs);
+    visit("min_rounds", "", none, &B::min_rounds);
+    visit("max_rounds", "", none, &B::max_rounds);
+    visit("target_percent", "%", none, &B::target_percent);
+    visit("budget_s", "s", none, &B::budget_s);
+    visit("samples", "", none, &B::samples);
+    visit("delay_s", "s", none, &B::delay_s);
+    visit("timeout_s", "s", none, &B::timeout_s);
+    visit("memory_limit_bytes", "B", none, &B::memory_limit_bytes);
+    visit("with_check", "", none, &B::with_check);
+    visit("with_cold", "", none, &B::with_cold);
+    visit("quality", "", none, &B::quality);
   }
 };
 
@@ -120,5 +136,7 @@ Result<PlanText> preset_text(std::string_view name);
 
 // Errors: usage.
 Result<BenchPlan> make_plan(const PlanText& text);
+
+ASSAY_JSON_ELSEWHERE(BenchPlan)
 
 }  // namespace assay

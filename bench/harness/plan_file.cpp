@@ -87,4 +87,6 @@ Result<PlanText> read_plan_file(const std::filesystem::path& path) {
   }
 }
 
+ASSAY_JSON_HERE(BenchPlan)
+
 }  // namespace assay

@@ -25,18 +25,25 @@ struct QualityFacts {
   std::optional<double> worst_token{};     // largest difference of log-probability over the scored tokens
   double seconds = 0;
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using Q = QualityFacts;
     constexpr Better none = Better::none, down = Better::lower;
-    return std::tuple(
-        Field{"text", "", none, &Q::text}, Field{"text_sha256", "", none, &Q::text_sha256}, Field{"context", "tok", none, &Q::context},
-        Field{"windows", "", none, &Q::windows}, Field{"scored_tokens", "tok", none, &Q::scored_tokens},
-        Field{"perplexity", "", down, &Q::perplexity}, Field{"perplexity_error", "", none, &Q::perplexity_error},
-        Field{"reference", "", none, &Q::reference}, Field{"reference_perplexity", "", none, &Q::reference_perplexity},
-        Field{"kl_mean", "nat", down, &Q::kl_mean}, Field{"kl_median", "nat", down, &Q::kl_median},
-        Field{"kl_p99", "nat", down, &Q::kl_p99}, Field{"kl_max", "nat", down, &Q::kl_max},
-        Field{"top1_percent", "%", Better::higher, &Q::top1_percent}, Field{"worst_token", "nat", down, &Q::worst_token},
-        Field{"seconds", "s", none, &Q::seconds});
+    visit("text", "", none, &Q::text);
+    visit("text_sha256", "", none, &Q::text_sha256);
+    visit("context", "tok", none, &Q::context);
+    visit("windows", "", none, &Q::windows);
+    visit("scored_tokens", "tok", none, &Q::scored_tokens);
+    visit("perplexity", "", down, &Q::perplexity);
+    visit("perplexity_error", "", none, &Q::perplexity_error);
+    visit("reference", "", none, &Q::reference);
+    visit("reference_perplexity", "", none, &Q::reference_perplexity);
+    visit("kl_mean", "nat", down, &Q::kl_mean);
+    visit("kl_median", "nat", down, &Q::kl_median);
+    visit("kl_p99", "nat", down, &Q::kl_p99);
+    visit("kl_max", "nat", down, &Q::kl_max);
+    visit("top1_percent", "%", Better::higher, &Q::top1_percent);
+    visit("worst_token", "nat", down, &Q::worst_token);
+    visit("seconds", "s", none, &Q::seconds);
   }
 };
 

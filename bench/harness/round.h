@@ -31,18 +31,25 @@ struct CaseSettings {
   std::string isa;                       // forced kernels; empty: the best
   std::string cpu_mask;                  // hexadecimal, empty: any
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using S = CaseSettings;
     constexpr Better none = Better::none;
-    return std::tuple(
-        Field{"backend", "", none, &S::backend}, Field{"threads", "", none, &S::threads},
-        Field{"prompt_tokens", "tok", none, &S::prompt_tokens}, Field{"generated_tokens", "tok", none, &S::generated_tokens},
-        Field{"is_joined", "", none, &S::is_joined}, Field{"depth", "tok", none, &S::depth},
-        Field{"sequences", "", none, &S::sequences}, Field{"batch", "tok", none, &S::batch},
-        Field{"ubatch", "tok", none, &S::ubatch}, Field{"kv_keys", "", none, &S::kv_keys},
-        Field{"kv_values", "", none, &S::kv_values}, Field{"gpu_layers", "", none, &S::gpu_layers},
-        Field{"flash_attention", "", none, &S::flash_attention}, Field{"load", "", none, &S::load},
-        Field{"isa", "", none, &S::isa}, Field{"cpu_mask", "", none, &S::cpu_mask});
+    visit("backend", "", none, &S::backend);
+    visit("threads", "", none, &S::threads);
+    visit("prompt_tokens", "tok", none, &S::prompt_tokens);
+    visit("generated_tokens", "tok", none, &S::generated_tokens);
+    visit("is_joined", "", none, &S::is_joined);
+    visit("depth", "tok", none, &S::depth);
+    visit("sequences", "", none, &S::sequences);
+    visit("batch", "tok", none, &S::batch);
+    visit("ubatch", "tok", none, &S::ubatch);
+    visit("kv_keys", "", none, &S::kv_keys);
+    visit("kv_values", "", none, &S::kv_values);
+    visit("gpu_layers", "", none, &S::gpu_layers);
+    visit("flash_attention", "", none, &S::flash_attention);
+    visit("load", "", none, &S::load);
+    visit("isa", "", none, &S::isa);
+    visit("cpu_mask", "", none, &S::cpu_mask);
   }
 };
 
@@ -53,10 +60,12 @@ struct Resolved {
   std::uint32_t context = 0;
   std::string memory_limit;  // how a limit was enforced: "", "cgroup", "rlimit"
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using R = Resolved;
-    return std::tuple(Field{"threads", "", Better::none, &R::threads}, Field{"isa", "", Better::none, &R::isa},
-                      Field{"context", "tok", Better::none, &R::context}, Field{"memory_limit", "", Better::none, &R::memory_limit});
+    visit("threads", "", Better::none, &R::threads);
+    visit("isa", "", Better::none, &R::isa);
+    visit("context", "tok", Better::none, &R::context);
+    visit("memory_limit", "", Better::none, &R::memory_limit);
   }
 };
 
@@ -72,16 +81,20 @@ struct StartTimes {
   std::optional<double> cold_load_ms, cold_first_token_ms;
   std::string cold_note;    // why there is no cold figure
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using S = StartTimes;
     constexpr Better down = Better::lower;
-    return std::tuple(
-        Field{"open_ms", "ms", down, &S::open_ms}, Field{"bind_ms", "ms", down, &S::bind_ms},
-        Field{"tokenizer_ms", "ms", down, &S::tokenizer_ms}, Field{"session_ms", "ms", down, &S::session_ms},
-        Field{"load_ms", "ms", down, &S::load_ms}, Field{"first_token_ms", "ms", down, &S::first_token_ms},
-        Field{"upload_ms", "ms", down, &S::upload_ms}, Field{"pipeline_ms", "ms", down, &S::pipeline_ms},
-        Field{"cold_load_ms", "ms", down, &S::cold_load_ms}, Field{"cold_first_token_ms", "ms", down, &S::cold_first_token_ms},
-        Field{"cold_note", "", Better::none, &S::cold_note});
+    visit("open_ms", "ms", down, &S::open_ms);
+    visit("bind_ms", "ms", down, &S::bind_ms);
+    visit("tokenizer_ms", "ms", down, &S::tokenizer_ms);
+    visit("session_ms", "ms", down, &S::session_ms);
+    visit("load_ms", "ms", down, &S::load_ms);
+    visit("first_token_ms", "ms", down, &S::first_token_ms);
+    visit("upload_ms", "ms", down, &S::upload_ms);
+    visit("pipeline_ms", "ms", down, &S::pipeline_ms);
+    visit("cold_load_ms", "ms", down, &S::cold_load_ms);
+    visit("cold_first_token_ms", "ms", down, &S::cold_first_token_ms);
+    visit("cold_note", "", Better::none, &S::cold_note);
   }
 };
 
@@ -90,12 +103,15 @@ struct TokenLatency {
   std::uint64_t count = 0;
   std::optional<double> p50_ms, p90_ms, p95_ms, p99_ms, max_ms;
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using T = TokenLatency;
     constexpr Better down = Better::lower;
-    return std::tuple(Field{"count", "", Better::none, &T::count}, Field{"p50_ms", "ms", down, &T::p50_ms},
-                      Field{"p90_ms", "ms", down, &T::p90_ms}, Field{"p95_ms", "ms", down, &T::p95_ms},
-                      Field{"p99_ms", "ms", down, &T::p99_ms}, Field{"max_ms", "ms", down, &T::max_ms});
+    visit("count", "", Better::none, &T::count);
+    visit("p50_ms", "ms", down, &T::p50_ms);
+    visit("p90_ms", "ms", down, &T::p90_ms);
+    visit("p95_ms", "ms", down, &T::p95_ms);
+    visit("p99_ms", "ms", down, &T::p99_ms);
+    visit("max_ms", "ms", down, &T::max_ms);
   }
 };
 TokenLatency summarize_latency(std::span<const double> token_ms);
@@ -104,11 +120,12 @@ TokenLatency summarize_latency(std::span<const double> token_ms);
 struct Pressure {
   std::optional<double> memory_ms, cpu_ms, io_ms;
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using P = Pressure;
     constexpr Better down = Better::lower;
-    return std::tuple(Field{"memory_ms", "ms", down, &P::memory_ms}, Field{"cpu_ms", "ms", down, &P::cpu_ms},
-                      Field{"io_ms", "ms", down, &P::io_ms});
+    visit("memory_ms", "ms", down, &P::memory_ms);
+    visit("cpu_ms", "ms", down, &P::cpu_ms);
+    visit("io_ms", "ms", down, &P::io_ms);
   }
 };
 
@@ -118,12 +135,13 @@ struct Energy {
   std::optional<double> watts;
   std::optional<double> joules_per_prompt_token, joules_per_generated_token;
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using E = Energy;
     constexpr Better down = Better::lower;
-    return std::tuple(Field{"sensor", "", Better::none, &E::sensor}, Field{"watts", "W", down, &E::watts},
-                      Field{"joules_per_prompt_token", "J", down, &E::joules_per_prompt_token},
-                      Field{"joules_per_generated_token", "J", down, &E::joules_per_generated_token});
+    visit("sensor", "", Better::none, &E::sensor);
+    visit("watts", "W", down, &E::watts);
+    visit("joules_per_prompt_token", "J", down, &E::joules_per_prompt_token);
+    visit("joules_per_generated_token", "J", down, &E::joules_per_generated_token);
   }
 };
 
@@ -139,15 +157,19 @@ struct Surroundings {
   double wall_jump_s = 0;               // how far the wall clock moved against the steady one
   Pressure pressure;
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using S = Surroundings;
     constexpr Better none = Better::none;
-    return std::tuple(
-        Field{"seconds", "s", none, &S::seconds}, Field{"other_cpus", "", none, &S::other_cpus},
-        Field{"steal_percent", "%", none, &S::steal_percent}, Field{"clock_before_mhz", "MHz", none, &S::clock_before_mhz},
-        Field{"clock_after_mhz", "MHz", none, &S::clock_after_mhz}, Field{"temperature_c", "C", none, &S::temperature_c},
-        Field{"throttle_events", "", none, &S::throttle_events}, Field{"load_1", "", none, &S::load_1},
-        Field{"wall_jump_s", "s", none, &S::wall_jump_s}, Field{"pressure", "", none, &S::pressure});
+    visit("seconds", "s", none, &S::seconds);
+    visit("other_cpus", "", none, &S::other_cpus);
+    visit("steal_percent", "%", none, &S::steal_percent);
+    visit("clock_before_mhz", "MHz", none, &S::clock_before_mhz);
+    visit("clock_after_mhz", "MHz", none, &S::clock_after_mhz);
+    visit("temperature_c", "C", none, &S::temperature_c);
+    visit("throttle_events", "", none, &S::throttle_events);
+    visit("load_1", "", none, &S::load_1);
+    visit("wall_jump_s", "s", none, &S::wall_jump_s);
+    visit("pressure", "", none, &S::pressure);
   }
 };
 
@@ -168,18 +190,29 @@ struct Round {
   Energy energy;
   std::optional<DevicePass> device;  // of one decoded token on a device, with times of its kernels, off the clock
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using R = Round;
     constexpr Better none = Better::none;
-    return std::tuple(
-        Field{"time", "", none, &R::time}, Field{"at_s", "s", none, &R::at_s}, Field{"warmups", "", none, &R::warmups},
-        Field{"prefill_ms", "ms", none, &R::prefill_ms}, Field{"ttft_ms", "ms", none, &R::ttft_ms},
-        Field{"decode_ms", "ms", none, &R::decode_ms}, Field{"joined_ms", "ms", none, &R::joined_ms}, Field{"token_ms", "ms", none, &R::token_ms},
-        Field{"tokenize_ms", "ms", none, &R::tokenize_ms}, Field{"sample_ms", "ms", none, &R::sample_ms},
-        Field{"latency", "", none, &R::latency}, Field{"start", "", none, &R::start}, Field{"memory", "", none, &R::memory},
-        Field{"surroundings", "", none, &R::surroundings}, Field{"energy", "", none, &R::energy},
-        Field{"device", "", none, &R::device});
+    visit("time", "", none, &R::time);
+    visit("at_s", "s", none, &R::at_s);
+    visit("warmups", "", none, &R::warmups);
+    visit("prefill_ms", "ms", none, &R::prefill_ms);
+    visit("ttft_ms", "ms", none, &R::ttft_ms);
+    visit("decode_ms", "ms", none, &R::decode_ms);
+    visit("joined_ms", "ms", none, &R::joined_ms);
+    visit("token_ms", "ms", none, &R::token_ms);
+    visit("tokenize_ms", "ms", none, &R::tokenize_ms);
+    visit("sample_ms", "ms", none, &R::sample_ms);
+    visit("latency", "", none, &R::latency);
+    visit("start", "", none, &R::start);
+    visit("memory", "", none, &R::memory);
+    visit("surroundings", "", none, &R::surroundings);
+    visit("energy", "", none, &R::energy);
+    visit("device", "", none, &R::device);
   }
 };
+
+ASSAY_JSON_ELSEWHERE(CaseSettings)
+ASSAY_JSON_ELSEWHERE(Round)
 
 }  // namespace assay

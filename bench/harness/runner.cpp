@@ -24,17 +24,19 @@ struct JournalLine {
   std::uint64_t index = 0;
   TaskReply reply;
 
-  static constexpr auto fields() {
-    return std::tuple(Field{"case", "", Better::none, &JournalLine::index}, Field{"reply", "", Better::none, &JournalLine::reply});
+  static constexpr void fields(auto visit) {
+    visit("case", "", Better::none, &JournalLine::index);
+    visit("reply", "", Better::none, &JournalLine::reply);
   }
 };
 struct JournalHead {
   std::string schema{kJournalSchema}, time;
   BenchPlan plan;
 
-  static constexpr auto fields() {
-    return std::tuple(Field{"schema", "", Better::none, &JournalHead::schema}, Field{"time", "", Better::none, &JournalHead::time},
-                      Field{"plan", "", Better::none, &JournalHead::plan});
+  static constexpr void fields(auto visit) {
+    visit("schema", "", Better::none, &JournalHead::schema);
+    visit("time", "", Better::none, &JournalHead::time);
+    visit("plan", "", Better::none, &JournalHead::plan);
   }
 };
 

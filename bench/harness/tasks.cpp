@@ -73,8 +73,9 @@ struct CheckedAnswer {
   std::optional<Agreement> agreement;
   std::string output_hash;
 
-  static constexpr auto fields() {
-    return std::tuple(Field{"agreement", "", Better::none, &CheckedAnswer::agreement}, Field{"output_hash", "", Better::none, &CheckedAnswer::output_hash});
+  static constexpr void fields(auto visit) {
+    visit("agreement", "", Better::none, &CheckedAnswer::agreement);
+    visit("output_hash", "", Better::none, &CheckedAnswer::output_hash);
   }
 };
 
@@ -179,5 +180,8 @@ std::string run_task_text(std::string_view text) {
   }
   return to_text(to_json(reply));
 }
+
+ASSAY_JSON_HERE(TaskRequest)
+ASSAY_JSON_HERE(TaskReply)
 
 }  // namespace assay

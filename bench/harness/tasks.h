@@ -33,13 +33,18 @@ struct TaskRequest {
   std::string cache_folder;  // hashes of files and checks already made; empty: none
   std::string model_sha256;  // check: what its answer is cached by
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using T = TaskRequest;
     constexpr Better none = Better::none;
-    return std::tuple(Field{"task", "", none, &T::task}, Field{"path", "", none, &T::path}, Field{"settings", "", none, &T::settings},
-                      Field{"samples", "", none, &T::samples}, Field{"memory_limit_bytes", "B", none, &T::memory_limit_bytes},
-                      Field{"with_cold", "", none, &T::with_cold}, Field{"quality", "", none, &T::quality},
-                      Field{"cache_folder", "", none, &T::cache_folder}, Field{"model_sha256", "", none, &T::model_sha256});
+    visit("task", "", none, &T::task);
+    visit("path", "", none, &T::path);
+    visit("settings", "", none, &T::settings);
+    visit("samples", "", none, &T::samples);
+    visit("memory_limit_bytes", "B", none, &T::memory_limit_bytes);
+    visit("with_cold", "", none, &T::with_cold);
+    visit("quality", "", none, &T::quality);
+    visit("cache_folder", "", none, &T::cache_folder);
+    visit("model_sha256", "", none, &T::model_sha256);
   }
 };
 
@@ -61,16 +66,24 @@ struct TaskReply {
   std::optional<MachineLimits> limits;
   BuildFacts build;          // of the program that did it
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using T = TaskReply;
     constexpr Better none = Better::none;
-    return std::tuple(Field{"status", "", none, &T::status}, Field{"reason", "", none, &T::reason}, Field{"model", "", none, &T::model},
-                      Field{"model_sha256", "", none, &T::model_sha256}, Field{"start", "", none, &T::start},
-                      Field{"agreement", "", none, &T::agreement}, Field{"output_hash", "", none, &T::output_hash},
-                      Field{"round", "", none, &T::round}, Field{"engine", "", none, &T::engine}, Field{"resolved", "", none, &T::resolved},
-                      Field{"planned", "", none, &T::planned}, Field{"figures", "", none, &T::figures},
-                      Field{"quality", "", none, &T::quality}, Field{"limits", "", none, &T::limits},
-                      Field{"build", "", none, &T::build});
+    visit("status", "", none, &T::status);
+    visit("reason", "", none, &T::reason);
+    visit("model", "", none, &T::model);
+    visit("model_sha256", "", none, &T::model_sha256);
+    visit("start", "", none, &T::start);
+    visit("agreement", "", none, &T::agreement);
+    visit("output_hash", "", none, &T::output_hash);
+    visit("round", "", none, &T::round);
+    visit("engine", "", none, &T::engine);
+    visit("resolved", "", none, &T::resolved);
+    visit("planned", "", none, &T::planned);
+    visit("figures", "", none, &T::figures);
+    visit("quality", "", none, &T::quality);
+    visit("limits", "", none, &T::limits);
+    visit("build", "", none, &T::build);
   }
 };
 
@@ -78,5 +91,8 @@ struct TaskReply {
 TaskReply run_task(const TaskRequest& request);
 // The same from and to JSON text, as bench_models does it.
 std::string run_task_text(std::string_view request);
+
+ASSAY_JSON_ELSEWHERE(TaskRequest)
+ASSAY_JSON_ELSEWHERE(TaskReply)
 
 }  // namespace assay

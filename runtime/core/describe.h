@@ -1,11 +1,11 @@
-// Described records: one fields() list per struct, from which JSON both ways and table columns derive.
+// Described records: one fields() per struct, from which JSON both ways and table columns derive.
 //
 //   struct Sample {
 //     std::string name;
 //     double load_ms = 0;
-//     static constexpr auto fields() {
-//       return std::tuple(Field{"name", "", Better::none, &Sample::name},
-//                         Field{"load_ms", "ms", Better::lower, &Sample::load_ms});
+//     static constexpr void fields(auto visit) {
+//       visit("name", "", Better::none, &Sample::name);
+//       visit("load_ms", "ms", Better::lower, &Sample::load_ms);
 //     }
 //   };
 //
@@ -21,7 +21,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -42,11 +41,16 @@ struct Field {
   Better better;
   Member Struct::* member;
 };
-template <class Struct, class Member>
-Field(const char*, const char*, Better, Member Struct::*) -> Field<Struct, Member>;
+
+namespace describe_detail {
+// A visitor to ask with whether a type has fields.
+struct Nobody {
+  void operator()(std::string_view, std::string_view, Better, auto) const {}
+};
+}  // namespace describe_detail
 
 template <class T>
-concept Described = requires { T::fields(); };
+concept Described = requires { T::fields(describe_detail::Nobody{}); };
 
 // An enum takes part by a function beside it, found by argument: the names of its values 0, 1, 2 ...
 //   constexpr std::span<const std::string_view> enum_names(Status);
@@ -58,7 +62,9 @@ concept NamedEnum = std::is_enum_v<T> && requires(T value) {
 // Calls visit(field) for every field of T, in order.
 template <Described T, class Visit>
 constexpr void for_each_field(Visit&& visit) {
-  std::apply([&](const auto&... field) { (visit(field), ...); }, T::fields());
+  T::fields([&]<class Member>(std::string_view name, std::string_view unit, Better better, Member T::* member) {
+    visit(Field<T, Member>{name, unit, better, member});
+  });
 }
 
 namespace describe_detail {
@@ -208,3 +214,12 @@ std::vector<Json> cells_of(const T& value) {
 }
 
 }  // namespace assay
+
+// The two conversions of a large record take long to compile: ASSAY_JSON_ELSEWHERE(T) below its definition keeps the
+// files that call them from doing so, ASSAY_JSON_HERE(T) in one source file does it. Both inside namespace assay.
+#define ASSAY_JSON_ELSEWHERE(T)           \
+  extern template Json to_json(const T&); \
+  extern template Result<T> from_json(const Json&, std::string_view);
+#define ASSAY_JSON_HERE(T)         \
+  template Json to_json(const T&); \
+  template Result<T> from_json(const Json&, std::string_view);

@@ -273,4 +273,6 @@ bool reset_peak_memory() {
   return out.good();
 }
 
+ASSAY_JSON_HERE(HostFacts)
+
 }  // namespace assay

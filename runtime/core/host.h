@@ -18,10 +18,11 @@ struct CacheFacts {
   std::uint64_t bytes = 0;  // of one such cache
   int shared_by = 1;        // hardware threads that share one
 
-  static constexpr auto fields() {
-    return std::tuple(Field{"level", "", Better::none, &CacheFacts::level}, Field{"kind", "", Better::none, &CacheFacts::kind},
-                      Field{"bytes", "B", Better::none, &CacheFacts::bytes},
-                      Field{"shared_by", "", Better::none, &CacheFacts::shared_by});
+  static constexpr void fields(auto visit) {
+    visit("level", "", Better::none, &CacheFacts::level);
+    visit("kind", "", Better::none, &CacheFacts::kind);
+    visit("bytes", "B", Better::none, &CacheFacts::bytes);
+    visit("shared_by", "", Better::none, &CacheFacts::shared_by);
   }
 };
 
@@ -51,23 +52,32 @@ struct HostFacts {
   std::optional<std::string> container;        // "docker", "podman", "lxc", ...
   std::optional<double> load_1, load_5, load_15;
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using H = HostFacts;
-    return std::tuple(
-        Field{"cpu_model", "", Better::none, &H::cpu_model}, Field{"machine", "", Better::none, &H::machine},
-        Field{"isa", "", Better::none, &H::isa}, Field{"caches", "", Better::none, &H::caches},
-        Field{"cores", "", Better::none, &H::cores}, Field{"hardware_threads", "", Better::none, &H::hardware_threads},
-        Field{"allowed_threads", "", Better::none, &H::allowed_threads}, Field{"numa_nodes", "", Better::none, &H::numa_nodes},
-        Field{"governor", "", Better::none, &H::governor}, Field{"boost", "", Better::none, &H::boost},
-        Field{"clock_mhz", "MHz", Better::none, &H::clock_mhz}, Field{"clock_max_mhz", "MHz", Better::none, &H::clock_max_mhz},
-        Field{"memory_bytes", "B", Better::none, &H::memory_bytes},
-        Field{"memory_available_bytes", "B", Better::none, &H::memory_available_bytes},
-        Field{"memory_limit_bytes", "B", Better::none, &H::memory_limit_bytes},
-        Field{"swap_bytes", "B", Better::none, &H::swap_bytes}, Field{"huge_pages", "", Better::none, &H::huge_pages},
-        Field{"os", "", Better::none, &H::os}, Field{"kernel", "", Better::none, &H::kernel},
-        Field{"virtual_machine", "", Better::none, &H::virtual_machine}, Field{"container", "", Better::none, &H::container},
-        Field{"load_1", "", Better::none, &H::load_1}, Field{"load_5", "", Better::none, &H::load_5},
-        Field{"load_15", "", Better::none, &H::load_15});
+    visit("cpu_model", "", Better::none, &H::cpu_model);
+    visit("machine", "", Better::none, &H::machine);
+    visit("isa", "", Better::none, &H::isa);
+    visit("caches", "", Better::none, &H::caches);
+    visit("cores", "", Better::none, &H::cores);
+    visit("hardware_threads", "", Better::none, &H::hardware_threads);
+    visit("allowed_threads", "", Better::none, &H::allowed_threads);
+    visit("numa_nodes", "", Better::none, &H::numa_nodes);
+    visit("governor", "", Better::none, &H::governor);
+    visit("boost", "", Better::none, &H::boost);
+    visit("clock_mhz", "MHz", Better::none, &H::clock_mhz);
+    visit("clock_max_mhz", "MHz", Better::none, &H::clock_max_mhz);
+    visit("memory_bytes", "B", Better::none, &H::memory_bytes);
+    visit("memory_available_bytes", "B", Better::none, &H::memory_available_bytes);
+    visit("memory_limit_bytes", "B", Better::none, &H::memory_limit_bytes);
+    visit("swap_bytes", "B", Better::none, &H::swap_bytes);
+    visit("huge_pages", "", Better::none, &H::huge_pages);
+    visit("os", "", Better::none, &H::os);
+    visit("kernel", "", Better::none, &H::kernel);
+    visit("virtual_machine", "", Better::none, &H::virtual_machine);
+    visit("container", "", Better::none, &H::container);
+    visit("load_1", "", Better::none, &H::load_1);
+    visit("load_5", "", Better::none, &H::load_5);
+    visit("load_15", "", Better::none, &H::load_15);
   }
 
   // Of the last-level cache; 0 when not known.
@@ -88,16 +98,16 @@ struct ProcessMemory {
   std::uint64_t minor_faults = 0;
   std::uint64_t major_faults = 0;    // pages that had to come from the disk
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using P = ProcessMemory;
-    return std::tuple(Field{"peak_bytes", "B", Better::lower, &P::peak_bytes},
-                      Field{"resident_bytes", "B", Better::lower, &P::resident_bytes},
-                      Field{"anonymous_bytes", "B", Better::lower, &P::anonymous_bytes},
-                      Field{"file_bytes", "B", Better::none, &P::file_bytes},
-                      Field{"shared_bytes", "B", Better::none, &P::shared_bytes},
-                      Field{"proportional_bytes", "B", Better::lower, &P::proportional_bytes},
-                      Field{"minor_faults", "", Better::none, &P::minor_faults},
-                      Field{"major_faults", "", Better::none, &P::major_faults});
+    visit("peak_bytes", "B", Better::lower, &P::peak_bytes);
+    visit("resident_bytes", "B", Better::lower, &P::resident_bytes);
+    visit("anonymous_bytes", "B", Better::lower, &P::anonymous_bytes);
+    visit("file_bytes", "B", Better::none, &P::file_bytes);
+    visit("shared_bytes", "B", Better::none, &P::shared_bytes);
+    visit("proportional_bytes", "B", Better::lower, &P::proportional_bytes);
+    visit("minor_faults", "", Better::none, &P::minor_faults);
+    visit("major_faults", "", Better::none, &P::major_faults);
   }
 };
 ProcessMemory read_process_memory();
@@ -111,5 +121,7 @@ std::optional<std::uint64_t> kilobytes_of(std::string_view text, std::string_vie
 
 // Sizes as /sys writes them ("32768K", "1M", "512") in bytes.
 std::optional<std::uint64_t> parse_size(std::string_view text);
+
+ASSAY_JSON_ELSEWHERE(HostFacts)
 
 }  // namespace assay

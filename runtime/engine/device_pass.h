@@ -16,9 +16,11 @@ struct KernelTime {
   std::uint32_t dispatches = 0;
   double ms = 0;
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using K = KernelTime;
-    return std::tuple(Field{"kernel", "", Better::none, &K::kernel}, Field{"dispatches", "", Better::none, &K::dispatches}, Field{"ms", "ms", Better::none, &K::ms});
+    visit("kernel", "", Better::none, &K::kernel);
+    visit("dispatches", "", Better::none, &K::dispatches);
+    visit("ms", "ms", Better::none, &K::ms);
   }
 };
 
@@ -29,12 +31,16 @@ struct DevicePass {
   double host_ms = 0;                               // on the processor, before the device got the work
   std::vector<KernelTime> kernels;                  // longest first; empty unless measured
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using D = DevicePass;
     constexpr Better none = Better::none;
-    return std::tuple(Field{"dispatches", "", none, &D::dispatches}, Field{"barriers", "", none, &D::barriers}, Field{"is_replay", "", none, &D::is_replay},
-                      Field{"weight_bytes", "B", none, &D::weight_bytes}, Field{"other_bytes", "B", none, &D::other_bytes},
-                      Field{"host_ms", "ms", none, &D::host_ms}, Field{"kernels", "", none, &D::kernels});
+    visit("dispatches", "", none, &D::dispatches);
+    visit("barriers", "", none, &D::barriers);
+    visit("is_replay", "", none, &D::is_replay);
+    visit("weight_bytes", "B", none, &D::weight_bytes);
+    visit("other_bytes", "B", none, &D::other_bytes);
+    visit("host_ms", "ms", none, &D::host_ms);
+    visit("kernels", "", none, &D::kernels);
   }
 };
 

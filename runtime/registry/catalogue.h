@@ -67,21 +67,32 @@ struct CatalogueRow {
   std::string reason;
   std::vector<std::string> instead;  // ids
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using C = CatalogueRow;
     constexpr Better none = Better::none;
-    return std::tuple(Field{"id", "", none, &C::id}, Field{"name", "", none, &C::name},
-                      Field{"description", "", none, &C::description}, Field{"provider", "", none, &C::provider},
-                      Field{"parameters", "", none, &C::parameters}, Field{"size", "", none, &C::size},
-                      Field{"quantization", "", none, &C::quantization}, Field{"format", "", none, &C::format},
-                      Field{"architecture", "", none, &C::architecture}, Field{"repository", "", none, &C::repository},
-                      Field{"file", "", none, &C::file}, Field{"path", "", none, &C::path},
-                      Field{"bytes", "B", none, &C::bytes}, Field{"memory_bytes", "B", none, &C::memory_bytes},
-                      Field{"gpu", "", none, &C::gpu}, Field{"tags", "", none, &C::tags},
-                      Field{"licence", "", none, &C::licence}, Field{"page", "", none, &C::page},
-                      Field{"verified", "", none, &C::verified}, Field{"recommended", "", none, &C::recommended},
-                      Field{"availability", "", none, &C::availability}, Field{"reason", "", none, &C::reason},
-                      Field{"instead", "", none, &C::instead});
+    visit("id", "", none, &C::id);
+    visit("name", "", none, &C::name);
+    visit("description", "", none, &C::description);
+    visit("provider", "", none, &C::provider);
+    visit("parameters", "", none, &C::parameters);
+    visit("size", "", none, &C::size);
+    visit("quantization", "", none, &C::quantization);
+    visit("format", "", none, &C::format);
+    visit("architecture", "", none, &C::architecture);
+    visit("repository", "", none, &C::repository);
+    visit("file", "", none, &C::file);
+    visit("path", "", none, &C::path);
+    visit("bytes", "B", none, &C::bytes);
+    visit("memory_bytes", "B", none, &C::memory_bytes);
+    visit("gpu", "", none, &C::gpu);
+    visit("tags", "", none, &C::tags);
+    visit("licence", "", none, &C::licence);
+    visit("page", "", none, &C::page);
+    visit("verified", "", none, &C::verified);
+    visit("recommended", "", none, &C::recommended);
+    visit("availability", "", none, &C::availability);
+    visit("reason", "", none, &C::reason);
+    visit("instead", "", none, &C::instead);
   }
 
   // Whether this build computes that architecture.

@@ -24,12 +24,13 @@ struct HardwareState {
   std::optional<std::uint64_t> disk_free_bytes;  // where it would be written; nothing when the system does not say
   std::vector<std::string> gpus;                 // "NVIDIA H100", or the driver's name; without software devices
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using H = HardwareState;
     constexpr Better none = Better::none;
-    return std::tuple(Field{"memory_bytes", "B", none, &H::memory_bytes},
-                      Field{"memory_available_bytes", "B", none, &H::memory_available_bytes},
-                      Field{"disk_free_bytes", "B", none, &H::disk_free_bytes}, Field{"gpus", "", none, &H::gpus});
+    visit("memory_bytes", "B", none, &H::memory_bytes);
+    visit("memory_available_bytes", "B", none, &H::memory_available_bytes);
+    visit("disk_free_bytes", "B", none, &H::disk_free_bytes);
+    visit("gpus", "", none, &H::gpus);
   }
 };
 // `folder` may not exist yet: its nearest parent counts. Reads /proc and /sys below `root`.
@@ -39,9 +40,9 @@ HardwareState read_hardware(const std::filesystem::path& folder, const std::file
 struct HardwareVerdict {
   std::vector<std::string> refusals, warnings;
 
-  static constexpr auto fields() {
-    return std::tuple(Field{"refusals", "", Better::none, &HardwareVerdict::refusals},
-                      Field{"warnings", "", Better::none, &HardwareVerdict::warnings});
+  static constexpr void fields(auto visit) {
+    visit("refusals", "", Better::none, &HardwareVerdict::refusals);
+    visit("warnings", "", Better::none, &HardwareVerdict::warnings);
   }
   bool is_fine() const { return refusals.empty() && warnings.empty(); }
   Code code = Code::memory;  // of the first refusal

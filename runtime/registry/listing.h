@@ -28,20 +28,31 @@ struct ListedModel {
   std::string last_used;
   std::optional<double> decode_tps;  // last measured here
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using L = ListedModel;
     constexpr Better none = Better::none;
-    return std::tuple(Field{"name", "", none, &L::name}, Field{"title", "", none, &L::title},
-                      Field{"status", "", none, &L::status}, Field{"reason", "", none, &L::reason},
-                      Field{"bytes", "B", none, &L::bytes}, Field{"parameters", "", none, &L::parameters},
-                      Field{"size", "", none, &L::size}, Field{"format", "", none, &L::format},
-                      Field{"quantization", "", none, &L::quantization}, Field{"repository", "", none, &L::repository},
-                      Field{"commit", "", none, &L::commit}, Field{"licence", "", none, &L::licence},
-                      Field{"tags", "", none, &L::tags}, Field{"memory_bytes", "B", none, &L::memory_bytes},
-                      Field{"fits", "", none, &L::fits}, Field{"runs_here", "", none, &L::runs_here},
-                      Field{"selected", "", none, &L::selected}, Field{"recommended", "", none, &L::recommended},
-                      Field{"path", "", none, &L::path}, Field{"uses", "", none, &L::uses},
-                      Field{"last_used", "", none, &L::last_used}, Field{"decode_tps", "tok/s", none, &L::decode_tps});
+    visit("name", "", none, &L::name);
+    visit("title", "", none, &L::title);
+    visit("status", "", none, &L::status);
+    visit("reason", "", none, &L::reason);
+    visit("bytes", "B", none, &L::bytes);
+    visit("parameters", "", none, &L::parameters);
+    visit("size", "", none, &L::size);
+    visit("format", "", none, &L::format);
+    visit("quantization", "", none, &L::quantization);
+    visit("repository", "", none, &L::repository);
+    visit("commit", "", none, &L::commit);
+    visit("licence", "", none, &L::licence);
+    visit("tags", "", none, &L::tags);
+    visit("memory_bytes", "B", none, &L::memory_bytes);
+    visit("fits", "", none, &L::fits);
+    visit("runs_here", "", none, &L::runs_here);
+    visit("selected", "", none, &L::selected);
+    visit("recommended", "", none, &L::recommended);
+    visit("path", "", none, &L::path);
+    visit("uses", "", none, &L::uses);
+    visit("last_used", "", none, &L::last_used);
+    visit("decode_tps", "tok/s", none, &L::decode_tps);
   }
   bool is_here() const { return !path.empty(); }
 };

@@ -42,10 +42,11 @@ struct ConfigFacts {
   std::uint32_t fallbacks = 0;
   std::vector<YamlProblem> problems;
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using C = ConfigFacts;
-    return std::tuple(Field{"model", "", Better::none, &C::model}, Field{"fallbacks", "", Better::none, &C::fallbacks},
-                      Field{"problems", "", Better::none, &C::problems});
+    visit("model", "", Better::none, &C::model);
+    visit("fallbacks", "", Better::none, &C::fallbacks);
+    visit("problems", "", Better::none, &C::problems);
   }
 };
 
@@ -58,13 +59,16 @@ struct HardwareFacts {
   std::uint64_t download_bytes = 0;  // missing
   HardwareVerdict verdict;
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using H = HardwareFacts;
     constexpr Better none = Better::none;
-    return std::tuple(Field{"state", "", none, &H::state}, Field{"threads", "", none, &H::threads},
-                      Field{"temp_folder", "", none, &H::temp_folder},
-                      Field{"temp_free_bytes", "B", none, &H::temp_free_bytes}, Field{"network", "", none, &H::network},
-                      Field{"download_bytes", "B", none, &H::download_bytes}, Field{"verdict", "", none, &H::verdict});
+    visit("state", "", none, &H::state);
+    visit("threads", "", none, &H::threads);
+    visit("temp_folder", "", none, &H::temp_folder);
+    visit("temp_free_bytes", "B", none, &H::temp_free_bytes);
+    visit("network", "", none, &H::network);
+    visit("download_bytes", "B", none, &H::download_bytes);
+    visit("verdict", "", none, &H::verdict);
   }
 };
 
@@ -72,13 +76,16 @@ struct PullFacts {
   std::string name, repository, commit, path;
   std::uint64_t files = 0, bytes = 0, transferred_bytes = 0;
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using P = PullFacts;
     constexpr Better none = Better::none;
-    return std::tuple(Field{"name", "", none, &P::name}, Field{"repository", "", none, &P::repository},
-                      Field{"commit", "", none, &P::commit}, Field{"path", "", none, &P::path},
-                      Field{"files", "", none, &P::files}, Field{"bytes", "B", none, &P::bytes},
-                      Field{"transferred_bytes", "B", none, &P::transferred_bytes});
+    visit("name", "", none, &P::name);
+    visit("repository", "", none, &P::repository);
+    visit("commit", "", none, &P::commit);
+    visit("path", "", none, &P::path);
+    visit("files", "", none, &P::files);
+    visit("bytes", "B", none, &P::bytes);
+    visit("transferred_bytes", "B", none, &P::transferred_bytes);
   }
 };
 
@@ -86,11 +93,13 @@ struct VerifyFacts {
   std::uint64_t errors = 0, warnings = 0, hashed_files = 0;
   std::vector<std::string> findings;  // the first ones
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using V = VerifyFacts;
     constexpr Better none = Better::none;
-    return std::tuple(Field{"errors", "", none, &V::errors}, Field{"warnings", "", none, &V::warnings},
-                      Field{"hashed_files", "", none, &V::hashed_files}, Field{"findings", "", none, &V::findings});
+    visit("errors", "", none, &V::errors);
+    visit("warnings", "", none, &V::warnings);
+    visit("hashed_files", "", none, &V::hashed_files);
+    visit("findings", "", none, &V::findings);
   }
 };
 
@@ -99,14 +108,17 @@ struct LoadFacts {
   std::uint32_t context = 0, batch = 0;
   std::uint64_t planned_bytes = 0, bound_bytes = 0;  // what it needs, and what it may use
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using L = LoadFacts;
     constexpr Better none = Better::none;
-    return std::tuple(Field{"architecture", "", none, &L::architecture}, Field{"backend", "", none, &L::backend},
-                      Field{"isa", "", none, &L::isa}, Field{"kv", "", none, &L::kv},
-                      Field{"context", "tok", none, &L::context}, Field{"batch", "tok", none, &L::batch},
-                      Field{"planned_bytes", "B", none, &L::planned_bytes},
-                      Field{"bound_bytes", "B", none, &L::bound_bytes});
+    visit("architecture", "", none, &L::architecture);
+    visit("backend", "", none, &L::backend);
+    visit("isa", "", none, &L::isa);
+    visit("kv", "", none, &L::kv);
+    visit("context", "tok", none, &L::context);
+    visit("batch", "tok", none, &L::batch);
+    visit("planned_bytes", "B", none, &L::planned_bytes);
+    visit("bound_bytes", "B", none, &L::bound_bytes);
   }
 };
 
@@ -114,9 +126,9 @@ struct ThreadSpeed {
   std::uint32_t threads = 0;
   double decode_tps = 0;
 
-  static constexpr auto fields() {
-    return std::tuple(Field{"threads", "", Better::none, &ThreadSpeed::threads},
-                      Field{"decode_tps", "tok/s", Better::higher, &ThreadSpeed::decode_tps});
+  static constexpr void fields(auto visit) {
+    visit("threads", "", Better::none, &ThreadSpeed::threads);
+    visit("decode_tps", "tok/s", Better::higher, &ThreadSpeed::decode_tps);
   }
 };
 
@@ -124,9 +136,9 @@ struct OptimiseFacts {
   std::uint32_t threads = 0;  // chosen
   std::vector<ThreadSpeed> tried;
 
-  static constexpr auto fields() {
-    return std::tuple(Field{"threads", "", Better::none, &OptimiseFacts::threads},
-                      Field{"tried", "", Better::none, &OptimiseFacts::tried});
+  static constexpr void fields(auto visit) {
+    visit("threads", "", Better::none, &OptimiseFacts::threads);
+    visit("tried", "", Better::none, &OptimiseFacts::tried);
   }
 };
 
@@ -137,13 +149,15 @@ struct HealthFacts {
   std::uint64_t peak_bytes = 0;
   std::uint64_t device_bytes = 0;  // this version computes on the processor
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using H = HealthFacts;
     constexpr Better none = Better::none;
-    return std::tuple(Field{"prompt_tokens", "tok", none, &H::prompt_tokens}, Field{"tokens", "tok", none, &H::tokens},
-                      Field{"text", "", none, &H::text}, Field{"decode_tps", "tok/s", Better::higher, &H::decode_tps},
-                      Field{"peak_bytes", "B", Better::lower, &H::peak_bytes},
-                      Field{"device_bytes", "B", Better::lower, &H::device_bytes});
+    visit("prompt_tokens", "tok", none, &H::prompt_tokens);
+    visit("tokens", "tok", none, &H::tokens);
+    visit("text", "", none, &H::text);
+    visit("decode_tps", "tok/s", Better::higher, &H::decode_tps);
+    visit("peak_bytes", "B", Better::lower, &H::peak_bytes);
+    visit("device_bytes", "B", Better::lower, &H::device_bytes);
   }
 };
 

@@ -22,13 +22,16 @@ struct HardwareLimits {
   GpuNeed gpu = GpuNeed::none;
   bool network = false;  // the hub must answer even when all files are here
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using H = HardwareLimits;
     constexpr Better none = Better::none;
-    return std::tuple(Field{"memory", "B", none, &H::memory_bytes},
-                      Field{"free_memory", "B", none, &H::free_memory_bytes}, Field{"disk", "B", none, &H::disk_bytes},
-                      Field{"temp", "B", none, &H::temp_bytes}, Field{"threads", "", none, &H::threads},
-                      Field{"gpu", "", none, &H::gpu}, Field{"network", "", none, &H::network});
+    visit("memory", "B", none, &H::memory_bytes);
+    visit("free_memory", "B", none, &H::free_memory_bytes);
+    visit("disk", "B", none, &H::disk_bytes);
+    visit("temp", "B", none, &H::temp_bytes);
+    visit("threads", "", none, &H::threads);
+    visit("gpu", "", none, &H::gpu);
+    visit("network", "", none, &H::network);
   }
 };
 
@@ -41,13 +44,16 @@ struct LoadSettings {
   std::string isa;
   std::string quantization;  // of the files to take; empty: Q4_K_M, then Q8_0, then the only one
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using L = LoadSettings;
     constexpr Better none = Better::none;
-    return std::tuple(Field{"context", "tok", none, &L::context}, Field{"batch", "tok", none, &L::batch},
-                      Field{"threads", "", none, &L::threads}, Field{"kv", "", none, &L::kv},
-                      Field{"backend", "", none, &L::backend}, Field{"isa", "", none, &L::isa},
-                      Field{"quantization", "", none, &L::quantization});
+    visit("context", "tok", none, &L::context);
+    visit("batch", "tok", none, &L::batch);
+    visit("threads", "", none, &L::threads);
+    visit("kv", "", none, &L::kv);
+    visit("backend", "", none, &L::backend);
+    visit("isa", "", none, &L::isa);
+    visit("quantization", "", none, &L::quantization);
   }
 };
 
@@ -56,12 +62,15 @@ struct Fallback {
   std::optional<std::uint32_t> context, batch, threads;
   std::optional<std::string> kv, quantization, model;
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using F = Fallback;
     constexpr Better none = Better::none;
-    return std::tuple(Field{"context", "tok", none, &F::context}, Field{"batch", "tok", none, &F::batch},
-                      Field{"threads", "", none, &F::threads}, Field{"kv", "", none, &F::kv},
-                      Field{"quantization", "", none, &F::quantization}, Field{"model", "", none, &F::model});
+    visit("context", "tok", none, &F::context);
+    visit("batch", "tok", none, &F::batch);
+    visit("threads", "", none, &F::threads);
+    visit("kv", "", none, &F::kv);
+    visit("quantization", "", none, &F::quantization);
+    visit("model", "", none, &F::model);
   }
 };
 
@@ -70,14 +79,16 @@ struct SamplingSettings {
   std::uint32_t top_k = 40, repetition_window = 64;
   std::uint64_t seed = 0;
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using S = SamplingSettings;
     constexpr Better none = Better::none;
-    return std::tuple(Field{"temperature", "", none, &S::temperature}, Field{"top_p", "", none, &S::top_p},
-                      Field{"min_p", "", none, &S::min_p},
-                      Field{"repetition_penalty", "", none, &S::repetition_penalty},
-                      Field{"top_k", "", none, &S::top_k}, Field{"repetition_window", "", none, &S::repetition_window},
-                      Field{"seed", "", none, &S::seed});
+    visit("temperature", "", none, &S::temperature);
+    visit("top_p", "", none, &S::top_p);
+    visit("min_p", "", none, &S::min_p);
+    visit("repetition_penalty", "", none, &S::repetition_penalty);
+    visit("top_k", "", none, &S::top_k);
+    visit("repetition_window", "", none, &S::repetition_window);
+    visit("seed", "", none, &S::seed);
   }
 };
 
@@ -86,9 +97,9 @@ struct UseBounds {
   std::uint64_t memory_bytes = 0;
   std::uint64_t device_bytes = 0;  // of a GPU's memory
 
-  static constexpr auto fields() {
-    return std::tuple(Field{"memory", "B", Better::none, &UseBounds::memory_bytes},
-                      Field{"device_memory", "B", Better::none, &UseBounds::device_bytes});
+  static constexpr void fields(auto visit) {
+    visit("memory", "B", Better::none, &UseBounds::memory_bytes);
+    visit("device_memory", "B", Better::none, &UseBounds::device_bytes);
   }
 };
 
@@ -97,11 +108,12 @@ struct HealthSettings {
   std::uint32_t tokens = 16;
   double decode_tps = 0;  // at least
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using H = HealthSettings;
     constexpr Better none = Better::none;
-    return std::tuple(Field{"prompt", "", none, &H::prompt}, Field{"tokens", "tok", none, &H::tokens},
-                      Field{"decode_tps", "tok/s", none, &H::decode_tps});
+    visit("prompt", "", none, &H::prompt);
+    visit("tokens", "tok", none, &H::tokens);
+    visit("decode_tps", "tok/s", none, &H::decode_tps);
   }
 };
 
@@ -117,14 +129,19 @@ struct PrepareConfig {
   UseBounds bounds;
   HealthSettings health;
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using P = PrepareConfig;
     constexpr Better none = Better::none;
-    return std::tuple(Field{"model", "", none, &P::model}, Field{"repository", "", none, &P::repository},
-                      Field{"revision", "", none, &P::revision}, Field{"files", "", none, &P::files},
-                      Field{"hardware", "", none, &P::hardware}, Field{"load", "", none, &P::load},
-                      Field{"fallbacks", "", none, &P::fallbacks}, Field{"sampling", "", none, &P::sampling},
-                      Field{"bounds", "", none, &P::bounds}, Field{"health", "", none, &P::health});
+    visit("model", "", none, &P::model);
+    visit("repository", "", none, &P::repository);
+    visit("revision", "", none, &P::revision);
+    visit("files", "", none, &P::files);
+    visit("hardware", "", none, &P::hardware);
+    visit("load", "", none, &P::load);
+    visit("fallbacks", "", none, &P::fallbacks);
+    visit("sampling", "", none, &P::sampling);
+    visit("bounds", "", none, &P::bounds);
+    visit("health", "", none, &P::health);
   }
 };
 

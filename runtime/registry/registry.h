@@ -36,11 +36,13 @@ struct RegistryFile {
   std::uint64_t bytes = 0;
   std::string hash;  // 64 hex digits: SHA-256; 40: the git hash of a small file; empty: not known
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using F = RegistryFile;
     constexpr Better none = Better::none;
-    return std::tuple(Field{"path", "", none, &F::path}, Field{"name", "", none, &F::name},
-                      Field{"bytes", "B", none, &F::bytes}, Field{"hash", "", none, &F::hash});
+    visit("path", "", none, &F::path);
+    visit("name", "", none, &F::name);
+    visit("bytes", "B", none, &F::bytes);
+    visit("hash", "", none, &F::hash);
   }
   bool has_sha256() const { return hash.size() == 64; }
 };
@@ -62,17 +64,25 @@ struct RegistryModel {
   bool selected = false;
   std::vector<RegistryFile> files;
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using M = RegistryModel;
     constexpr Better none = Better::none;
-    return std::tuple(Field{"name", "", none, &M::name}, Field{"source", "", none, &M::source},
-                      Field{"repository", "", none, &M::repository}, Field{"commit", "", none, &M::commit},
-                      Field{"revision", "", none, &M::revision}, Field{"path", "", none, &M::path},
-                      Field{"format", "", none, &M::format}, Field{"quantization", "", none, &M::quantization},
-                      Field{"bytes", "B", none, &M::bytes}, Field{"status", "", none, &M::status},
-                      Field{"reason", "", none, &M::reason}, Field{"added", "", none, &M::added},
-                      Field{"uses", "", none, &M::uses}, Field{"last_used", "", none, &M::last_used},
-                      Field{"selected", "", none, &M::selected}, Field{"files", "", none, &M::files});
+    visit("name", "", none, &M::name);
+    visit("source", "", none, &M::source);
+    visit("repository", "", none, &M::repository);
+    visit("commit", "", none, &M::commit);
+    visit("revision", "", none, &M::revision);
+    visit("path", "", none, &M::path);
+    visit("format", "", none, &M::format);
+    visit("quantization", "", none, &M::quantization);
+    visit("bytes", "B", none, &M::bytes);
+    visit("status", "", none, &M::status);
+    visit("reason", "", none, &M::reason);
+    visit("added", "", none, &M::added);
+    visit("uses", "", none, &M::uses);
+    visit("last_used", "", none, &M::last_used);
+    visit("selected", "", none, &M::selected);
+    visit("files", "", none, &M::files);
   }
   bool is_here() const { return status == ModelStatus::downloaded; }
   bool is_weights(const RegistryFile& file) const { return format == "gguf" || file.name.ends_with(".safetensors"); }
@@ -90,13 +100,17 @@ struct DownloadRecord {
   std::string outcome;      // "downloaded", "failed", "interrupted"
   std::string detail;
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using D = DownloadRecord;
     constexpr Better none = Better::none;
-    return std::tuple(Field{"model", "", none, &D::model}, Field{"repository", "", none, &D::repository},
-                      Field{"commit", "", none, &D::commit}, Field{"started", "", none, &D::started},
-                      Field{"seconds", "s", none, &D::seconds}, Field{"bytes", "B", none, &D::bytes},
-                      Field{"outcome", "", none, &D::outcome}, Field{"detail", "", none, &D::detail});
+    visit("model", "", none, &D::model);
+    visit("repository", "", none, &D::repository);
+    visit("commit", "", none, &D::commit);
+    visit("started", "", none, &D::started);
+    visit("seconds", "s", none, &D::seconds);
+    visit("bytes", "B", none, &D::bytes);
+    visit("outcome", "", none, &D::outcome);
+    visit("detail", "", none, &D::detail);
   }
 };
 

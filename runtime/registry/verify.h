@@ -26,12 +26,14 @@ struct VerifiedFile {
   FileVerdict verdict = FileVerdict::good;
   std::string detail;
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using V = VerifiedFile;
     constexpr Better none = Better::none;
-    return std::tuple(Field{"name", "", none, &V::name}, Field{"path", "", none, &V::path},
-                      Field{"hash", "", none, &V::hash}, Field{"verdict", "", none, &V::verdict},
-                      Field{"detail", "", none, &V::detail});
+    visit("name", "", none, &V::name);
+    visit("path", "", none, &V::path);
+    visit("hash", "", none, &V::hash);
+    visit("verdict", "", none, &V::verdict);
+    visit("detail", "", none, &V::detail);
   }
 };
 
@@ -42,12 +44,14 @@ struct VerifiedModel {
   bool is_good = false;
   bool is_repaired = false;
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using V = VerifiedModel;
     constexpr Better none = Better::none;
-    return std::tuple(Field{"name", "", none, &V::name}, Field{"files", "", none, &V::files},
-                      Field{"errors", "", none, &V::errors}, Field{"is_good", "", none, &V::is_good},
-                      Field{"is_repaired", "", none, &V::is_repaired});
+    visit("name", "", none, &V::name);
+    visit("files", "", none, &V::files);
+    visit("errors", "", none, &V::errors);
+    visit("is_good", "", none, &V::is_good);
+    visit("is_repaired", "", none, &V::is_repaired);
   }
 };
 
@@ -68,15 +72,18 @@ struct Newer {
   std::uint64_t changed_files = 0;
   std::string problem;  // why it could not be told
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using N = Newer;
     constexpr Better none = Better::none;
-    return std::tuple(Field{"name", "", none, &N::name}, Field{"repository", "", none, &N::repository},
-                      Field{"revision", "", none, &N::revision}, Field{"commit", "", none, &N::commit},
-                      Field{"newest_commit", "", none, &N::newest_commit},
-                      Field{"is_outdated", "", none, &N::is_outdated},
-                      Field{"missing_bytes", "B", none, &N::missing_bytes},
-                      Field{"changed_files", "", none, &N::changed_files}, Field{"problem", "", none, &N::problem});
+    visit("name", "", none, &N::name);
+    visit("repository", "", none, &N::repository);
+    visit("revision", "", none, &N::revision);
+    visit("commit", "", none, &N::commit);
+    visit("newest_commit", "", none, &N::newest_commit);
+    visit("is_outdated", "", none, &N::is_outdated);
+    visit("missing_bytes", "B", none, &N::missing_bytes);
+    visit("changed_files", "", none, &N::changed_files);
+    visit("problem", "", none, &N::problem);
   }
 };
 

@@ -50,10 +50,12 @@ struct YamlProblem {
   int line = 0, column = 0;
   std::string message;
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using P = YamlProblem;
-    return std::tuple(Field{"key", "", Better::none, &P::key}, Field{"line", "", Better::none, &P::line},
-                      Field{"column", "", Better::none, &P::column}, Field{"message", "", Better::none, &P::message});
+    visit("key", "", Better::none, &P::key);
+    visit("line", "", Better::none, &P::line);
+    visit("column", "", Better::none, &P::column);
+    visit("message", "", Better::none, &P::message);
   }
 };
 // "NAME:4:10: hardware.memory: must be ..."

@@ -21,10 +21,15 @@ if(ASSAY_FUZZ)
   target_compile_options(assay_options INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # The compiler looks for garbage only above 1 GB of it: a tenth of its time; no file of ours needs as much.
+  target_compile_options(assay_options INTERFACE --param=ggc-min-heapsize=1000000)
+endif()
+
 # Programs, tests and light libraries spend their time in what lies below them: with less optimisation they compile in
-# half the time.
+# less than half the time.
 add_library(assay_light_flags INTERFACE)
-target_compile_options(assay_light_flags INTERFACE $<$<CONFIG:Release>:-O1>)
+target_compile_options(assay_light_flags INTERFACE $<$<CONFIG:Release>:-Og>)
 
 # What nearly every file reads is compiled once. Preset dev does without, and so finds what a file forgets to include.
 option(ASSAY_PCH "Precompile the headers that nearly every file reads" ON)

@@ -15,8 +15,9 @@ struct Inner {
   int threads = 1;
   std::optional<double> clock_mhz;
   bool operator==(const Inner&) const = default;
-  static constexpr auto fields() {
-    return std::tuple(Field{"threads", "", Better::none, &Inner::threads}, Field{"clock_mhz", "MHz", Better::none, &Inner::clock_mhz});
+  static constexpr void fields(auto visit) {
+    visit("threads", "", Better::none, &Inner::threads);
+    visit("clock_mhz", "MHz", Better::none, &Inner::clock_mhz);
   }
 };
 
@@ -32,12 +33,17 @@ struct Outer {
   Inner inner;
   std::optional<Inner> maybe;
   bool operator==(const Outer&) const = default;
-  static constexpr auto fields() {
-    return std::tuple(Field{"name", "", Better::none, &Outer::name}, Field{"speed", "tok/s", Better::higher, &Outer::speed},
-                      Field{"bytes", "B", Better::lower, &Outer::bytes}, Field{"small", "", Better::none, &Outer::small},
-                      Field{"passed", "", Better::none, &Outer::passed}, Field{"colour", "", Better::none, &Outer::colour},
-                      Field{"samples", "ms", Better::none, &Outer::samples}, Field{"list", "", Better::none, &Outer::list},
-                      Field{"inner", "", Better::none, &Outer::inner}, Field{"maybe", "", Better::none, &Outer::maybe});
+  static constexpr void fields(auto visit) {
+    visit("name", "", Better::none, &Outer::name);
+    visit("speed", "tok/s", Better::higher, &Outer::speed);
+    visit("bytes", "B", Better::lower, &Outer::bytes);
+    visit("small", "", Better::none, &Outer::small);
+    visit("passed", "", Better::none, &Outer::passed);
+    visit("colour", "", Better::none, &Outer::colour);
+    visit("samples", "ms", Better::none, &Outer::samples);
+    visit("list", "", Better::none, &Outer::list);
+    visit("inner", "", Better::none, &Outer::inner);
+    visit("maybe", "", Better::none, &Outer::maybe);
   }
 };
 

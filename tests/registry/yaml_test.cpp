@@ -20,9 +20,9 @@ struct Inner {
   std::uint64_t memory = 0;
   bool is_on = false;
 
-  static constexpr auto fields() {
-    return std::tuple(Field{"memory", "B", Better::none, &Inner::memory},
-                      Field{"is_on", "", Better::none, &Inner::is_on});
+  static constexpr void fields(auto visit) {
+    visit("memory", "B", Better::none, &Inner::memory);
+    visit("is_on", "", Better::none, &Inner::is_on);
   }
 };
 struct Outer {
@@ -36,13 +36,18 @@ struct Outer {
   std::vector<Inner> parts;
   Inner inner;
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using O = Outer;
     constexpr Better none = Better::none;
-    return std::tuple(
-        Field{"name", "", none, &O::name}, Field{"count", "", none, &O::count}, Field{"size", "", none, &O::size},
-        Field{"share", "", none, &O::share}, Field{"colour", "", none, &O::colour}, Field{"limit", "", none, &O::limit},
-        Field{"tags", "", none, &O::tags}, Field{"parts", "", none, &O::parts}, Field{"inner", "", none, &O::inner});
+    visit("name", "", none, &O::name);
+    visit("count", "", none, &O::count);
+    visit("size", "", none, &O::size);
+    visit("share", "", none, &O::share);
+    visit("colour", "", none, &O::colour);
+    visit("limit", "", none, &O::limit);
+    visit("tags", "", none, &O::tags);
+    visit("parts", "", none, &O::parts);
+    visit("inner", "", none, &O::inner);
   }
 };
 

@@ -42,10 +42,11 @@ struct DiskFacts {
   std::string path;
   std::optional<std::uint64_t> free_bytes, total_bytes;
 
-  static constexpr auto fields() {
+  static constexpr void fields(auto visit) {
     using D = DiskFacts;
-    return std::tuple(Field{"path", "", Better::none, &D::path}, Field{"free_bytes", "B", Better::none, &D::free_bytes},
-                      Field{"total_bytes", "B", Better::none, &D::total_bytes});
+    visit("path", "", Better::none, &D::path);
+    visit("free_bytes", "B", Better::none, &D::free_bytes);
+    visit("total_bytes", "B", Better::none, &D::total_bytes);
   }
 };
 
