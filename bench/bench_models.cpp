@@ -88,6 +88,7 @@ void take_names(Options& options) {
   if (options.gpu_layers >= 0) options.suite.session.gpu_layers = static_cast<std::uint32_t>(options.gpu_layers);
   options.suite.session.kv = *kv_type_from_name(options.kv);
   options.suite.session.isa = options.isa;
+  options.suite.session.cache_folder = kernel_cache_folder();
   options.suite.loading.copy = options.load == "copy";
 }
 

@@ -210,7 +210,7 @@ Result<> ModelSuite::feed(const Case& which, bool is_warmup) {
   }
   for (const std::int32_t token : own.first(is_warmup ? std::min<std::size_t>(own.size(), 8) : own.size())) {
     const Stopwatch watch;
-    ASSAY_TRY([[maybe_unused]] const auto logits, session.feed({&token, 1}, LogitsWanted::last));
+    ASSAY_TRY([[maybe_unused]] const std::int32_t chosen, session.feed_and_choose({&token, 1}));
     token_ms_.push_back(watch.milliseconds());
   }
   return success();

@@ -12,7 +12,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 PARTS = ("sixbit", "codebook", "grids", "mlx")  # what formats share, no formats themselves
 # Ops on weights: one shader for each format. matmul_int multiplies levels, which element formats and code tables do not have.
-WEIGHT_OPS = {"gather": [], "matvec": [], "matmul": [], "matmul_half": ["USE_HALF"], "matmul_int": []}
+WEIGHT_OPS = {"gather": [], "matvec": [], "matmul": [], "matmul_half": ["USE_HALF"], "matmul_int": [], "matmul_coop": []}
 NAME_BYTES = 56
 
 

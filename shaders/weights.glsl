@@ -22,10 +22,15 @@ layout(push_constant, std430) uniform Push {
   uint count;         // inputs: tokens
   uint from_stride;   // values between two inputs
   uint to_stride;     // values between two outputs
+  // Where there is a table of matrices, `weights` is its address: each token has `parts` of them.
+  uint parts;
+  uint from_part;     // values between the inputs of two parts
+  uint to_part;       // values between their outputs
+  uint rest;          // values behind a part's input that are copied behind its output
 } p;
 layout(constant_id = 10) const uint kSideFormat = 0;  // 0: F32, 1: F16, 2: BF16, 3: E8M0
 layout(constant_id = 11) const bool kHasSide = false;
-layout(constant_id = 12) const bool kAligned = false;  // element formats: rows are whole octets at addresses of 16 bytes
+layout(constant_id = 12) const bool kAligned = false;  // element formats: rows are whole pairs of octets at addresses of 16 bytes
 
 #if F_ALIGN == 4
 #define word_at word_aligned4
@@ -45,10 +50,16 @@ float side_value(uint64_t stream, uint64_t index) {
 }
 
 struct Row {
-  uint64_t data;
+  uint64_t data, scales, biases;
   uint index;
 };
-Row row_of(uint index) { return Row(p.weights + uint64_t(index) * p.row_bytes, index); }
+Row row_of(uint index) { return Row(p.weights + uint64_t(index) * p.row_bytes, p.scales, p.biases, index); }
+// A table of matrices: of each the addresses of weights, scales and biases, and of a bias for each row.
+layout(buffer_reference, std430, buffer_reference_align = 8) readonly buffer Matrices { uint64_t at[]; };
+Row row_in_table(uint matrix, uint index) {
+  Matrices addresses = Matrices(p.weights + 32 * uint64_t(matrix));
+  return Row(addresses.at[0] + uint64_t(index) * p.row_bytes, addresses.at[1], addresses.at[2], index);
+}
 
 #include "format.glsl"
 
@@ -76,7 +87,7 @@ uvec4 levels_of_unit(Row row, uint unit) { return uvec4(levels_of_octet(row, 2 *
 vec2 affine_of_octet(Row row, uint octet) {
 #ifdef F_SIDE
   const uint64_t index = uint64_t(row.index) * (p.cols / p.group) + octet * 8 / p.group;
-  return vec2(side_value(p.scales, index), side_value(p.biases, index));
+  return vec2(side_value(row.scales, index), side_value(row.biases, index));
 #else
   return affine(row.data + uint64_t(octet / F_OCTETS) * F_BYTES, octet % F_OCTETS / (F_GROUP / 8));
 #endif
@@ -97,11 +108,11 @@ void values_of_octet(Row row, uint octet, out precise vec4 low, out precise vec4
 uvec2 octets_of_unit(uint unit) { return uvec2(2 * unit, 2 * unit + 1); }
 float scale_of(Row row, uint column) {
 #ifdef F_FLAT_GROUPS
-  return side_value(p.scales, (uint64_t(row.index) * p.cols + column) / p.group);
+  return side_value(row.scales, (uint64_t(row.index) * p.cols + column) / p.group);
 #elif defined(F_SCALED)
   if (!kHasSide) return 1.0;
-  if (p.group == 0) return side_value(p.scales, 0);
-  return side_value(p.scales, uint64_t(row.index / p.group_rows) * ((p.cols + p.group - 1) / p.group) + column / p.group);
+  if (p.group == 0) return side_value(row.scales, 0);
+  return side_value(row.scales, uint64_t(row.index / p.group_rows) * ((p.cols + p.group - 1) / p.group) + column / p.group);
 #else
   return 1.0;
 #endif

@@ -72,23 +72,24 @@ class Measurement {
     open_.session->measure_kernels();
     for (int pass = 0; pass < 2; ++pass) {
       open_.session->rewind(settings_.depth);
-      ASSAY_TRY_VOID(step_all(0));
+      ASSAY_TRY_VOID(choose_all(0));
     }
     round_.device = open_.session->device_pass();
     return success();
   }
 
-  // The same token in every sequence; each reads its own cache.
-  Result<> step_all(std::int32_t token) {
+  // The same token in every sequence, each of which reads its own cache; and of each the likeliest next one.
+  Result<> choose_all(std::int32_t token) {
     step_.assign(settings_.sequences, token);
-    ASSAY_TRY(logits_, open_.session->step(step_));
+    ASSAY_TRY(const std::span<const std::int32_t> chosen, open_.session->step_and_choose(step_));
+    chosen_ = chosen.back();
     return success();
   }
 
   Result<> warm_up() {
     ASSAY_TRY_VOID(feed(prompt_.first(std::min<std::size_t>(prompt_.size(), settings_.ubatch)), LogitsWanted::last));
     open_.session->rewind(settings_.depth);
-    for (const std::int32_t token : generated_.first(std::min(generated_.size(), kWarmupTokens))) ASSAY_TRY_VOID(step_all(token));
+    for (const std::int32_t token : generated_.first(std::min(generated_.size(), kWarmupTokens))) ASSAY_TRY_VOID(choose_all(token));
     open_.session->rewind(settings_.depth);
     round_.warmups = 1;
     return success();
@@ -131,8 +132,7 @@ class Measurement {
     const Stopwatch whole;
     for (const std::int32_t token : generated_) {
       const Stopwatch step;
-      ASSAY_TRY_VOID(step_all(token));
-      for (std::size_t at = 0; at < logits_.size(); at += open_.model->config.vocabulary) chosen_ = most_likely(logits_.subspan(at, open_.model->config.vocabulary));
+      ASSAY_TRY_VOID(choose_all(token));
       token_ms_.push_back(step.milliseconds());
     }
     round_.decode_ms.push_back(whole.milliseconds());

@@ -60,7 +60,8 @@ Result<SessionOptions> session_options(const CaseSettings& settings) {
 }
 
 Result<OpenCase> open_case(const TaskRequest& request) {
-  ASSAY_TRY(const SessionOptions options, session_options(request.settings));
+  ASSAY_TRY(SessionOptions options, session_options(request.settings));
+  options.cache_folder = request.cache_folder;
   OpenCase out;
   Stopwatch watch;
   const auto lap = [&] {

@@ -30,7 +30,7 @@
 namespace assay {
 namespace {
 
-constexpr int kExitOk = 0, kExitUsage = 2, kExitCould = 3, kExitInterrupted = 130;
+constexpr int kExitOk = 0, kExitNo = 1, kExitUsage = 2, kExitCould = 3, kExitInterrupted = 130;
 
 volatile std::sig_atomic_t interrupted = 0;
 extern "C" void note_interrupt(int) {
@@ -119,15 +119,42 @@ void show(const std::string& text) {
   std::fflush(stdout);
 }
 
+// Tokens that a session continues with. Where the likeliest is wanted the backend chooses, and logits need not leave a device.
+class Continuation {
+ public:
+  Continuation(const SamplerOptions& options, Session& session) : sampler_(options), session_(session), is_greedy_(options.temperature == 0 && options.repetition_penalty == 1.0f) {}
+
+  Result<> feed(std::span<const TokenId> tokens) {
+    if (is_greedy_) {
+      ASSAY_TRY(chosen_, session_.feed_and_choose(tokens));
+    } else {
+      ASSAY_TRY(logits_, session_.feed(tokens, LogitsWanted::last));
+    }
+    return success();
+  }
+  // After logits that another asked for.
+  void take(std::span<const float> logits) {
+    logits_ = logits;
+    chosen_ = most_likely(logits);
+  }
+  TokenId next(std::span<const TokenId> history) { return is_greedy_ ? chosen_ : sampler_.next(logits_, history); }
+
+ private:
+  Sampler sampler_;
+  Session& session_;
+  bool is_greedy_;
+  TokenId chosen_ = 0;
+  std::span<const float> logits_;
+};
+
 // Everything after the prompt: one token at a time until an end token, a stop string, the count, the context or Ctrl-C.
-Result<> decode(const Arguments& arguments, Session& session, const Tokenizer* tokenizer, std::vector<TokenId>& tokens, std::span<const float> logits, Timing& timing) {
-  Sampler sampler(arguments.sampler);
+Result<> decode(const Arguments& arguments, Session& session, const Tokenizer* tokenizer, std::vector<TokenId>& tokens, Continuation& continuation, Timing& timing) {
   Utf8Stream stream;
   StopTexts watch(arguments.stops);
   const Clock::time_point start = Clock::now();
   const std::size_t first = tokens.size();
   for (int made = 0; arguments.predict < 0 || made < arguments.predict; ++made) {
-    const TokenId next = sampler.next(logits, tokens);
+    const TokenId next = continuation.next(tokens);
     if (tokenizer != nullptr && tokenizer->is_end(next) && !arguments.ignore_eos) break;
     tokens.push_back(next);
     bool stopped = false;
@@ -138,7 +165,7 @@ Result<> decode(const Arguments& arguments, Session& session, const Tokenizer* t
       break;
     }
     if (arguments.predict >= 0 && made + 1 == arguments.predict) break;
-    ASSAY_TRY(logits, session.feed({&tokens.back(), 1}, LogitsWanted::last));
+    ASSAY_TRY_VOID(continuation.feed({&tokens.back(), 1}));
   }
   timing.decoded = tokens.size() - first;
   timing.decode_ms = ms_since(start);
@@ -195,13 +222,6 @@ Result<ChatPlan> plan_chat(const Arguments& arguments, const ModelFile& file, co
   return ChatPlan{std::move(conversation), std::move(format)};
 }
 
-// Compiled kernels of GPUs are kept in the user's cache.
-std::string kernel_cache_folder() {
-  if (const char* cache = std::getenv("XDG_CACHE_HOME"); cache != nullptr && *cache != '\0') return std::string(cache) + "/assay";
-  if (const char* home = std::getenv("HOME"); home != nullptr && *home != '\0') return std::string(home) + "/.cache/assay";
-  return {};
-}
-
 Loading loading_of(const Arguments& arguments) { return {.copy = arguments.load == "copy", .lock = arguments.lock, .preload = arguments.load == "preload"}; }
 
 // Before anything large is allocated or read.
@@ -216,6 +236,11 @@ Result<> check_memory(const Arguments& arguments, const Model& model, KvType kv)
   return success();
 }
 
+// Why `auto` computes where it does, unless that was told already.
+void tell_note(const Arguments& arguments, const Session& session, const std::string& told) {
+  if (session.backend_note() != told && !arguments.quiet) fmt::print(stderr, "generate: auto: {}\n", session.backend_note());
+}
+
 Result<Session> open_session(const Arguments& arguments, const Model& model, BackendName backend, KvType kv) {
   SessionOptions options{.backend = backend, .threads = arguments.threads, .context = arguments.context, .batch = arguments.batch, .kv = kv, .isa = arguments.isa};
   if (arguments.gpu_layers >= 0) options.gpu_layers = static_cast<std::uint32_t>(arguments.gpu_layers);
@@ -228,7 +253,7 @@ Result<Session> open_session(const Arguments& arguments, const Model& model, Bac
   };
   options.progress.emplace(show_progress);
   ASSAY_TRY(Session session, Session::open(model, options));
-  if (!session.backend_note().empty() && !arguments.quiet) fmt::print(stderr, "generate: auto: {}\n", session.backend_note());
+  tell_note(arguments, session, {});
   return session;
 }
 
@@ -297,7 +322,12 @@ Result<std::optional<NextModel>> run(const Arguments& arguments) {
   ASSAY_TRY_VOID(load_files(file, loading_of(arguments)));
   ASSAY_TRY(Session session, open_session(arguments, model, *backend, *kv));
   timing.load_ms = ms_since(start);
-  if (chat) return run_chat(chat_surroundings(arguments, *kv), session, *tokenizer, chat->format, std::move(chat->conversation));
+  const std::string told = session.backend_note();
+  if (chat) {
+    auto next = run_chat(chat_surroundings(arguments, *kv), session, *tokenizer, chat->format, std::move(chat->conversation));
+    tell_note(arguments, session, told);
+    return next;
+  }
 
   const Clock::time_point prompt_start = Clock::now();
   ASSAY_TRY(std::vector<TokenId> tokens, prompt_tokens(arguments, tokenizer ? &*tokenizer : nullptr));
@@ -309,14 +339,19 @@ Result<std::optional<NextModel>> run(const Arguments& arguments) {
     show(list + "\n");
   }
   const bool all = !arguments.logits_file.empty();
-  ASSAY_TRY(std::span<const float> logits, session.feed(tokens, all ? LogitsWanted::all : LogitsWanted::last));
+  Continuation continuation(arguments.sampler, session);
+  std::span<const float> logits;
+  if (all) {
+    ASSAY_TRY(logits, session.feed(tokens, LogitsWanted::all));
+    continuation.take(logits.last(model.config.vocabulary));
+  } else {
+    ASSAY_TRY_VOID(continuation.feed(tokens));
+  }
   timing.prompt_tokens = tokens.size();
   timing.prompt_ms = ms_since(prompt_start);
-  if (all) {
-    ASSAY_TRY_VOID(write_logits(arguments.logits_file, logits));
-    logits = logits.last(model.config.vocabulary);
-  }
-  if (arguments.predict != 0 && !interrupted) ASSAY_TRY_VOID(decode(arguments, session, tokenizer ? &*tokenizer : nullptr, tokens, logits, timing));
+  if (all) ASSAY_TRY_VOID(write_logits(arguments.logits_file, logits));
+  if (arguments.predict != 0 && !interrupted) ASSAY_TRY_VOID(decode(arguments, session, tokenizer ? &*tokenizer : nullptr, tokens, continuation, timing));
+  tell_note(arguments, session, told);
   if (!arguments.quiet) print_timing(timing, session);
   return std::optional<NextModel>();
 }
@@ -382,7 +417,7 @@ int main_checked(int argc, char** argv) {
       "  generate -m model.gguf --ids 1,2,3 -n 0 --logits logits.bin\n"
       "  generate -m model.gguf --chat --system \"Be brief.\"\n"
       "  generate -m model.gguf --messages conversation.json --template chatml\n"
-      "Exit codes: 0 done, 2 usage, 3 could not (unreadable, unsupported, does not fit), 130 interrupted.");
+      "Exit codes: 0 done, 1 the GPU that --backend vulkan means is not there or failed, 2 usage, 3 could not (unreadable, unsupported, does not fit), 130 interrupted.");
   Arguments arguments;
   const Option predict = add_options(app, arguments);
   std::vector<std::string> words(argv, argv + argc);
@@ -405,6 +440,7 @@ int main_checked(int argc, char** argv) {
   if (!result) {
     std::fflush(stdout);
     fmt::print(stderr, "generate: error: {}\n", result.error().message());
+    if (is_of_device(result.error())) return kExitNo;
     return result.error().code == Code::usage ? kExitUsage : kExitCould;
   }
   return interrupted ? kExitInterrupted : kExitOk;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 #include <chrono>
+#include <cstdlib>
 #include <vector>
 
 #include "runtime/core/parallel.h"
@@ -47,6 +48,14 @@ std::string_view name_of(BackendKind kind) {
 std::string name_of(BackendName name) {
   return name.device == 0 ? std::string(name_of(name.kind)) : fmt::format("{}:{}", name_of(name.kind), name.device);
 }
+
+std::string kernel_cache_folder() {
+  if (const char* cache = std::getenv("XDG_CACHE_HOME"); cache != nullptr && *cache != '\0') return std::string(cache) + "/assay";
+  if (const char* home = std::getenv("HOME"); home != nullptr && *home != '\0') return std::string(home) + "/.cache/assay";
+  return {};
+}
+
+bool is_of_device(const Error& error) { return error.subject == "Vulkan"; }
 
 std::optional<std::uint32_t> best_device(std::span<const vulkan::DeviceFacts> devices) {
   std::optional<std::uint32_t> best;

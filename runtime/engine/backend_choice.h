@@ -36,6 +36,12 @@ std::optional<BackendName> backend_from_name(std::string_view name);
 std::string_view name_of(BackendKind kind);
 std::string name_of(BackendName name);
 
+// Where compiled kernels of devices are kept: the user's cache, as XDG_CACHE_HOME and HOME say. Empty: nowhere.
+std::string kernel_cache_folder();
+
+// Whether a device is what failed, not the model: it is not there, was lost or has no memory.
+bool is_of_device(const Error& error);
+
 // What decides: sizes of the model, and how fast each side reads, in bytes a second (0: not measured).
 struct OffloadQuestion {
   std::uint32_t layers = 0;

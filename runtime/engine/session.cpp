@@ -12,6 +12,7 @@
 #include "runtime/core/assert.h"
 #include "runtime/engine/cpu_backend.h"
 #include "runtime/engine/reference_backend.h"
+#include "runtime/engine/sampler.h"
 #include "runtime/engine/split_backend.h"
 #include "runtime/kernels/vulkan/probe.h"
 
@@ -23,11 +24,16 @@ struct Session::State {
   MemoryPlan plan;
   std::variant<std::unique_ptr<CpuBackend>, std::unique_ptr<ReferenceBackend>, std::unique_ptr<SplitBackend>> backend;
   std::vector<std::uint32_t> positions;  // of each sequence
-  // Where a window's cache has forgotten what a rewind needs, tokens are computed again: what was fed, and how far.
+  // Where a window's cache has forgotten what a rewind needs, or a device is lost, tokens are computed again: what was fed, and how far.
   std::vector<std::vector<std::int32_t>> fed;
   std::vector<std::uint32_t> reached;
   std::vector<float> logits;
+  std::vector<std::int32_t> chosen;
   std::string note;  // why `auto` chose
+  const Kernels* kernels = nullptr;
+  bool may_leave_device = false;  // `auto` chose it
+
+  CpuBackend::Options cpu_options() const { return {kernels, options.threads, options.context, options.batch, options.sequences, options.kv}; }
 };
 
 Session::Session(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -114,14 +120,15 @@ Result<Session> Session::open(const Model& model, const SessionOptions& asked) {
   }
   if (options.backend == BackendKind::vulkan && options.gpu_layers == 0u) options.backend = BackendKind::cpu;
   try {
-    auto state = std::make_unique<State>(State{model, options, plan, {}, std::vector<std::uint32_t>(options.sequences), {}, {}, {}, std::move(note)});
+    auto state = std::make_unique<State>(State{model, options, plan, {}, std::vector<std::uint32_t>(options.sequences), {}, {}, {}, {}, std::move(note), kernels});
     state->options.progress.reset();  // is for this call
-    const CpuBackend::Options cpu{kernels, options.threads, options.context, options.batch, options.sequences, options.kv};
+    const CpuBackend::Options cpu = state->cpu_options();
     if (options.backend == BackendKind::vulkan) {
       auto split = open_device(model, options, cpu);
       if (!split && (!is_automatic || split.error().code == Code::interrupted)) return std::move(split).error();
       if (split) {
         state->backend = std::move(*split);
+        state->may_leave_device = is_automatic;
       } else {
         state->options.backend = BackendKind::cpu;
         state->note = "the CPU: " + split.error().message();
@@ -131,7 +138,7 @@ Result<Session> Session::open(const Model& model, const SessionOptions& asked) {
       state->backend = std::make_unique<ReferenceBackend>(model, options.context, options.sequences);
     else if (state->options.backend == BackendKind::cpu)
       state->backend = std::make_unique<CpuBackend>(model, cpu);
-    if (model.config.window > 0) {
+    if (model.config.window > 0 || state->may_leave_device) {
       state->fed.resize(options.sequences);
       state->reached.resize(options.sequences);
     }
@@ -152,21 +159,66 @@ Result<> check_tokens(std::span<const std::int32_t> tokens, std::uint32_t vocabu
 
 }  // namespace
 
-Result<> Session::compute(std::span<const std::int32_t> tokens, std::span<const Segment> segments, LogitsWanted wanted) {
+// One pass on the backend there is: logits behind those there are, or what is chosen.
+Result<> Session::compute_once(std::span<const std::int32_t> tokens, std::span<const Segment> segments, LogitsWanted wanted, bool chooses) {
   State& state = *state_;
-  auto done = std::visit(
+  return std::visit(
       [&](auto& backend) -> Result<> {
-        if constexpr (requires { backend->compute(tokens, segments, wanted); })
-          ASSAY_TRY_VOID(backend->compute(tokens, segments, wanted));
+        constexpr bool kIsDevice = requires { backend->chosen(); };
+        if constexpr (kIsDevice)
+          ASSAY_TRY_VOID(backend->compute(tokens, segments, wanted, chooses));
         else
           forward(state.model, *backend, tokens, segments, wanted);
         if (wanted == LogitsWanted::none) return success();
+        if constexpr (kIsDevice)
+          if (chooses) {
+            state.chosen.assign(backend->chosen().begin(), backend->chosen().end());
+            return success();
+          }
         const auto rows = backend->rows(Slot::logits);
-        state.logits.insert(state.logits.end(), rows.begin(), rows.end());
+        if (!chooses) {
+          state.logits.insert(state.logits.end(), rows.begin(), rows.end());
+          return success();
+        }
+        const std::size_t vocabulary = state.model.config.vocabulary;
+        state.chosen.clear();
+        for (std::size_t at = 0; at < rows.size(); at += vocabulary) state.chosen.push_back(most_likely(rows.subspan(at, vocabulary)));
         return success();
       },
       state.backend);
-  if (!done) return done;
+}
+
+Result<> Session::compute(std::span<const std::int32_t> tokens, std::span<const Segment> segments, LogitsWanted wanted, bool chooses) {
+  auto done = compute_once(tokens, segments, wanted, chooses);
+  if (!done && state_->may_leave_device) {
+    ASSAY_TRY_VOID(leave_device(done.error()));
+    done = compute_once(tokens, segments, wanted, chooses);
+  }
+  if (done) note_fed(tokens, segments);
+  return done;
+}
+
+// Who asked for `auto` asked for an answer, not for a device: the CPU goes on, and first computes again what the device held.
+Result<> Session::leave_device(const Error& error) {
+  State& state = *state_;
+  state.may_leave_device = false;
+  state.note = "the CPU from here on: " + error.message();
+  try {
+    state.backend = std::make_unique<CpuBackend>(state.model, state.cpu_options());
+  } catch (const std::bad_alloc&) {
+    return Error{Code::memory, "context", fmt::format("no memory for {:.1f} MB of keys and values on the CPU, after a device failed: {}", static_cast<double>(state.plan.kv_bytes) / 1e6, error.message())};
+  }
+  state.options.backend = BackendKind::cpu;
+  for (std::uint32_t sequence = 0; sequence < state.positions.size(); ++sequence) {
+    const std::vector<std::int32_t> fed(state.fed[sequence].begin(), state.fed[sequence].begin() + state.positions[sequence]);
+    state.positions[sequence] = state.reached[sequence] = 0;
+    ASSAY_TRY_VOID(feed_batches(fed, LogitsWanted::none, sequence, false));
+  }
+  return success();
+}
+
+void Session::note_fed(std::span<const std::int32_t> tokens, std::span<const Segment> segments) {
+  State& state = *state_;
   std::size_t at = 0;
   for (const Segment& segment : segments) {
     std::uint32_t& position = state.positions[segment.sequence];
@@ -179,7 +231,6 @@ Result<> Session::compute(std::span<const std::int32_t> tokens, std::span<const 
     position += segment.tokens;
     at += segment.tokens;
   }
-  return success();
 }
 
 // The caches of sliding layers hold the last positions only. A token after `position` needs the `window` - 1 before it: where they
@@ -194,26 +245,48 @@ void Session::restore_windows(std::uint32_t sequence, std::uint32_t position) {
   [[maybe_unused]] const auto done = feed(fed, LogitsWanted::none, sequence);
 }
 
-Result<std::span<const float>> Session::feed(std::span<const std::int32_t> tokens, LogitsWanted wanted, std::uint32_t sequence) {
+Result<> Session::feed_batches(std::span<const std::int32_t> tokens, LogitsWanted wanted, std::uint32_t sequence, bool chooses) {
   State& state = *state_;
-  ASSAY_CHECK(sequence < state.positions.size());
-  const std::uint32_t& position = state.positions[sequence];
-  if (tokens.size() > state.options.context - position)
-    return Error{Code::range, "context", fmt::format("{} tokens at position {} do not fit a context of {}", tokens.size(), position, state.options.context)};
-  ASSAY_TRY_VOID(check_tokens(tokens, state.model.config.vocabulary));
-
-  state.logits.clear();
   for (std::size_t first = 0; first < tokens.size(); first += state.options.batch) {
     const auto batch = tokens.subspan(first, std::min<std::size_t>(state.options.batch, tokens.size() - first));
     const bool is_last = first + batch.size() == tokens.size();
-    const Segment segment{sequence, position, static_cast<std::uint32_t>(batch.size())};
-    ASSAY_TRY_VOID(compute(batch, {&segment, 1}, wanted == LogitsWanted::last && !is_last ? LogitsWanted::none : wanted));
+    const Segment segment{sequence, state.positions[sequence], static_cast<std::uint32_t>(batch.size())};
+    const LogitsWanted rows = wanted == LogitsWanted::last && !is_last ? LogitsWanted::none : wanted;
+    ASSAY_TRY_VOID(compute(batch, {&segment, 1}, rows, chooses && rows != LogitsWanted::none));
   }
+  return success();
+}
+
+namespace {
+
+Result<> check_room(std::size_t tokens, std::uint32_t position, std::uint32_t context) {
+  if (tokens > context - position) return Error{Code::range, "context", fmt::format("{} tokens at position {} do not fit a context of {}", tokens, position, context)};
+  return success();
+}
+
+}  // namespace
+
+Result<std::span<const float>> Session::feed(std::span<const std::int32_t> tokens, LogitsWanted wanted, std::uint32_t sequence) {
+  State& state = *state_;
+  ASSAY_TRY_VOID(check_room(tokens.size(), position(sequence), state.options.context));
+  ASSAY_TRY_VOID(check_tokens(tokens, state.model.config.vocabulary));
+  state.logits.clear();
+  ASSAY_TRY_VOID(feed_batches(tokens, wanted, sequence, false));
   return std::span<const float>(state.logits);
 }
 
-Result<std::span<const float>> Session::step(std::span<const std::int32_t> tokens) {
+Result<std::int32_t> Session::feed_and_choose(std::span<const std::int32_t> tokens, std::uint32_t sequence) {
   State& state = *state_;
+  if (tokens.empty()) return Error{Code::usage, "tokens", "are none; a choice follows a token"};
+  ASSAY_TRY_VOID(check_room(tokens.size(), position(sequence), state.options.context));
+  ASSAY_TRY_VOID(check_tokens(tokens, state.model.config.vocabulary));
+  ASSAY_TRY_VOID(feed_batches(tokens, LogitsWanted::last, sequence, true));
+  return state.chosen.back();
+}
+
+// A token of each sequence at its position.
+Result<std::vector<Segment>> Session::next_segments(std::span<const std::int32_t> tokens) const {
+  const State& state = *state_;
   if (tokens.size() > state.positions.size())
     return Error{Code::range, "sequences", fmt::format("{} tokens for {} sequences", tokens.size(), state.positions.size())};
   ASSAY_TRY_VOID(check_tokens(tokens, state.model.config.vocabulary));
@@ -224,9 +297,21 @@ Result<std::span<const float>> Session::step(std::span<const std::int32_t> token
       return Error{Code::range, "context", fmt::format("sequence {} has filled its context of {}", sequence, state.options.context)};
     segments.push_back({sequence, position, 1});
   }
-  state.logits.clear();
+  return segments;
+}
+
+Result<std::span<const float>> Session::step(std::span<const std::int32_t> tokens) {
+  ASSAY_TRY(const std::vector<Segment> segments, next_segments(tokens));
+  state_->logits.clear();
   if (!tokens.empty()) ASSAY_TRY_VOID(compute(tokens, segments, LogitsWanted::all));
-  return std::span<const float>(state.logits);
+  return std::span<const float>(state_->logits);
+}
+
+Result<std::span<const std::int32_t>> Session::step_and_choose(std::span<const std::int32_t> tokens) {
+  ASSAY_TRY(const std::vector<Segment> segments, next_segments(tokens));
+  state_->chosen.clear();
+  if (!tokens.empty()) ASSAY_TRY_VOID(compute(tokens, segments, LogitsWanted::all, true));
+  return std::span<const std::int32_t>(state_->chosen);
 }
 
 std::uint32_t Session::position(std::uint32_t sequence) const {
@@ -238,7 +323,7 @@ void Session::rewind_one(std::uint32_t sequence, std::uint32_t position) {
   ASSAY_CHECK(sequence < state_->positions.size());
   if (position >= state_->positions[sequence]) return;
   state_->positions[sequence] = position;
-  if (!state_->fed.empty()) restore_windows(sequence, position);
+  if (state_->model.config.window > 0) restore_windows(sequence, position);
 }
 void Session::rewind(std::uint32_t position) {
   for (std::uint32_t sequence = 0; sequence < state_->positions.size(); ++sequence) rewind_one(sequence, position);

@@ -47,6 +47,11 @@ class Session {
   // One token for each of the sequences 0, 1, ... in one pass over the weights; returns logits [tokens][vocab]. Errors: as feed.
   Result<std::span<const float>> step(std::span<const std::int32_t> tokens);
 
+  // The same, for those who take the most likely token (the lowest id among equals) and need no logits: a device chooses by itself and
+  // sends ids. Of feed() the choice after the last token, of step() one for each; valid until the next call.
+  Result<std::int32_t> feed_and_choose(std::span<const std::int32_t> tokens, std::uint32_t sequence = 0);
+  Result<std::span<const std::int32_t>> step_and_choose(std::span<const std::int32_t> tokens);
+
   std::uint32_t position(std::uint32_t sequence = 0) const;
   std::uint32_t context() const;
   // Forgets everything from `position` on, in every sequence or in one. With sliding windows that may mean computing what is left
@@ -57,7 +62,8 @@ class Session {
   const MemoryPlan& plan() const;
   const SessionOptions& options() const;  // as resolved: threads, context
   std::string_view isa() const;           // the table in use; "eigen" for the reference; the device's name
-  const std::string& backend_note() const;  // why `auto` chose what options() says; empty otherwise
+  // Why `auto` chose what options() says, also later when the device that it chose has failed; empty otherwise.
+  const std::string& backend_note() const;
   std::optional<DevicePass> device_pass();  // of a device's last pass
   // From now on a device notes the time after each kernel, which costs some; see DevicePass::kernels.
   void measure_kernels();
@@ -65,7 +71,12 @@ class Session {
  private:
   struct State;
   explicit Session(std::unique_ptr<State> state);
-  Result<> compute(std::span<const std::int32_t> tokens, std::span<const Segment> segments, LogitsWanted wanted);
+  Result<> compute(std::span<const std::int32_t> tokens, std::span<const Segment> segments, LogitsWanted wanted, bool chooses = false);
+  Result<> compute_once(std::span<const std::int32_t> tokens, std::span<const Segment> segments, LogitsWanted wanted, bool chooses);
+  Result<> leave_device(const Error& error);
+  void note_fed(std::span<const std::int32_t> tokens, std::span<const Segment> segments);
+  Result<std::vector<Segment>> next_segments(std::span<const std::int32_t> tokens) const;
+  Result<> feed_batches(std::span<const std::int32_t> tokens, LogitsWanted wanted, std::uint32_t sequence, bool chooses);
   void restore_windows(std::uint32_t sequence, std::uint32_t position);
   std::unique_ptr<State> state_;
 };

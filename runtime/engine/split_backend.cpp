@@ -21,15 +21,16 @@ Result<std::unique_ptr<SplitBackend>> SplitBackend::open(const Model& model, std
   return split;
 }
 
-Result<> SplitBackend::compute(std::span<const std::int32_t> tokens, std::span<const Segment> segments, LogitsWanted wanted) {
+Result<> SplitBackend::compute(std::span<const std::int32_t> tokens, std::span<const Segment> segments, LogitsWanted wanted, bool chooses) {
   if (cpu_ == nullptr) {
     forward(model_, *device_, tokens, segments, wanted);
-    return device_->finish();
+  } else {
+    forward_until(model_, *cpu_, tokens, segments, first_);
+    device_->begin(segments);
+    ASSAY_TRY_VOID(device_->take_residual(cpu_->rows(Slot::residual)));
+    forward_from(model_, *device_, first_, wanted);
   }
-  forward_until(model_, *cpu_, tokens, segments, first_);
-  device_->begin(segments);
-  ASSAY_TRY_VOID(device_->take_residual(cpu_->rows(Slot::residual)));
-  forward_from(model_, *device_, first_, wanted);
+  if (chooses) device_->choose();
   return device_->finish();
 }
 

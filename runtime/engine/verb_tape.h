@@ -9,7 +9,8 @@
 namespace assay {
 
 enum class Verb : std::uint8_t {
-  embed, norm, layer_norm, project, project_add, head_norm, rope, local_rope, store_kv, attend, gate_up, activate, add, scale, soft_cap, add_positions, keep_last
+  embed, norm, layer_norm, project, project_add, head_norm, rope, local_rope, store_kv, attend, gate_up, activate, add, scale, soft_cap, add_positions, keep_last, experts,
+  project_heads, choose
 };
 
 // One verb and what it was given. Products of one projection follow each other; all but the first are `joined`.
@@ -25,10 +26,9 @@ struct Step {
   friend bool operator==(const Step&, const Step&) = default;
 };
 
-// Everything but experts and latent attention can be told on a tape.
 class VerbTape {
  public:
-  static constexpr std::uint32_t kAbilities = kAllAbilities & ~(kExperts | kLatent);
+  static constexpr std::uint32_t kAbilities = kAllAbilities & ~kRouting;
 
   void begin(std::span<const Segment> segments) {
     segments_.assign(segments.begin(), segments.end());
@@ -62,9 +62,11 @@ class VerbTape {
   void soft_cap(Slot slot, float cap) { steps_.push_back({.verb = Verb::soft_cap, .to = slot, .factor = cap}); }
   void add_positions(const TensorView& weight) { steps_.push_back({.verb = Verb::add_positions, .weight = &weight}); }
   void keep_last() { steps_.push_back({.verb = Verb::keep_last}); }
-  // Sessions with these are refused before: see kAbilities.
-  void experts(std::uint32_t) { ASSAY_CHECK(false); }
-  void project_heads(Slot, Slot, const TensorView&) { ASSAY_CHECK(false); }
+  void experts(std::uint32_t layer) { steps_.push_back({.verb = Verb::experts, .layer = layer}); }
+  void project_heads(Slot from, Slot to, const TensorView& weight) { steps_.push_back({.verb = Verb::project_heads, .to = to, .from = from, .weight = &weight}); }
+
+  // Not a verb of the decoder: after the logits, the most likely token of each row.
+  void choose() { steps_.push_back({.verb = Verb::choose}); }
 
   std::span<const Step> steps() const { return steps_; }
   std::span<const Segment> segments() const { return segments_; }

@@ -42,14 +42,6 @@ std::vector<std::byte> read_cache(const std::filesystem::path& path) {
   return bytes;
 }
 
-// What the shaders need and Config may not have.
-Result<> check_model(const Model& model) {
-  const Config& config = model.config;
-  ASSAY_TRY_VOID(check_abilities(model, VulkanBackend::kAbilities, "vulkan"));
-  if (config.value_dim != config.head_dim) return Error{Code::unsupported, "vulkan", fmt::format("does not run values of {} beside keys of {}; use --backend cpu", config.value_dim, config.head_dim)};
-  return success();
-}
-
 }  // namespace
 
 VulkanBackend::VulkanBackend(const Model& model, const Options& options, vulkan::Device device)
@@ -65,7 +57,8 @@ VulkanBackend::VulkanBackend(const Model& model, const Options& options, vulkan:
 VulkanBackend::~VulkanBackend() = default;
 
 Result<std::unique_ptr<VulkanBackend>> VulkanBackend::open(const Model& model, const Options& options, ProgressFn progress) {
-  ASSAY_TRY_VOID(check_model(model));
+  ASSAY_TRY_VOID(check_abilities(model, kAbilities, "vulkan"));
+  if (options.batch > vulkan::Ops::kMostTokens) return Error{Code::usage, "batch", fmt::format("is {}; a device takes at most {} tokens at once", options.batch, vulkan::Ops::kMostTokens)};
   vulkan::DeviceOptions driver = options.driver;
   std::vector<std::byte> cache;
   if (!options.cache_folder.empty()) {
@@ -107,18 +100,18 @@ Result<> VulkanBackend::load_and_compile(ProgressFn progress) {
     forward(model_, *this, {&token, 1}, {&segment, 1}, LogitsWanted::last);
   else
     forward_from(model_, *this, options_.first_layer, LogitsWanted::last);
-  std::vector<const TensorView*> tensors;
+  std::vector<const Step*> loads;
   std::uint64_t total = 0, done = 0;
   for (const Step& step : steps()) {
-    const bool is_matrix = step.verb == Verb::embed || step.verb == Verb::project || step.verb == Verb::project_add || step.verb == Verb::add_positions;
-    if (!is_matrix || std::find(tensors.begin(), tensors.end(), step.weight) != tensors.end()) continue;
-    tensors.push_back(step.weight);
-    total += vulkan::device_bytes(*step.weight);
+    const bool is_known = std::any_of(loads.begin(), loads.end(), [&](const Step* other) { return other->weight == step.weight && other->verb == step.verb && other->layer == step.layer; });
+    if (is_known || weight_bytes_of(step) == 0) continue;
+    loads.push_back(&step);
+    total += weight_bytes_of(step);
   }
-  for (const TensorView* tensor : tensors) {
+  for (const Step* step : loads) {
     if (!progress({"upload", ProgressUnit::bytes, done, total})) return Error{Code::interrupted, "upload", "stopped"};
-    ASSAY_TRY_VOID(weight_of(*tensor));
-    done += vulkan::device_bytes(*tensor);
+    ASSAY_TRY_VOID(load_weights_of(*step));
+    done += weight_bytes_of(*step);
   }
   progress({"upload", ProgressUnit::bytes, total, total});
   if (!has_embedding) ASSAY_TRY_VOID(rows_for(Slot::residual, model_.config.embedding));
@@ -193,10 +186,13 @@ Result<VulkanBackend::Program*> VulkanBackend::program_for_pass() {
 
   const auto start = std::chrono::steady_clock::now();
   ASSAY_TRY(std::vector<Planned> plan, lower());
+  ASSAY_TRY_VOID(memory_.finish_uploads());
   ASSAY_TRY_VOID(device_.build_programs());
-  Program program{{steps().begin(), steps().end()}, std::move(tokens), std::move(plan), vulkan::Recording(device_, options_.measures_times), {}, 0, 0};
-  const bool has_logits = !steps().empty() && std::any_of(steps().begin(), steps().end(), [](const Step& step) { return step.verb == Verb::project && step.to == Slot::logits; });
+  Program program{{steps().begin(), steps().end()}, std::move(tokens), std::move(plan), vulkan::Recording(device_, options_.measures_times), {}, 0, 0, 0};
+  const bool chooses = !steps().empty() && steps().back().verb == Verb::choose;
+  const bool has_logits = !chooses && std::any_of(steps().begin(), steps().end(), [](const Step& step) { return step.verb == Verb::project && step.to == Slot::logits; });
   if (has_logits) program.logit_rows = rows_now_;
+  if (chooses) program.chosen_rows = rows_now_;
   ASSAY_TRY_VOID(program.recording.begin());
   for (const Planned& planned : program.plan) {
     program.recording.dispatch(planned.call.program, {planned.call.push.data(), planned.call.push_bytes}, planned.call.groups, planned.touches);
@@ -231,6 +227,7 @@ Result<> VulkanBackend::finish() {
 // Rows without a gap between them are read where the device put them.
 Result<> VulkanBackend::read_logits(const Program& program) {
   logit_rows_ = program.logit_rows;
+  chosen_rows_ = program.chosen_rows;
   const std::size_t vocabulary = model_.config.vocabulary, stride = vulkan::stride_of(model_.config.vocabulary);
   if (logit_rows_ == 0 || vocabulary == stride) return success();
   logits_read_.resize(logit_rows_ * vocabulary);
@@ -245,6 +242,8 @@ std::span<const float> VulkanBackend::rows(Slot slot) const {
   const bool is_gapless = vocabulary == vulkan::stride_of(model_.config.vocabulary);
   return {is_gapless ? reinterpret_cast<const float*>(logits_host_.host) : logits_read_.data(), logit_rows_ * vocabulary};
 }
+
+std::span<const std::int32_t> VulkanBackend::chosen() const { return {reinterpret_cast<const std::int32_t*>(chosen_.host), chosen_rows_}; }
 
 std::uint64_t VulkanBackend::device_bytes() const { return memory_.allocated_bytes() + (logit_memory_ ? logit_memory_->allocated_bytes() : 0); }
 
@@ -266,7 +265,7 @@ Result<std::vector<KernelTime>> VulkanBackend::kernel_times() {
   ASSAY_TRY(const std::vector<double> each, program.recording.times_ms());
   for (std::size_t i = 0; i < std::min(each.size(), program.plan.size()); ++i) {
     const Planned& planned = program.plan[i];
-    const std::string name = planned.weight == nullptr ? std::string(planned.op) : vulkan::shader_name(planned.op, planned.weight->format);
+    const std::string name = planned.format ? vulkan::shader_name(planned.op, *planned.format) : std::string(planned.op);
     auto found = std::find_if(times.begin(), times.end(), [&](const KernelTime& time) { return time.kernel == name; });
     if (found == times.end()) found = times.insert(times.end(), {name, 0, 0});
     ++found->dispatches;

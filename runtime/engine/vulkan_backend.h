@@ -47,8 +47,9 @@ class VulkanBackend : public VerbTape {
   Result<> take_residual(std::span<const float> rows);
   // Runs what the tape says. Errors: io (device lost), memory.
   Result<> finish();
-  // After finish(): the logits, [rows][vocabulary].
+  // After finish(): the logits, [rows][vocabulary]; where choose() was called the chosen token of each row instead.
   std::span<const float> rows(Slot slot) const;
+  std::span<const std::int32_t> chosen() const;
 
   // Facts of the pass that ran last.
   DevicePass last_pass();
@@ -56,6 +57,7 @@ class VulkanBackend : public VerbTape {
   void measure_kernels();
   const vulkan::DeviceFacts& device() const { return device_.facts(); }
   std::uint64_t device_bytes() const;
+  std::uint64_t used_bytes() const { return memory_.used_bytes(); }  // of these, what is used; without logits
   std::vector<std::string> validation_messages() const { return device_.validation_messages(); }
 
  private:
@@ -64,7 +66,7 @@ class VulkanBackend : public VerbTape {
     vulkan::Call call;
     std::vector<vulkan::Touch> touches;
     std::string_view op;
-    const TensorView* weight = nullptr;
+    std::optional<FormatId> format{};  // of the weights
   };
   // A recorded pass, and what it is the recording of.
   struct Program {
@@ -73,7 +75,7 @@ class VulkanBackend : public VerbTape {
     std::vector<Planned> plan;
     vulkan::Recording recording;
     DevicePass facts;
-    std::uint32_t logit_rows = 0;
+    std::uint32_t logit_rows = 0, chosen_rows = 0;
     std::uint64_t used = 0;
   };
   struct SlotMemory {
@@ -93,14 +95,23 @@ class VulkanBackend : public VerbTape {
   Result<> lower_attention(const Step& step, std::vector<Planned>& plan);
   Result<> lower_elements(const Step& step, std::vector<Planned>& plan);
   Result<> lower_norm(const Step& step, std::vector<Planned>& plan);
+  Result<> lower_experts(const Step& step, std::vector<Planned>& plan);
+  Result<> lower_heads(const Step& step, std::vector<Planned>& plan);
   Result<vulkan::Rows> rows_for(Slot slot, std::uint32_t cols);
+  Result<vulkan::Rows> make_rows(SlotMemory& memory, std::uint32_t rows, std::uint32_t cols);
   vulkan::Rows rows_at(Slot slot) const;
-  Result<const vulkan::DeviceWeight*> weight_of(const TensorView& tensor);
-  Result<std::uint64_t> vector_of(const TensorView* tensor);
-  Result<vulkan::Ops::Cache> cache_of(std::uint32_t layer);
   vulkan::Multiply way_to_multiply(FormatId format) const;
   std::uint32_t attention_splits() const;
   std::uint32_t resource_of(Slot slot) const;
+
+  // What lies in device memory: vulkan_weights.cpp.
+  std::uint64_t weight_bytes_of(const Step& step) const;
+  Result<> load_weights_of(const Step& step);
+  Result<const vulkan::DeviceWeight*> weight_of(const TensorView& tensor);
+  Result<const vulkan::DeviceTable*> experts_of(std::uint32_t layer, const TensorView* ExpertWeights::*which, const TensorView* ExpertWeights::*bias);
+  Result<const vulkan::DeviceTable*> heads_of(const TensorView& tensor);
+  Result<std::uint64_t> vector_of(const TensorView* tensor);
+  Result<vulkan::Ops::Cache> cache_of(std::uint32_t layer);
 
   void write_pass();
   Result<Program*> program_for_pass();
@@ -124,14 +135,16 @@ class VulkanBackend : public VerbTape {
     vulkan::Buffer buffer;
     std::uint64_t tokens = 0, kept = 0, pieces = 0, angles = 0, local_angles = 0;  // offsets
   } pass_;
-  vulkan::Buffer levels_, level_facts_, parts_;
+  vulkan::Buffer levels_, level_facts_, parts_, choices_, chosen_;
+  SlotMemory expert_gate_, expert_up_;  // of every choice of every token
   std::unordered_map<const TensorView*, vulkan::DeviceWeight> weights_;
+  std::unordered_map<const TensorView*, vulkan::DeviceTable> tables_;  // by the first expert's matrix, or the tensor of all heads
   std::unordered_map<const TensorView*, std::uint64_t> vectors_;
   std::vector<vulkan::Ops::Cache> caches_;  // by layer, from first_layer on
   std::vector<Program> programs_;
   std::uint64_t runs_ = 0;
   std::vector<float> logits_read_;
-  std::uint32_t logit_rows_ = 0;
+  std::uint32_t logit_rows_ = 0, chosen_rows_ = 0;
   DevicePass facts_;
   std::size_t last_program_ = 0;
 };

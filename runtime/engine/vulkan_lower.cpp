@@ -1,9 +1,10 @@
 // From verbs to dispatches: which kernel on which addresses, and what each reads and writes.
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "runtime/core/assert.h"
 #include "runtime/engine/vulkan_backend.h"
-#include "runtime/quant/dequantize.h"
 
 namespace assay {
 
@@ -16,10 +17,16 @@ namespace {
 
 // What barriers are about, beside the slots.
 constexpr std::uint32_t kKeptResidual = static_cast<std::uint32_t>(Slot::kCount);
-constexpr std::uint32_t kLevels = kKeptResidual + 1, kParts = kKeptResidual + 2, kCaches = kKeptResidual + 3;
+constexpr std::uint32_t kLevels = kKeptResidual + 1, kParts = kKeptResidual + 2, kChoices = kKeptResidual + 3, kExpertGate = kKeptResidual + 4, kExpertUp = kKeptResidual + 5,
+                        kChosen = kKeptResidual + 6, kCaches = kKeptResidual + 7;
 
 // Decode with a long cache keeps few workgroups busy: its positions are shared out until there are about so many.
 constexpr std::uint32_t kEnoughWorkgroups = 256, kMostSplits = 16;
+
+vulkan::Element gated(Activation activation) {
+  using vulkan::Element;
+  return activation == Activation::silu ? Element::silu_gate : activation == Activation::gelu ? Element::gelu_gate : Element::clamped_silu_gate;
+}
 
 }  // namespace
 
@@ -34,7 +41,7 @@ Rows VulkanBackend::rows_at(Slot slot) const {
   return {memory.buffer.address, vulkan::stride_of(memory.cols), memory.cols};
 }
 
-// A slot is made when something first writes it, for a whole batch; between its columns and its stride it stays zero.
+// A slot is made when something first writes it, for a whole batch; layers may write it in different widths.
 Result<Rows> VulkanBackend::rows_for(Slot slot, std::uint32_t cols) {
   if (slot == Slot::logits) {
     ASSAY_CHECK(cols == model_.config.vocabulary);
@@ -49,55 +56,19 @@ Result<Rows> VulkanBackend::rows_for(Slot slot, std::uint32_t cols) {
     }
     return rows_at(slot);
   }
-  SlotMemory& memory = slots_[static_cast<std::size_t>(slot)];
-  if (memory.cols != cols) {
-    const std::uint64_t bytes = std::uint64_t{options_.batch} * vulkan::stride_of(cols) * sizeof(float);
-    if (memory.buffer.bytes < bytes) {
-      programs_.clear();
-      ASSAY_TRY(memory.buffer, memory_.allocate(bytes, vulkan::Where::device));
-    }
+  return make_rows(slots_[static_cast<std::size_t>(slot)], options_.batch, cols);
+}
+
+// Behind the last row lies room for kernels that read whole units of columns.
+Result<Rows> VulkanBackend::make_rows(SlotMemory& memory, std::uint32_t rows, std::uint32_t cols) {
+  const std::uint64_t bytes = std::uint64_t{rows} * vulkan::stride_of(cols) * sizeof(float) + 64;
+  if (memory.buffer.bytes < bytes) {
+    programs_.clear();
+    ASSAY_TRY(memory.buffer, memory_.allocate(bytes, vulkan::Where::device));
     ASSAY_TRY_VOID(memory_.clear(memory.buffer));
-    memory.cols = cols;
   }
-  return rows_at(slot);
-}
-
-Result<const vulkan::DeviceWeight*> VulkanBackend::weight_of(const TensorView& tensor) {
-  const auto found = weights_.find(&tensor);
-  if (found != weights_.end()) return &found->second;
-  ASSAY_TRY(const vulkan::DeviceWeight weight, vulkan::load_weight(memory_, device_, tensor));
-  return &weights_.emplace(&tensor, weight).first->second;
-}
-
-// Norms, biases and sinks: floats.
-Result<std::uint64_t> VulkanBackend::vector_of(const TensorView* tensor) {
-  if (tensor == nullptr) return std::uint64_t{0};
-  const auto found = vectors_.find(tensor);
-  if (found != vectors_.end()) return found->second;
-  std::vector<float> values(tensor->cols());
-  dequantize_row(*tensor, 0, values);
-  ASSAY_TRY(const vulkan::Buffer buffer, memory_.allocate(values.size() * sizeof(float), vulkan::Where::device));
-  ASSAY_TRY_VOID(memory_.upload(std::as_bytes(std::span(values)), buffer));
-  return vectors_.emplace(tensor, buffer.address).first->second;
-}
-
-Result<Ops::Cache> VulkanBackend::cache_of(std::uint32_t layer) {
-  const std::size_t at = layer - options_.first_layer;
-  if (caches_.size() <= at) caches_.resize(at + 1);
-  Ops::Cache& cache = caches_[at];
-  if (cache.positions != 0) return cache;
-  const Config& config = model_.config;
-  const std::uint64_t places = std::uint64_t{options_.sequences} * config.kv_heads * options_.context;
-  Ops::Cache made{0, 0, 0, 0, config.kv_heads, options_.context, options_.kv};
-  for (std::uint64_t* address : {&made.keys, &made.values}) {
-    ASSAY_TRY(const vulkan::Buffer buffer, memory_.allocate(places * config.head_dim * kv_value_bytes(options_.kv), vulkan::Where::device));
-    *address = buffer.address;
-  }
-  for (std::uint64_t* address : {&made.key_scales, &made.value_scales}) {
-    ASSAY_TRY(const vulkan::Buffer buffer, memory_.allocate(places * kv_groups(options_.kv, config.head_dim) * sizeof(std::uint16_t), vulkan::Where::device));
-    *address = buffer.address;
-  }
-  return cache = made;
+  memory.cols = cols;
+  return Rows{memory.buffer.address, vulkan::stride_of(cols), cols};
 }
 
 vulkan::Multiply VulkanBackend::way_to_multiply(FormatId format) const {
@@ -127,7 +98,7 @@ Result<> VulkanBackend::lower_product(const Step& step, std::vector<Planned>& pl
   ASSAY_CHECK(to.cols == weight->rows);
   const Touch reads{resource_of(step.from)}, writes{resource_of(slot), true};
   if (rows_now_ <= Ops::kMostColumns) {
-    plan.push_back({ops_->matvec(*weight, from, rows_now_, to, adds, bias), {reads, writes}, "matvec", step.weight});
+    plan.push_back({ops_->matvec(*weight, from, rows_now_, to, adds, bias), {reads, writes}, "matvec", weight->format});
     return success();
   }
   const vulkan::Multiply way = way_to_multiply(weight->format);
@@ -141,12 +112,12 @@ Result<> VulkanBackend::lower_product(const Step& step, std::vector<Planned>& pl
     }
     // Products of one input find it quantised already.
     const bool is_there = step.joined && !plan.empty() && plan.back().op == "matmul_int";
-    if (!is_there) plan.push_back({ops_->quantize(from, rows_now_, levels_.address, level_facts_.address), {reads, {kLevels, true}}, "quantize", nullptr});
+    if (!is_there) plan.push_back({ops_->quantize(from, rows_now_, levels_.address, level_facts_.address), {reads, {kLevels, true}}, "quantize"});
     input.address = levels_.address;
-    plan.push_back({ops_->matmul(way, *weight, input, level_facts_.address, rows_now_, to, adds, bias), {{kLevels}, writes}, "matmul_int", step.weight});
+    plan.push_back({ops_->matmul(way, *weight, input, level_facts_.address, rows_now_, to, adds, bias), {{kLevels}, writes}, "matmul_int", weight->format});
     return success();
   }
-  plan.push_back({ops_->matmul(way, *weight, input, 0, rows_now_, to, adds, bias), {reads, writes}, way == vulkan::Multiply::halves ? "matmul_half" : "matmul", step.weight});
+  plan.push_back({ops_->matmul(way, *weight, input, 0, rows_now_, to, adds, bias), {reads, writes}, way == vulkan::Multiply::halves ? "matmul_half" : "matmul", weight->format});
   return success();
 }
 
@@ -162,7 +133,7 @@ Result<> VulkanBackend::lower_norm(const Step& step, std::vector<Planned>& plan)
   }
   const Touch reads{resource_of(step.from)};
   if (step.to != step.from) ASSAY_TRY_VOID(rows_for(step.to, from.cols));
-  plan.push_back({ops_->norm(norm, from, rows_at(step.to), rows_now_), {reads, {resource_of(step.to), true}}, "norm", nullptr});
+  plan.push_back({ops_->norm(norm, from, rows_at(step.to), rows_now_), {reads, {resource_of(step.to), true}}, "norm"});
   return success();
 }
 
@@ -172,8 +143,9 @@ Result<> VulkanBackend::lower_attention(const Step& step, std::vector<Planned>& 
   const std::uint64_t tokens = pass_.buffer.address + pass_.tokens;
   if (step.verb == Verb::store_kv) {
     for (const bool is_value : {false, true}) {
+      if (is_value && config.is_latent()) break;  // values are parts of the keys
       const Slot slot = is_value ? Slot::value : Slot::key;
-      plan.push_back({ops_->store_kv(cache, is_value, rows_at(slot), config.head_dim, tokens, rows_now_), {{resource_of(slot)}, {kCaches + 2 * step.layer + is_value, true}}, "store_kv", nullptr});
+      plan.push_back({ops_->store_kv(cache, is_value, rows_at(slot), is_value ? config.value_dim : config.head_dim, tokens, rows_now_), {{resource_of(slot)}, {kCaches + 2 * step.layer + is_value, true}}, "store_kv"});
     }
     return success();
   }
@@ -181,11 +153,11 @@ Result<> VulkanBackend::lower_attention(const Step& step, std::vector<Planned>& 
   std::uint32_t pieces = 0;
   for (const Segment& segment : segments()) pieces += (segment.tokens * group + Ops::kAttentionRows - 1) / Ops::kAttentionRows;
   ASSAY_TRY(const std::uint64_t sinks, vector_of(config.arch->has_sinks ? model_.layers[step.layer].sinks : nullptr));
-  const Ops::Attention attention{config.heads, config.head_dim, config.layer_slides(step.layer) ? config.window : 0, config.attention_scale, config.attention_soft_cap,
+  const Ops::Attention attention{config.heads, config.head_dim, config.value_dim, config.is_latent() ? config.head_dim : config.value_dim, config.layer_slides(step.layer) ? config.window : 0, config.attention_scale, config.attention_soft_cap,
                                  sinks, pass_.buffer.address + pass_.pieces, pieces, attention_splits()};
-  ASSAY_TRY(const Rows to, rows_for(Slot::attended, config.heads * config.head_dim));
+  ASSAY_TRY(const Rows to, rows_for(Slot::attended, config.heads * config.value_dim));
   if (attention.splits > 1) {
-    const std::uint64_t needed = std::uint64_t{Ops::kMostColumns} * config.heads * attention.splits * (config.head_dim + 2) * sizeof(float);
+    const std::uint64_t needed = std::uint64_t{Ops::kMostColumns} * config.heads * attention.splits * (config.value_dim + 2) * sizeof(float);
     if (parts_.bytes < needed) {
       programs_.clear();
       ASSAY_TRY(parts_, memory_.allocate(needed, vulkan::Where::device));
@@ -193,9 +165,9 @@ Result<> VulkanBackend::lower_attention(const Step& step, std::vector<Planned>& 
   }
   const std::uint32_t out = attention.splits > 1 ? kParts : resource_of(Slot::attended);
   plan.push_back({ops_->attend(attention, cache, rows_at(Slot::query), to, parts_.address),
-                  {{resource_of(Slot::query)}, {kCaches + 2 * step.layer}, {kCaches + 2 * step.layer + 1}, {out, true}}, "attend", nullptr});
+                  {{resource_of(Slot::query)}, {kCaches + 2 * step.layer}, {kCaches + 2 * step.layer + 1}, {out, true}}, "attend"});
   if (attention.splits > 1)
-    plan.push_back({ops_->attend_join(attention, parts_.address, to, rows_now_), {{kParts}, {resource_of(Slot::attended), true}}, "attend_join", nullptr});
+    plan.push_back({ops_->attend_join(attention, parts_.address, to, rows_now_), {{kParts}, {resource_of(Slot::attended), true}}, "attend_join"});
   return success();
 }
 
@@ -204,13 +176,11 @@ Result<> VulkanBackend::lower_elements(const Step& step, std::vector<Planned>& p
   const auto push = [&](Element kind, Slot to, std::optional<Slot> from) {
     std::vector<Touch> touches{{resource_of(to), true}};
     if (from) touches.push_back({resource_of(*from)});
-    plan.push_back({ops_->elements(kind, rows_at(to), from ? rows_at(*from) : Rows{}, step.factor, rows_now_), std::move(touches), "elements", nullptr});
+    plan.push_back({ops_->elements(kind, rows_at(to), from ? rows_at(*from) : Rows{}, step.factor, rows_now_), std::move(touches), "elements"});
   };
   const Activation activation = model_.config.arch->activation;
   switch (step.verb) {
-    case Verb::gate_up:
-      push(activation == Activation::silu ? Element::silu_gate : activation == Activation::gelu ? Element::gelu_gate : Element::clamped_silu_gate, Slot::gate, Slot::up);
-      break;
+    case Verb::gate_up: push(gated(activation), Slot::gate, Slot::up); break;
     case Verb::activate:
       ASSAY_CHECK(activation != Activation::clamped_silu);
       push(activation == Activation::silu ? Element::silu : Element::gelu, Slot::gate, std::nullopt);
@@ -220,6 +190,46 @@ Result<> VulkanBackend::lower_elements(const Step& step, std::vector<Planned>& p
     case Verb::soft_cap: push(Element::soft_cap, step.to, std::nullopt); break;
     default: break;
   }
+  return success();
+}
+
+// Every token's chosen experts one by one: gates and ups of all choices side by side, then downs, weighted and added up in one kernel.
+Result<> VulkanBackend::lower_experts(const Step& step, std::vector<Planned>& plan) {
+  const Config& config = model_.config;
+  const ExpertConfig& experts = config.experts;
+  const std::uint32_t used = experts.used;
+  ASSAY_TRY(const vulkan::DeviceTable* const gates, experts_of(step.layer, &ExpertWeights::gate, &ExpertWeights::gate_bias));
+  ASSAY_TRY(const vulkan::DeviceTable* const ups, experts_of(step.layer, &ExpertWeights::up, &ExpertWeights::up_bias));
+  ASSAY_TRY(const vulkan::DeviceTable* const downs, experts_of(step.layer, &ExpertWeights::down, &ExpertWeights::down_bias));
+  ASSAY_TRY(const Rows gate, make_rows(expert_gate_, options_.batch * used, experts.feed_forward));
+  ASSAY_TRY(const Rows up, make_rows(expert_up_, options_.batch * used, experts.feed_forward));
+  if (choices_.bytes == 0) {
+    ASSAY_TRY(choices_, memory_.allocate(std::uint64_t{options_.batch} * used * Ops::kChoiceBytes, vulkan::Where::device));
+  }
+  const bool chooses_first = config.arch->chooses_before_softmax;
+  const Ops::Route route{.experts = experts.count, .used = used, .gating = chooses_first ? Ops::Gating::softmax_of_chosen : Ops::Gating::softmax, .divides = chooses_first || experts.renormalises, .scale = experts.scale};
+  plan.push_back({ops_->route(route, rows_at(Slot::router), choices_.address, rows_now_), {{resource_of(Slot::router)}, {kChoices, true}}, "route"});
+
+  const Rows input = rows_at(Slot::normed);
+  const auto of_token = [&](const Rows& rows) { return Rows{rows.address, used * rows.stride, rows.cols}; };
+  const Ops::Parts in{.parts = used, .choices = choices_.address, .to_part = gate.stride}, out{.parts = used, .choices = choices_.address, .from_part = gate.stride};
+  const Touch normed{resource_of(Slot::normed)}, choices{kChoices};
+  plan.push_back({ops_->matvec_parts(*gates, in, input, rows_now_, of_token(gate)), {normed, choices, {kExpertGate, true}}, "matvec", gates->shape.format});
+  plan.push_back({ops_->matvec_parts(*ups, in, input, rows_now_, of_token(up)), {normed, choices, {kExpertUp, true}}, "matvec", ups->shape.format});
+  const Rows all_gates{gate.address, used * gate.stride, used * gate.stride}, all_ups{up.address, used * up.stride, used * up.stride};
+  plan.push_back({ops_->elements(gated(config.arch->activation), all_gates, all_ups, 0, rows_now_), {{kExpertUp}, {kExpertGate, true}}, "elements"});
+  plan.push_back({ops_->matvec_join(*downs, out, of_token(gate), rows_now_, rows_at(Slot::residual)), {{kExpertGate}, choices, {resource_of(Slot::residual), true}}, "matvec", downs->shape.format});
+  return success();
+}
+
+Result<> VulkanBackend::lower_heads(const Step& step, std::vector<Planned>& plan) {
+  ASSAY_TRY(const vulkan::DeviceTable* const matrices, heads_of(*step.weight));
+  const Rows from = rows_at(step.from);
+  const std::uint32_t heads = matrices->count, from_dim = from.cols / heads, rest = from_dim - matrices->shape.cols, to_dim = matrices->shape.rows + rest;
+  if (from_dim % 4 != 0) return Error{Code::unsupported, step.weight->name, fmt::format("takes {} values of each head, and Vulkan kernels read them by fours; use --backend cpu", from_dim)};
+  ASSAY_TRY(const Rows to, rows_for(step.to, heads * to_dim));
+  const Ops::Parts parts{.parts = heads, .from_part = from_dim, .to_part = to_dim, .rest = rest};
+  plan.push_back({ops_->matvec_parts(*matrices, parts, from, rows_now_, to), {{resource_of(step.from)}, {resource_of(step.to), true}}, "matvec", matrices->shape.format});
   return success();
 }
 
@@ -233,7 +243,7 @@ Result<> VulkanBackend::lower_step(const Step& step, std::vector<Planned>& plan)
       ASSAY_TRY(const Rows to, rows_for(Slot::residual, weight->cols));
       const bool adds = step.verb == Verb::add_positions;
       const std::uint64_t ids = pass + pass_.tokens + (adds ? offsetof(vulkan::TokenFacts, position) : 0);
-      plan.push_back({ops_->gather(*weight, ids, sizeof(vulkan::TokenFacts) / 4, rows_now_, to, adds), {{resource_of(Slot::residual), true}}, "gather", nullptr});
+      plan.push_back({ops_->gather(*weight, ids, sizeof(vulkan::TokenFacts) / 4, rows_now_, to, adds), {{resource_of(Slot::residual), true}}, "gather"});
       return success();
     }
     case Verb::rope:
@@ -241,7 +251,7 @@ Result<> VulkanBackend::lower_step(const Step& step, std::vector<Planned>& plan)
       const std::uint32_t heads = step.to == Slot::query ? config.heads : config.kv_heads;
       const Ops::Rope rope{heads, rows_at(step.to).cols / heads, config.rope.offset, config.rope.dims / 2, config.rope.adjacent_pairs};
       const std::uint64_t angles = pass + (step.verb == Verb::rope ? pass_.angles : pass_.local_angles);
-      plan.push_back({ops_->rope(rope, rows_at(step.to), angles, rows_now_), {{resource_of(step.to), true}}, "rope", nullptr});
+      plan.push_back({ops_->rope(rope, rows_at(step.to), angles, rows_now_), {{resource_of(step.to), true}}, "rope"});
       return success();
     }
     case Verb::keep_last: {
@@ -254,7 +264,7 @@ Result<> VulkanBackend::lower_step(const Step& step, std::vector<Planned>& plan)
       }
       is_kept_ = true;
       rows_now_ = static_cast<std::uint32_t>(segments().size());
-      plan.push_back({ops_->keep_rows(from, rows_at(Slot::residual), pass + pass_.kept, rows_now_), {reads, {kKeptResidual, true}}, "keep_rows", nullptr});
+      plan.push_back({ops_->keep_rows(from, rows_at(Slot::residual), pass + pass_.kept, rows_now_), {reads, {kKeptResidual, true}}, "keep_rows"});
       return success();
     }
     case Verb::project:
@@ -264,6 +274,16 @@ Result<> VulkanBackend::lower_step(const Step& step, std::vector<Planned>& plan)
     case Verb::head_norm: return lower_norm(step, plan);
     case Verb::store_kv:
     case Verb::attend: return lower_attention(step, plan);
+    case Verb::experts: return lower_experts(step, plan);
+    case Verb::project_heads: return lower_heads(step, plan);
+    case Verb::choose: {
+      if (chosen_.bytes < rows_now_ * sizeof(std::int32_t)) {
+        programs_.clear();
+        ASSAY_TRY(chosen_, memory_.allocate(rows_now_ * sizeof(std::int32_t), vulkan::Where::host));
+      }
+      plan.push_back({ops_->argmax(rows_at(Slot::logits), chosen_.address, rows_now_), {{resource_of(Slot::logits)}, {kChosen, true}}, "argmax"});
+      return success();
+    }
     default: return lower_elements(step, plan);
   }
 }

@@ -9,7 +9,7 @@ layout(push_constant, std430) uniform Push {
   uint stride;
   uint kv_heads;
   uint dim;
-  uint positions;   // that the cache holds
+  uint positions;   // that the cache holds, round and round
 } p;
 layout(buffer_reference, std430, buffer_reference_align = 16) readonly buffer Tokens { uvec4 at[]; };
 layout(buffer_reference, std430, buffer_reference_align = 1) writeonly buffer OutBytes { uint8_t at[]; };
@@ -19,7 +19,7 @@ void main() {
   if (gl_GlobalInvocationID.x >= p.kv_heads * groups) return;
   const uint head = gl_GlobalInvocationID.x / groups, group = gl_GlobalInvocationID.x % groups;
   const uvec4 about = Tokens(p.tokens + 16 * token).at[0];
-  const uint64_t place = (uint64_t(about.y) * p.kv_heads + head) * p.positions + about.z;
+  const uint64_t place = (uint64_t(about.y) * p.kv_heads + head) * p.positions + about.z % p.positions;
   const uint64_t row = p.cache + place * kv_bytes(p.dim);
   Floats from = Floats(p.from + 4 * (uint64_t(token) * p.stride + head * p.dim));
   const uint end = min(p.dim, group * 32 + 32);

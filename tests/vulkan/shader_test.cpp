@@ -69,7 +69,7 @@ TEST_P(Format, MatVecGivesTheProducts) {
   const std::vector<float> truth = truth_of(bits.view);
   const vulkan::DeviceWeight weight = load(bits.view);
   double worst = 0;
-  for (const std::uint32_t count : {1u, 3u, 8u}) {
+  for (const std::uint32_t count : {1u, 8u}) {
     SCOPED_TRACE(count);
     const std::vector<float> inputs = random_floats(std::size_t{count} * kCols, 3);
     const vulkan::Rows from = gpu().put_rows(inputs, kCols), to = gpu().make_rows(count, kRows);

@@ -84,6 +84,7 @@ struct Gpu {
   void run(std::initializer_list<vulkan::Call> calls) {
     const auto built = device.build_programs();
     ASSERT_TRUE(built) << built.error().message();
+    ASSERT_TRUE(memory.finish_uploads());
     vulkan::Recording recording(device);
     ASSERT_TRUE(recording.begin());
     const vulkan::Touch touch{0, true};

@@ -5,6 +5,7 @@
 
 #include <map>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "runtime/kernels/vulkan/vulkan.h"
@@ -34,6 +35,14 @@ DeviceFacts facts_of(VkPhysicalDevice device);
 inline std::uint64_t handle_of(VkBuffer buffer) { return reinterpret_cast<std::uint64_t>(buffer); }
 inline VkBuffer buffer_of(const Buffer& buffer) { return reinterpret_cast<VkBuffer>(buffer.handle); }  // NOLINT(performance-no-int-to-ptr)
 
+// What tests make of a device, by ASSAY_TEST_DEVICE: "real" (a software device passes for a graphics card), "lost:N" (it is lost after N
+// submits), "memory:N" (it has N bytes); several with commas between.
+struct TestDevice {
+  bool is_real = false;
+  std::optional<std::uint64_t> submits, memory_bytes;
+};
+TestDevice test_device();
+
 struct Program {
   std::string shader;
   std::vector<Constant> constants;
@@ -55,8 +64,16 @@ struct Device::State {
   VkPipelineCache cache = VK_NULL_HANDLE;
   VkPhysicalDeviceMemoryProperties memory{};
   VkDeviceSize import_alignment = 0;
+  TestDevice test;
+  std::uint64_t submits = 0, allocated_bytes = 0;
   std::vector<Program> programs;
   ~State();
+  Result<VkCommandBuffer> new_commands();
+  // Begins a recording that is submitted once.
+  Result<> begin_once(VkCommandBuffer commands);
+  // Without waiting: `done` is signalled after the commands.
+  Result<> start(VkCommandBuffer commands, VkFence done);
+  // ... and waits.
   Result<> submit(VkCommandBuffer commands);
 };
 

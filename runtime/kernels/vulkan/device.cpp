@@ -150,13 +150,38 @@ Device::State::~State() {
   vk.vkDestroyDevice(handle, nullptr);
 }
 
-Result<> Device::State::submit(VkCommandBuffer commands) {
+Result<VkCommandBuffer> Device::State::new_commands() {
+  VkCommandBufferAllocateInfo info{};
+  info.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO;
+  info.commandPool = pool;
+  info.level = VK_COMMAND_BUFFER_LEVEL_PRIMARY;
+  info.commandBufferCount = 1;
+  VkCommandBuffer commands = VK_NULL_HANDLE;
+  ASSAY_VK(vk.vkAllocateCommandBuffers(handle, &info, &commands), "a command buffer");
+  return commands;
+}
+
+Result<> Device::State::begin_once(VkCommandBuffer commands) {
+  VkCommandBufferBeginInfo begin{};
+  begin.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO;
+  begin.flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT;
+  ASSAY_VK(vk.vkBeginCommandBuffer(commands, &begin), "recording");
+  return success();
+}
+
+Result<> Device::State::start(VkCommandBuffer commands, VkFence done) {
+  if (test.submits && submits++ >= *test.submits) return failure(VK_ERROR_DEVICE_LOST, "computing");
   VkSubmitInfo info{};
   info.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO;
   info.commandBufferCount = 1;
   info.pCommandBuffers = &commands;
-  ASSAY_VK(vk.vkResetFences(handle, 1, &fence), "preparing work");
-  ASSAY_VK(vk.vkQueueSubmit(queue, 1, &info, fence), "submitting work");
+  ASSAY_VK(vk.vkResetFences(handle, 1, &done), "preparing work");
+  ASSAY_VK(vk.vkQueueSubmit(queue, 1, &info, done), "submitting work");
+  return success();
+}
+
+Result<> Device::State::submit(VkCommandBuffer commands) {
+  ASSAY_TRY_VOID(start(commands, fence));
   ASSAY_VK(vk.vkWaitForFences(handle, 1, &fence, VK_TRUE, UINT64_MAX), "computing");
   return success();
 }
@@ -176,6 +201,7 @@ Result<Device> Device::open(std::uint32_t index, const DeviceOptions& options) {
   state->physical = devices[index];
   state->facts = facts_of(state->physical);
   state->options = options;
+  state->test = test_device();
   if (!state->facts.lacks.empty()) return Error{Code::unsupported, "Vulkan", fmt::format("{} lacks {}, which the kernels need; use another device or --backend cpu", state->facts.name, state->facts.lacks)};
   if (options.forces_staging) state->facts.is_host_visible = state->facts.can_import_host_memory = false;
   vkGetPhysicalDeviceMemoryProperties(state->physical, &state->memory);

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 #define VOLK_IMPLEMENTATION  // volk's own functions: once, here
 #include "runtime/kernels/vulkan/api.h"
@@ -188,6 +189,21 @@ Result<std::vector<VkPhysicalDevice>> physical_devices(const Instance& instance)
   return devices;
 }
 
+TestDevice test_device() {
+  TestDevice made;
+  const char* text = std::getenv("ASSAY_TEST_DEVICE");
+  for (std::string_view rest = text == nullptr ? "" : text; !rest.empty();) {
+    const std::string_view word = rest.substr(0, rest.find(','));
+    rest.remove_prefix(std::min(rest.size(), word.size() + 1));
+    const std::size_t colon = std::min(word.find(':'), word.size());
+    const std::string number(word.substr(std::min(word.size(), colon + 1)));
+    if (word == "real") made.is_real = true;
+    if (word.substr(0, colon) == "lost") made.submits = std::strtoull(number.c_str(), nullptr, 10);
+    if (word.substr(0, colon) == "memory") made.memory_bytes = std::strtoull(number.c_str(), nullptr, 10);
+  }
+  return made;
+}
+
 DeviceFacts facts_of(VkPhysicalDevice device) {
   const std::vector<std::string> extensions = extensions_of(device);
   auto dot = structure<VkPhysicalDeviceShaderIntegerDotProductProperties>(VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_PROPERTIES);
@@ -201,7 +217,7 @@ DeviceFacts facts_of(VkPhysicalDevice device) {
   facts.name = base.deviceName;
   facts.driver = fmt::format("{} {}", v12.driverName, v12.driverInfo);
   facts.api = version_text(base.apiVersion);
-  facts.kind = kind_of(base.deviceType);
+  facts.kind = test_device().is_real ? DeviceKind::discrete : kind_of(base.deviceType);
   facts.max_allocation_bytes = v11.maxMemoryAllocationSize;
   facts.max_storage_range_bytes = base.limits.maxStorageBufferRange;
   facts.shared_memory_bytes = base.limits.maxComputeSharedMemorySize;

@@ -1,19 +1,19 @@
-// Memory: large blocks handed out in pieces, imports of the processor's own pages, and copies through staging memory.
+// Memory: large blocks handed out in pieces, imports of the processor's own pages, and copies to and from them.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cstring>
 
 #include "runtime/core/assert.h"
-#include "runtime/kernels/vulkan/api.h"
+#include "runtime/kernels/vulkan/staging.h"
 
 namespace assay::vulkan {
 
 namespace {
 
 constexpr std::uint64_t kPiece = 256;  // alignment of a piece
+constexpr std::size_t kMostBlocks = 2048;  // with imports: devices take at least 4096 allocations
 constexpr std::uint64_t kFirstBlock = 16u << 20, kLargestBlock = 512u << 20;
-constexpr std::uint64_t kStaging = 16u << 20;
 
 struct Block {
   VkBuffer buffer = VK_NULL_HANDLE;
@@ -28,8 +28,8 @@ struct Block {
 
 struct Memory::State {
   Device::State& device;
-  std::vector<Block> blocks;
-  Buffer staging;
+  Staging staging;
+  std::vector<Block> blocks{};
   VkCommandBuffer commands = VK_NULL_HANDLE;
 
   ~State() {
@@ -39,18 +39,19 @@ struct Memory::State {
   }
   void release(const Block& block) {
     if (block.buffer != VK_NULL_HANDLE) device.vk.vkDestroyBuffer(device.handle, block.buffer, nullptr);
-    if (block.memory != VK_NULL_HANDLE) device.vk.vkFreeMemory(device.handle, block.memory, nullptr);
+    if (block.memory == VK_NULL_HANDLE) return;
+    device.vk.vkFreeMemory(device.handle, block.memory, nullptr);
+    if (!block.imported) device.allocated_bytes -= block.bytes;
   }
   Result<> make_buffer(Block& block, bool imports);
   Result<> bind(Block& block, std::uint32_t type, void* next);
   Result<Block*> block_for(std::uint64_t bytes, Where where);
   template <class Record>
   Result<> run(Record&& record);
-  Result<Buffer> staging_buffer(Memory& memory) {
-    if (staging.bytes == 0) {
-      ASSAY_TRY(staging, memory.allocate(kStaging, Where::host));
-    }
-    return staging;
+  Result<> open_staging(Memory& memory) {
+    if (staging.is_open()) return success();
+    ASSAY_TRY(const Buffer buffer, memory.allocate(Staging::kBytes, Where::host));
+    return staging.open(buffer);
   }
 };
 
@@ -99,7 +100,11 @@ Result<> Memory::State::bind(Block& block, std::uint32_t type, void* next) {
   info.pNext = &flags;
   info.allocationSize = block.imported ? block.bytes : needs.size;
   info.memoryTypeIndex = type;
-  ASSAY_VK(device.vk.vkAllocateMemory(device.handle, &info, nullptr, &block.memory), fmt::format("{} MB", block.bytes / 1000000));
+  const std::string what = fmt::format("{:.1f} MB", static_cast<double>(block.bytes) / 1e6);
+  const std::uint64_t limit = device.test.memory_bytes.value_or(UINT64_MAX);
+  if (!block.imported && block.bytes > limit - std::min(limit, device.allocated_bytes)) return failure(VK_ERROR_OUT_OF_DEVICE_MEMORY, what);
+  if (!block.imported) device.allocated_bytes += block.bytes;
+  ASSAY_VK(device.vk.vkAllocateMemory(device.handle, &info, nullptr, &block.memory), what);
   ASSAY_VK(device.vk.vkBindBufferMemory(device.handle, block.buffer, block.memory, 0), "binding memory");
   VkBufferDeviceAddressInfo address{};
   address.sType = VK_STRUCTURE_TYPE_BUFFER_DEVICE_ADDRESS_INFO;
@@ -149,23 +154,15 @@ Result<Block*> Memory::State::block_for(std::uint64_t bytes, Where where) {
 template <class Record>
 Result<> Memory::State::run(Record&& record) {
   if (commands == VK_NULL_HANDLE) {
-    VkCommandBufferAllocateInfo info{};
-    info.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO;
-    info.commandPool = device.pool;
-    info.level = VK_COMMAND_BUFFER_LEVEL_PRIMARY;
-    info.commandBufferCount = 1;
-    ASSAY_VK(device.vk.vkAllocateCommandBuffers(device.handle, &info, &commands), "a command buffer");
+    ASSAY_TRY(commands, device.new_commands());
   }
-  VkCommandBufferBeginInfo begin{};
-  begin.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO;
-  begin.flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT;
-  ASSAY_VK(device.vk.vkBeginCommandBuffer(commands, &begin), "recording a copy");
+  ASSAY_TRY_VOID(device.begin_once(commands));
   record(commands);
   ASSAY_VK(device.vk.vkEndCommandBuffer(commands), "recording a copy");
   return device.submit(commands);
 }
 
-Memory::Memory(Device& device) : state_(new State{device.state(), {}, {}, VK_NULL_HANDLE}) {}
+Memory::Memory(Device& device) : state_(new State{device.state(), Staging(device.state())}) {}
 Memory::~Memory() = default;
 
 Result<Buffer> Memory::allocate(std::uint64_t bytes, Where where) {
@@ -179,7 +176,7 @@ Result<Buffer> Memory::allocate(std::uint64_t bytes, Where where) {
 Result<Buffer> Memory::import(std::span<const std::byte> bytes) {
   Device::State& device = state_->device;
   const Error no{Code::unsupported, "Vulkan", "the device does not take the processor's memory"};
-  if (!device.facts.can_import_host_memory || bytes.empty()) return no;
+  if (!device.facts.can_import_host_memory || bytes.empty() || state_->blocks.size() >= kMostBlocks) return no;
   const std::uint64_t page = std::max<std::uint64_t>(device.import_alignment, 4096);
   const auto start = reinterpret_cast<std::uintptr_t>(bytes.data());
   const std::uintptr_t first = start / page * page, end = (start + bytes.size() + page - 1) / page * page;
@@ -207,22 +204,21 @@ Result<Buffer> Memory::import(std::span<const std::byte> bytes) {
   return Buffer{block.address + (start - first), bytes.size(), nullptr, handle_of(block.buffer), start - first};
 }
 
-Result<> Memory::upload(std::span<const std::byte> from, const Buffer& to, std::uint64_t offset) {
+Result<> Memory::upload_later(std::span<const std::byte> from, const Buffer& to, std::uint64_t offset) {
   ASSAY_CHECK(offset <= to.bytes && from.size() <= to.bytes - offset);
   if (to.host != nullptr) {
     std::copy(from.begin(), from.end(), to.host + offset);
     return success();
   }
-  ASSAY_TRY(const Buffer staging, state_->staging_buffer(*this));
-  for (std::uint64_t at = 0; at < from.size(); at += kStaging) {
-    const std::uint64_t count = std::min<std::uint64_t>(kStaging, from.size() - at);
-    std::copy_n(from.begin() + static_cast<std::ptrdiff_t>(at), count, staging.host);
-    const VkBufferCopy region{staging.offset, to.offset + offset + at, count};
-    ASSAY_TRY_VOID(state_->run([&](VkCommandBuffer commands) {
-      state_->device.vk.vkCmdCopyBuffer(commands, buffer_of(staging), buffer_of(to), 1, &region);
-    }));
-  }
-  return success();
+  ASSAY_TRY_VOID(state_->open_staging(*this));
+  return state_->staging.add(from, to, offset);
+}
+
+Result<> Memory::finish_uploads() { return state_->staging.finish(); }
+
+Result<> Memory::upload(std::span<const std::byte> from, const Buffer& to, std::uint64_t offset) {
+  ASSAY_TRY_VOID(upload_later(from, to, offset));
+  return finish_uploads();
 }
 
 Result<> Memory::download(const Buffer& from, std::span<std::byte> to, std::uint64_t offset) {
@@ -231,9 +227,11 @@ Result<> Memory::download(const Buffer& from, std::span<std::byte> to, std::uint
     std::copy_n(from.host + offset, to.size(), to.begin());
     return success();
   }
-  ASSAY_TRY(const Buffer staging, state_->staging_buffer(*this));
-  for (std::uint64_t at = 0; at < to.size(); at += kStaging) {
-    const std::uint64_t count = std::min<std::uint64_t>(kStaging, to.size() - at);
+  ASSAY_TRY_VOID(state_->open_staging(*this));
+  ASSAY_TRY_VOID(finish_uploads());
+  const Buffer& staging = state_->staging.memory();
+  for (std::uint64_t at = 0; at < to.size(); at += Staging::kBytes) {
+    const std::uint64_t count = std::min<std::uint64_t>(Staging::kBytes, to.size() - at);
     const VkBufferCopy region{from.offset + offset + at, staging.offset, count};
     ASSAY_TRY_VOID(state_->run([&](VkCommandBuffer commands) {
       state_->device.vk.vkCmdCopyBuffer(commands, buffer_of(from), buffer_of(staging), 1, &region);
@@ -254,6 +252,11 @@ std::uint64_t Memory::allocated_bytes() const {
   for (const Block& block : state_->blocks) bytes += block.imported ? 0 : block.bytes;
   return bytes;
 }
-std::uint64_t Memory::staging_bytes() const { return state_->staging.bytes; }
+std::uint64_t Memory::used_bytes() const {
+  std::uint64_t bytes = 0;
+  for (const Block& block : state_->blocks) bytes += block.imported ? 0 : block.used;
+  return bytes;
+}
+std::uint64_t Memory::staging_bytes() const { return state_->staging.memory().bytes; }
 
 }  // namespace assay::vulkan

@@ -38,9 +38,12 @@ Memory::~Memory() = default;
 Result<Buffer> Memory::allocate(std::uint64_t, Where) { return not_built(); }
 Result<Buffer> Memory::import(std::span<const std::byte>) { return not_built(); }
 Result<> Memory::upload(std::span<const std::byte>, const Buffer&, std::uint64_t) { return not_built(); }
+Result<> Memory::upload_later(std::span<const std::byte>, const Buffer&, std::uint64_t) { return not_built(); }
+Result<> Memory::finish_uploads() { return not_built(); }
 Result<> Memory::clear(const Buffer&) { return not_built(); }
 Result<> Memory::download(const Buffer&, std::span<std::byte>, std::uint64_t) { return not_built(); }
 std::uint64_t Memory::allocated_bytes() const { return 0; }
+std::uint64_t Memory::used_bytes() const { return 0; }
 std::uint64_t Memory::staging_bytes() const { return 0; }
 
 Recording::Recording(Device&, bool) {}

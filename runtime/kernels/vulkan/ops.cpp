@@ -11,14 +11,14 @@ namespace assay::vulkan {
 
 namespace {
 
-// Dispatches take 65535 workgroups a dimension on every device.
-constexpr std::uint32_t kMostGroups = 65535;
+constexpr std::uint32_t kMostGroups = Ops::kMostTokens;
 constexpr std::uint32_t kTile = 64;  // of matmul.glsl
 constexpr std::uint32_t kElementThreads = 64;
 
 struct WeightPush {
   std::uint64_t weights, scales, biases, tables, from, to, extra, bias;
   std::uint32_t rows, cols, row_bytes, group, group_rows, count, from_stride, to_stride;
+  std::uint32_t parts = 0, from_part = 0, to_part = 0, rest = 0;  // of tables
 };
 
 constexpr std::uint32_t divide_up(std::uint32_t a, std::uint32_t b) { return (a + b - 1) / b; }
@@ -95,7 +95,7 @@ Call Ops::gather(const DeviceWeight& weight, std::uint64_t ids, std::uint32_t id
 Call Ops::matvec(const DeviceWeight& weight, Rows from, std::uint32_t count, Rows to, bool add, std::uint64_t bias) {
   ASSAY_CHECK(count >= 1 && count <= kMostColumns);
   const MatvecShape shape = matvec_shape(device_.facts(), weight, count);
-  const auto constants = constants_of<5>(weight, {{{0, shape.threads}, {1, count}, {2, shape.rows}, {3, add}, {4, divide_up(shape.threads, device_.facts().min_subgroup_size)}}});
+  const auto constants = constants_of<7>(weight, {{{0, shape.threads}, {1, count}, {2, shape.rows}, {3, add}, {4, divide_up(shape.threads, device_.facts().min_subgroup_size)}, {5, 0}, {6, 0}}});
   WeightPush push = push_of(weight, tables_, from, to, count);
   push.bias = bias;
   const std::uint32_t groups = divide_up(weight.rows, shape.rows), y = divide_up(groups, kMostGroups);
@@ -103,6 +103,40 @@ Call Ops::matvec(const DeviceWeight& weight, Rows from, std::uint32_t count, Row
   made.weight_bytes = weight_bytes(weight);
   made.other_bytes = std::uint64_t{4} * count * (std::uint64_t{groups} * weight.cols + weight.rows * (add ? 2 : 1));
   return made;
+}
+
+Call Ops::matvec_table(const DeviceTable& table, const Parts& parts, Rows from, std::uint32_t count, Rows to, bool joins) {
+  const DeviceWeight& weight = table.shape;
+  const MatvecShape shape = matvec_shape(device_.facts(), weight, 1);
+  const auto constants = constants_of<7>(weight, {{{0, shape.threads}, {1, 1}, {2, shape.rows}, {3, joins}, {4, divide_up(shape.threads, device_.facts().min_subgroup_size)}, {5, joins ? 2u : 1u}, {6, parts.choices != 0}}});
+  WeightPush push = push_of(weight, tables_, from, to, count);
+  push.weights = table.table;
+  push.extra = parts.choices;
+  push.bias = table.has_bias;
+  push.parts = parts.parts;
+  push.from_part = parts.from_part;
+  push.to_part = parts.to_part;
+  push.rest = parts.rest;
+  const std::uint32_t groups = divide_up(weight.rows, shape.rows), matrices = count * parts.parts;
+  ASSAY_CHECK(groups <= kMostGroups);
+  Call made = call(device_.program(shader_name("matvec", weight.format), constants), push, {groups, count, joins ? 1 : parts.parts});
+  made.weight_bytes = matrices * weight_bytes(weight);
+  made.other_bytes = std::uint64_t{4} * (std::uint64_t{matrices} * groups * weight.cols + weight.rows * (joins ? 2 * count : matrices));
+  return made;
+}
+
+Call Ops::matvec_parts(const DeviceTable& table, const Parts& parts, Rows from, std::uint32_t count, Rows to) { return matvec_table(table, parts, from, count, to, false); }
+Call Ops::matvec_join(const DeviceTable& table, const Parts& parts, Rows from, std::uint32_t count, Rows to) { return matvec_table(table, parts, from, count, to, true); }
+
+Call Ops::route(const Route& route, Rows logits, std::uint64_t choices, std::uint32_t count) {
+  const struct {
+    std::uint64_t logits, choices, correction;
+    std::uint32_t stride, used;
+    float scale;
+    std::uint32_t used_groups;
+  } push{logits.address, choices, route.correction, logits.stride, route.used, route.scale, route.used_groups};
+  const std::array<Constant, 5> constants{{{1, route.experts}, {2, static_cast<std::uint32_t>(route.gating)}, {3, route.divides}, {4, route.groups}, {5, route.counts_best_two}}};
+  return call(device_.program("route", constants), push, {count, 1, 1});
 }
 
 bool Ops::can_multiply(Multiply how, FormatId format) const {
@@ -168,6 +202,14 @@ Call Ops::elements(Element kind, Rows to, Rows from, float factor, std::uint32_t
   return call(device_.program("elements", constants), push, {divide_up(to.cols, kElementThreads), count, 1});
 }
 
+Call Ops::argmax(Rows rows, std::uint64_t to, std::uint32_t count) {
+  const struct {
+    std::uint64_t rows, to;
+    std::uint32_t stride, cols;
+  } push{rows.address, to, rows.stride, rows.cols};
+  return call(device_.program("argmax", {}), push, {count, 1, 1});
+}
+
 Call Ops::keep_rows(Rows from, Rows to, std::uint64_t rows, std::uint32_t kept) {
   const struct {
     std::uint64_t from, to, rows;
@@ -195,8 +237,8 @@ Call Ops::attend(const Attention& a, const Cache& cache, Rows query, Rows to, st
   // A tile of keys takes at most 16 KiB of shared memory.
   const std::uint32_t tile = std::clamp(std::bit_floor(4096 / a.dim), 1u, 32u);
   const std::uint32_t threads = std::clamp(std::bit_ceil(kAttentionRows * a.dim / 8), 32u, 128u);  // few results each
-  const std::array<Constant, 6> constants{
-      {{0, threads}, {1, a.dim}, {2, kAttentionRows}, {3, tile}, {4, divide_up(kAttentionRows * a.dim, threads)}, {20, static_cast<std::uint32_t>(cache.type)}}};
+  const std::array<Constant, 8> constants{
+      {{0, threads}, {1, a.dim}, {2, kAttentionRows}, {3, tile}, {4, divide_up(kAttentionRows * a.value_dim, threads)}, {5, a.value_dim}, {6, a.value_stride}, {20, static_cast<std::uint32_t>(cache.type)}}};
   return call(device_.program("attend", constants), push, {a.piece_count, cache.kv_heads, a.splits});
 }
 
@@ -204,7 +246,7 @@ Call Ops::attend_join(const Attention& a, std::uint64_t parts, Rows to, std::uin
   const struct {
     std::uint64_t from, to;
     std::uint32_t to_stride, heads, dim, splits;
-  } push{parts, to.address, to.stride, a.heads, a.dim, a.splits};
+  } push{parts, to.address, to.stride, a.heads, a.value_dim, a.splits};
   return call(device_.program("attend_join", {}), push, {a.heads, count, 1});
 }
 

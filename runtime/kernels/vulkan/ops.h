@@ -18,15 +18,26 @@ struct DeviceWeight {
   std::uint32_t rows = 0, cols = 0, row_bytes = 0;
   std::uint32_t group = 0, group_rows = 1;
   FormatId side_format = FormatId::F32;
-  bool is_aligned = false;  // rows are whole octets at addresses of 16 bytes
+  bool is_aligned = false;  // rows are whole pairs of octets at addresses of 16 bytes
 };
 
 // Whether there are shaders for weights of this format.
 bool has_kernels(FormatId format);
 // Bytes that a weight takes in device memory.
 std::uint64_t device_bytes(const TensorView& tensor);
-// Copies a weight to the device, or imports it where the device works on the processor's memory anyway. Errors: memory, io.
+// Copies a weight to the device (it is there after finish_uploads()), or imports it where the device works on the processor's memory
+// anyway. Errors: memory, io.
 Result<DeviceWeight> load_weight(Memory& memory, const Device& device, const TensorView& tensor);
+
+// Matrices of one format and shape behind a table of their addresses: the experts of a layer, or what each head is multiplied with.
+struct DeviceTable {
+  DeviceWeight shape;      // the first one
+  std::uint64_t table = 0;  // [count] of {weights, scales, biases, bias of each row}: see weights.glsl
+  std::uint32_t count = 0;
+  bool has_bias = false;
+};
+// `biases`: addresses of rows of floats, or empty. Errors: as load_weight; unsupported where formats or shapes differ.
+Result<DeviceTable> load_table(Memory& memory, const Device& device, std::span<const TensorView* const> tensors, std::span<const std::uint64_t> biases);
 
 // One dispatch, ready to be recorded.
 struct Call {
@@ -38,7 +49,7 @@ struct Call {
   std::uint64_t other_bytes = 0;   // that they read and write of everything else, whichever cache serves it
 };
 
-// Rows of floats: token t starts at address + 4 * t * stride. Strides are multiples of 32, and what lies between the columns and the stride is 0.
+// Rows of floats: token t starts at address + 4 * t * stride. Strides are multiples of 32; what lies between the columns and the stride is read, finite and without effect.
 struct Rows {
   std::uint64_t address = 0;
   std::uint32_t stride = 0;
@@ -65,6 +76,8 @@ struct AttentionPiece {
 
 class Ops {
  public:
+  // Tokens of a dispatch: what one of its dimensions takes on every device.
+  static constexpr std::uint32_t kMostTokens = 65535;
   // `tables`: address of format_tables() in device memory.
   Ops(Device& device, std::uint64_t tables);
 
@@ -73,6 +86,28 @@ class Ops {
   // At most kMostColumns inputs.
   static constexpr std::uint32_t kMostColumns = 8;
   Call matvec(const DeviceWeight& weight, Rows from, std::uint32_t count, Rows to, bool add, std::uint64_t bias = 0);
+  // Matrices of a table with a part of a token each.
+  struct Parts {
+    std::uint32_t parts = 0;               // of a token
+    std::uint64_t choices = 0;             // what route() wrote: which matrix each part takes; 0: the one of its number
+    std::uint32_t from_part = 0, to_part = 0;  // values between two parts of a token
+    std::uint32_t rest = 0;                // values behind an input that are copied behind the result
+  };
+  Call matvec_parts(const DeviceTable& table, const Parts& parts, Rows from, std::uint32_t count, Rows to);
+  // The results of a token's parts, times their weights, added up and added to `to`.
+  Call matvec_join(const DeviceTable& table, const Parts& parts, Rows from, std::uint32_t count, Rows to);
+  enum class Gating : std::uint32_t { softmax, softmax_of_chosen, sigmoid };
+  struct Route {
+    std::uint32_t experts = 0, used = 0;
+    Gating gating = Gating::softmax;
+    bool divides = false;  // the chosen weights are made to sum to 1
+    float scale = 1;       // of weights
+    std::uint64_t correction = 0;  // of each expert, for the choice alone
+    std::uint32_t groups = 1, used_groups = 1;
+    bool counts_best_two = false;  // of a group
+  };
+  static constexpr std::uint32_t kChoiceBytes = 8;  // of a token's part: matrix and weight
+  Call route(const Route& route, Rows logits, std::uint64_t choices, std::uint32_t count);
   // `facts`: what quantize() wrote beside the levels, for Multiply::levels.
   Call matmul(Multiply how, const DeviceWeight& weight, Rows from, std::uint64_t facts, std::uint32_t count, Rows to, bool add, std::uint64_t bias = 0);
   bool can_multiply(Multiply how, FormatId format) const;
@@ -91,16 +126,18 @@ class Ops {
   };
   Call rope(const Rope& rope, Rows rows, std::uint64_t angles, std::uint32_t count);
   Call elements(Element kind, Rows to, Rows from, float factor, std::uint32_t count);
+  // The index of each row's largest value, the lowest one among equals: words at `to`.
+  Call argmax(Rows rows, std::uint64_t to, std::uint32_t count);
   Call keep_rows(Rows from, Rows to, std::uint64_t rows, std::uint32_t kept);
 
   struct Cache {
     std::uint64_t keys, values, key_scales, value_scales;  // of one layer
-    std::uint32_t kv_heads, positions;
+    std::uint32_t kv_heads, positions;  // as many positions as a sequence needs at once: the next one takes the oldest one's place
     KvType type;
   };
   Call store_kv(const Cache& cache, bool values, Rows from, std::uint32_t dim, std::uint64_t tokens, std::uint32_t count);
   struct Attention {
-    std::uint32_t heads, dim, window;
+    std::uint32_t heads, dim, value_dim, value_stride, window;  // value_stride: between cached values, which may be parts of keys
     float scale, soft_cap;
     std::uint64_t sinks, pieces;
     std::uint32_t piece_count, splits;
@@ -111,6 +148,8 @@ class Ops {
   Call attend_join(const Attention& attention, std::uint64_t parts, Rows to, std::uint32_t count);
 
  private:
+  Call matvec_table(const DeviceTable& table, const Parts& parts, Rows from, std::uint32_t count, Rows to, bool joins);
+
   Device& device_;
   std::uint64_t tables_;
 };

@@ -61,12 +61,7 @@ Recording& Recording::operator=(Recording&&) noexcept = default;
 Result<> Recording::begin() {
   State& s = *state_;
   if (s.commands == VK_NULL_HANDLE) {
-    VkCommandBufferAllocateInfo info{};
-    info.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO;
-    info.commandPool = s.device.pool;
-    info.level = VK_COMMAND_BUFFER_LEVEL_PRIMARY;
-    info.commandBufferCount = 1;
-    ASSAY_VK(s.device.vk.vkAllocateCommandBuffers(s.device.handle, &info, &s.commands), "a command buffer");
+    ASSAY_TRY(s.commands, s.device.new_commands());
   }
   if (s.measures_times && s.queries == VK_NULL_HANDLE) {
     VkQueryPoolCreateInfo info{};

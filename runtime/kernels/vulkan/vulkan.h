@@ -122,10 +122,14 @@ class Memory {
   Result<Buffer> import(std::span<const std::byte> bytes);
   // Copies into a buffer, through bounded staging memory where the processor cannot write it. Errors: io, memory.
   Result<> upload(std::span<const std::byte> from, const Buffer& to, std::uint64_t offset = 0);
+  // The same for many: the bytes are taken now, and are there after finish_uploads(). What is staged is copied while more is staged.
+  Result<> upload_later(std::span<const std::byte> from, const Buffer& to, std::uint64_t offset = 0);
+  Result<> finish_uploads();
   // Fills with zeros.
   Result<> clear(const Buffer& buffer);
   Result<> download(const Buffer& from, std::span<std::byte> to, std::uint64_t offset = 0);
   std::uint64_t allocated_bytes() const;
+  std::uint64_t used_bytes() const;  // of these, what was handed out
   std::uint64_t staging_bytes() const;
 
  private:

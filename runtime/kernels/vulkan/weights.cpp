@@ -1,6 +1,7 @@
 // Weights on their way to the device: as stored, straight from the mapping, or imported where the device can read it there.
 #include <fmt/format.h>
 
+#include <array>
 #include <cstring>
 #include <vector>
 
@@ -18,7 +19,7 @@ constexpr std::size_t kWorthImporting = 1u << 20;
 
 Result<std::uint64_t> copy(Memory& memory, Bytes bytes) {
   ASSAY_TRY(const Buffer buffer, memory.allocate(bytes.size(), Where::device));
-  ASSAY_TRY_VOID(memory.upload(bytes, buffer));
+  ASSAY_TRY_VOID(memory.upload_later(bytes, buffer));
   return buffer.address;
 }
 
@@ -58,8 +59,27 @@ Result<DeviceWeight> load_weight(Memory& memory, const Device& device, const Ten
     ASSAY_TRY(weight.scales, place(memory, device, tensor.side.scales));
     ASSAY_TRY(weight.biases, place(memory, device, tensor.side.biases));
   }
-  weight.is_aligned = weight.cols % 8 == 0 && weight.row_bytes % 16 == 0 && weight.data % 16 == 0;
+  weight.is_aligned = weight.cols % 16 == 0 && weight.row_bytes % 16 == 0 && weight.data % 16 == 0;
   return weight;
+}
+
+Result<DeviceTable> load_table(Memory& memory, const Device& device, std::span<const TensorView* const> tensors, std::span<const std::uint64_t> biases) {
+  DeviceTable made;
+  made.count = static_cast<std::uint32_t>(tensors.size());
+  made.has_bias = !biases.empty();
+  std::vector<std::array<std::uint64_t, 4>> rows;
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    const TensorView &tensor = *tensors[i], &first = *tensors.front();
+    if (tensor.format != first.format || tensor.shape != first.shape || tensor.side.format != first.side.format || tensor.side.group != first.side.group || tensor.side.group_rows != first.side.group_rows ||
+        tensor.side.scales.empty() != first.side.scales.empty())
+      return Error{Code::unsupported, tensor.name, fmt::format("is stored in another way than {}, and Vulkan kernels take experts of one format and shape; use --backend cpu", first.name)};
+    ASSAY_TRY(const DeviceWeight weight, load_weight(memory, device, tensor));
+    rows.push_back({weight.data, weight.scales, weight.biases, biases.empty() ? 0 : biases[i]});
+    if (i == 0) made.shape = weight;
+    made.shape.is_aligned = made.shape.is_aligned && weight.is_aligned;
+  }
+  ASSAY_TRY(made.table, copy(memory, std::as_bytes(std::span(rows))));
+  return made;
 }
 
 }  // namespace assay::vulkan
