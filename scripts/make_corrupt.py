@@ -280,10 +280,11 @@ def fixtures():
          (("qweight", "U32", (4, 32), 512), ("qzeros", "U32", (1, 4), 16), ("g_idx", "U32", (32,), 128), ("scales", "F16", (1, 32), 64))]))
     out["model.architecture.not-run.gguf"] = Gguf([(key.replace("llama.", "bloom."), kind, value) for key, kind, value in model().keys], model().tensors).set(
         "general.architecture", STRING, "bloom").bytes()
-    out["model.not-run.gguf"] = model().set("llama.expert_count", U32, 8).set("llama.expert_used_count", U32, 2).set("llama.expert_gating_func", U32, 2).bytes()
+    out["model.not-run.gguf"] = model().set("llama.expert_count", U32, 8).set("llama.expert_used_count", U32, 2).set("llama.expert_gating_func", U32, 4).bytes()
     out["model.tensor.type.gguf"] = model().put("blk.0.attn_k.weight", (32, 16), T_I32, bytes(2048)).bytes()
     # GGUF.
     out["gguf.alignment.small.gguf"] = Gguf(model().keys + [("general.alignment", U32, 4)], model().tensors, 4).bytes()
+    out["gguf.window-ignored.gguf"] = model().set("llama.attention.sliding_window", U32, 16).bytes()
     out["gguf.file-type.gguf"] = model().set("general.file_type", U32, 15).bytes()
     out["gguf.key.array-length.gguf"] = model().set("llama.feed_forward_length", ARRAY, (U32, [32, 32, 32])).bytes()
     out["gguf.key.grammar.gguf"] = model().set("General Name", STRING, "x").bytes()
@@ -313,7 +314,7 @@ def fixtures():
     out["mlx.biases-shape"] = mlx(biases=("BF16", (2, 1), bytes(4)))
     out["mlx.config"] = mlx({"group_size": 48, "bits": 4})
     out["mlx.config-missing"] = mlx(None)
-    out["mlx.mode"] = mlx({"group_size": 32, "bits": 4, "mode": "mxfp4"})
+    out["mlx.mode"] = mlx({"group_size": 32, "bits": 4, "mode": "nvfp4"})
     out["mlx.override"] = mlx({"group_size": 64, "bits": 4, "m": False})
     out["mlx.scales-missing"] = mlx(drop=("m.scales", "m.biases"))
     out["mlx.shape"] = mlx({"group_size": 32, "bits": 4})

@@ -316,9 +316,10 @@ Result<std::optional<NextModel>> run(const Arguments& arguments) {
     show(text);
     return std::optional<NextModel>();
   }
-  ASSAY_TRY(const Model model, bind_model(file));
+  ASSAY_TRY(Model model, bind_model(file, Copies::planned));
   if (!arguments.image.empty()) return image_refusal(model);
   ASSAY_TRY_VOID(check_memory(arguments, model, *kv));
+  make_copies(model);
   ASSAY_TRY_VOID(load_files(file, loading_of(arguments)));
   ASSAY_TRY(Session session, open_session(arguments, model, *backend, *kv));
   timing.load_ms = ms_since(start);

@@ -29,12 +29,14 @@ std::uint32_t abilities_needed(const Model& model) {
   need(config.rope.scaling == RopeScaling::longrope || arch.has_local_rope || !config.rotates.empty(), kRopeRules);
   need(config.experts.count > 0, kExperts);
   need(config.is_latent(), kLatent);
+  need(config.experts.gating != Gating::softmax || config.experts.used_groups < config.experts.groups || config.experts.has_correction, kRouting);
   return needed;
 }
 
 std::string ability_names(std::uint32_t abilities) {
-  constexpr std::array<std::string_view, 12> kNames = {"biases",          "layer norm", "GELU or clamped SiLU", "norms, biases or scales of branches", "scales of embedding or logits", "score scales and soft caps",
-                                                       "sliding windows", "sinks",      "learned positions",    "longrope, two ropes or layers without", "experts",                       "latent attention"};
+  constexpr std::array<std::string_view, 13> kNames = {"biases",          "layer norm", "GELU or clamped SiLU", "norms, biases or scales of branches", "scales of embedding or logits", "score scales and soft caps",
+                                                       "sliding windows", "sinks",      "learned positions",    "longrope, two ropes or layers without", "experts",                       "latent attention",
+                                                       "experts chosen by sigmoid, groups or corrections"};
   std::string names;
   for (std::size_t bit = 0; bit < kNames.size(); ++bit)
     if ((abilities >> bit & 1u) != 0) names += (names.empty() ? "" : ", ") + std::string(kNames[bit]);

@@ -19,7 +19,8 @@ void add_row(float* to, const float* from, std::size_t count) {
 void CpuBackend::experts(std::uint32_t layer) {
   const Config& config = model_.config;
   const std::size_t width_in = config.embedding, inner = config.experts.feed_forward;
-  route(slot(Slot::router), tokens_, config, routing_);
+  const TensorView* correction = model_.layers[layer].router_correction;
+  route(slot(Slot::router), tokens_, config, correction == nullptr ? nullptr : floats_of(*correction), routing_);
   const std::size_t rows = routing_.choices.size();
   const bool is_one = tokens_ == 1;  // all its experts take the same input
   reserve(expert_gate_, rows * inner);

@@ -105,7 +105,8 @@ enum Ability : std::uint32_t {
   kRopeRules = 1u << 9,      // longrope, local_rope, layers without rope
   kExperts = 1u << 10,       // experts
   kLatent = 1u << 11,        // multi-head latent attention: project_heads, rope behind an offset, values that are part of keys
-  kAllAbilities = (1u << 12) - 1
+  kRouting = 1u << 12,       // experts chosen by sigmoid, by groups, or with a correction
+  kAllAbilities = (1u << 13) - 1
 };
 std::uint32_t abilities_needed(const Model& model);
 // "biases, layer norm"

@@ -28,8 +28,9 @@ LoadedModel::~LoadedModel() {
 Result<LoadedModel> LoadedModel::open(const std::filesystem::path& path, const Loading& loading, const BeforeLoad& check) {
   ASSAY_TRY(ModelFile file, open_model(path));
   auto parts = std::make_unique<Parts>(Parts{std::move(file), {}, Error{Code::missing, "tokenizer", "is not opened yet"}});
-  ASSAY_TRY(parts->model, bind_model(parts->file));
+  ASSAY_TRY(parts->model, bind_model(parts->file, Copies::planned));
   if (check) ASSAY_TRY_VOID(check(parts->model));
+  make_copies(parts->model);
   ASSAY_TRY_VOID(load_files(parts->file, loading));
   parts->tokenizer = Tokenizer::open(parts->file);
   return LoadedModel(std::move(parts));

@@ -28,7 +28,7 @@ MemorySupply read_memory_supply(const std::filesystem::path& root) {
 }
 
 Result<std::string> check_memory(const MemoryPlan& plan, WeightsAre weights, const MemorySupply& supply) {
-  const std::uint64_t stays = plan.kv_bytes + plan.activation_bytes + (weights == WeightsAre::kept ? plan.weights_bytes : 0);
+  const std::uint64_t stays = plan.kv_bytes + plan.activation_bytes + (weights == WeightsAre::kept ? plan.weights_bytes : plan.copied_bytes);
   const auto refuse = [&](const std::string& why) { return Error{Code::memory, "memory", fmt::format("{}, and {}; a shorter context, an 8-bit cache or a smaller quantisation needs less", describe(plan), why)}; };
   if (supply.total > 0 && plan.total_bytes() > supply.total) return refuse(fmt::format("there are {} in all", format_bytes(supply.total)));
   if (supply.available > 0 && stays > supply.available)

@@ -270,7 +270,9 @@ std::vector<float> ReferenceBackend::expert_output(const ExpertWeights& expert, 
 
 void ReferenceBackend::experts(std::uint32_t layer) {
   Routing routing;
-  route(slot(Slot::router).data(), tokens_, model_.config, routing);
+  const TensorView* correction = model_.layers[layer].router_correction;
+  const std::vector<float> corrections = correction == nullptr ? std::vector<float>() : vector_of(*correction);
+  route(slot(Slot::router).data(), tokens_, model_.config, corrections.empty() ? nullptr : corrections.data(), routing);
   const std::size_t columns = model_.config.embedding;
   for (const Choice& choice : routing.choices) {
     const std::vector<float> out = expert_output(model_.layers[layer].experts[choice.expert], slot(Slot::normed).data() + choice.token * columns);

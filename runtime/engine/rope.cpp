@@ -28,8 +28,9 @@ double yarn_correction(double rotations, const RopeConfig& rope) {
 
 double yarn_frequency(double frequency, std::uint32_t pair, const RopeConfig& rope) {
   const double last = rope.dims - 1.0;
-  const double low = std::clamp(std::floor(yarn_correction(rope.beta_fast, rope)), 0.0, last);
-  const double high = std::clamp(std::ceil(yarn_correction(rope.beta_slow, rope)), 0.0, last);
+  double low = yarn_correction(rope.beta_fast, rope), high = yarn_correction(rope.beta_slow, rope);
+  if (rope.rounds_ramp) low = std::floor(low), high = std::ceil(high);
+  low = std::clamp(low, 0.0, last), high = std::clamp(high, 0.0, last);
   const double ramp = std::clamp((pair - low) / std::max(0.001, high - low), 0.0, 1.0);
   return frequency / rope.factor * ramp + frequency * (1.0 - ramp);
 }

@@ -9,6 +9,8 @@ namespace assay::opening {
 
 namespace {
 
+constexpr std::string_view kMxfp4 = "mxfp4";
+
 constexpr std::string_view kConvertAgain =
     "weights and config.json do not belong together: download both again, or convert the model again";
 
@@ -53,10 +55,10 @@ std::optional<Settings> read_settings(const Json& json, const std::string& subje
   Settings settings;
   if (const Json* mode = json.find("mode"); mode != nullptr && mode->string() != nullptr)
     settings.mode = *mode->string();
-  if (settings.mode != "affine") {
+  if (settings.mode != "affine" && settings.mode != kMxfp4) {
     report.error(
         config_finding("mlx.mode", subject,
-                       "the quantisation mode is \"" + printable(settings.mode) + "\"; Assay reads MLX's affine mode",
+                       "the quantisation mode is \"" + printable(settings.mode) + "\"; Assay reads MLX's affine and mxfp4 modes",
                        "download the model with affine quantisation (4bit, 8bit), or as GGUF", model));
     return std::nullopt;
   }
@@ -66,12 +68,13 @@ std::optional<Settings> read_settings(const Json& json, const std::string& subje
   };
   read("group_size", settings.group);
   read("bits", settings.bits);
+  const bool is_mxfp4 = settings.mode == kMxfp4 && settings.group == 32 && settings.bits == 4;
   const bool good_group = settings.group == 32 || settings.group == 64 || settings.group == 128;
-  if (good_group && format_of_bits(settings.bits)) return settings;
+  if (is_mxfp4 || (settings.mode != kMxfp4 && good_group && format_of_bits(settings.bits))) return settings;
   report.error(config_finding("mlx.config", subject,
                               "group_size " + std::to_string(settings.group) + " with " +
                                   std::to_string(settings.bits) +
-                                  " bits: groups are 32, 64 or 128, bits 2, 3, 4, 5, 6 or 8",
+                                  " bits: groups are 32, 64 or 128, bits 2, 3, 4, 5, 6 or 8 (mxfp4: 32 and 4)",
                               "download config.json again, or convert the model again", model));
   return std::nullopt;
 }
@@ -97,6 +100,9 @@ class MlxJoin {
           report_, "mlx.weight-type", *weight,
           "the weight has scales, so it should be packed as U32, but it is " + std::string(name_of(weight->format)),
           kConvertAgain);
+    const auto settings = settings_of(module, scales);
+    if (!settings) return !report_.stopped();
+    if (settings->mode == kMxfp4) return true;  // codes and exponents stay two tensors: see weights.h
     const TensorView* biases = pool_.find(std::string(module) + ".biases");
     if (biases == nullptr)
       return pool_.error(report_, "mlx.biases-missing", scales,
@@ -107,8 +113,7 @@ class MlxJoin {
                              ", scales are " + std::string(name_of(scales.format)) + " " + shape_text(scales.shape) +
                              "; both should be the same kind of floats",
                          kConvertAgain);
-    const auto settings = settings_of(module, scales);
-    return settings ? fuse(*weight, scales, *biases, *settings) : !report_.stopped();
+    return fuse(*weight, scales, *biases, *settings);
   }
 
  private:

@@ -11,11 +11,12 @@ const ArchTraits* arch_from_gguf(std::string_view name) {
   return nullptr;
 }
 
-const ArchTraits* arch_from_hf(std::string_view model_type) {
+const ArchTraits* arch_from_hf(std::string_view model_type, bool is_latent) {
   if (model_type.empty()) return nullptr;
+  const ArchTraits* found = nullptr;
   for (const ArchTraits& row : kArchitectures)
-    if (row.hf_model_type == model_type) return &row;
-  return nullptr;
+    if (row.hf_model_type == model_type && (found == nullptr || row.is_latent == is_latent)) found = &row;
+  return found;
 }
 
 std::string known_architectures() {

@@ -79,8 +79,10 @@ inline constexpr std::array kArchitectures = {
                .hf_adjacent_pairs = true, .has_post_norms = true, .qkv_bias = Presence::maybe, .hf_rotary_fraction = 0.5f},
     ArchTraits{.name = "deepseek", .gguf_name = "deepseek", .hf_model_type = "deepseek", .gguf_adjacent_pairs = true,
                .experts = Presence::yes},
-    ArchTraits{.name = "deepseek2", .gguf_name = "deepseek2", .hf_model_type = "", .gguf_adjacent_pairs = true,
-               .is_latent = true, .experts = Presence::yes},
+    ArchTraits{.name = "deepseek2", .gguf_name = "deepseek2", .hf_model_type = "deepseek_v2", .gguf_adjacent_pairs = true,
+               .hf_adjacent_pairs = true, .is_latent = true, .experts = Presence::yes},
+    ArchTraits{.name = "deepseek3", .gguf_name = "deepseek2", .hf_model_type = "deepseek_v3", .gguf_adjacent_pairs = true,
+               .hf_adjacent_pairs = true, .is_latent = true, .experts = Presence::yes, .renormalises_experts = true},
     ArchTraits{.name = "deepseek2-ocr", .gguf_name = "deepseek2-ocr", .hf_model_type = "deepseek_v2",
                .experts = Presence::yes},
     ArchTraits{.name = "starcoder2", .gguf_name = "starcoder2", .hf_model_type = "starcoder2", .norm = NormKind::layer,
@@ -93,7 +95,7 @@ inline constexpr std::array kArchitectures = {
     ArchTraits{.name = "granite", .gguf_name = "granite", .hf_model_type = "granite", .gguf_adjacent_pairs = true},
     ArchTraits{.name = "smollm3", .gguf_name = "smollm3", .hf_model_type = "smollm3", .gguf_adjacent_pairs = true,
                .no_rope_period = 4},
-    ArchTraits{.name = "gpt-oss", .gguf_name = "gpt-oss", .hf_model_type = "", .qkv_bias = Presence::yes,
+    ArchTraits{.name = "gpt-oss", .gguf_name = "gpt-oss", .hf_model_type = "gpt_oss", .qkv_bias = Presence::yes,
                .out_bias = Presence::yes, .has_sinks = true, .activation = Activation::clamped_silu,
                .experts = Presence::yes, .chooses_before_softmax = true, .has_expert_bias = true, .full_layer_period = 2},
     ArchTraits{.name = "gpt2", .gguf_name = "gpt2", .hf_model_type = "gpt2", .norm = NormKind::layer,
@@ -105,7 +107,8 @@ inline constexpr std::array kArchitectures = {
 };
 
 const ArchTraits* arch_from_gguf(std::string_view name);
-const ArchTraits* arch_from_hf(std::string_view model_type);
+// `is_latent` decides where two families share a model_type.
+const ArchTraits* arch_from_hf(std::string_view model_type, bool is_latent = false);
 // "llama, mistral, mixtral, ..."
 std::string known_architectures();
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 #include <unordered_set>
 
 #include "runtime/model/slice.h"
@@ -63,19 +64,102 @@ class Binder {
     }
     used_.insert(tensor);
     if (tensor->shape != expected.shape) return note(Code::shape, tensor->name, fmt::format("file {}, config {}", shape_text(tensor->shape), shape_text(expected.shape)));
+    if (expected.is_mxfp4()) return bind_mxfp4(expected, *tensor);
     if (auto computable = check_dequantizable(*tensor); !computable) return note(computable.error().code, expected.name, computable.error().detail);
-    if (expected.is_transposed) {
-      tensor = transposed(*tensor);
-      if (tensor == nullptr) return note(Code::unsupported, expected.name, "is held as [inputs][outputs] and quantised, which is not read");
-    }
-    const WeightRow& row = *expected.parts[0];
-    if (row.in_expert != nullptr) return bind_experts(expected, *tensor);
+    if (expected.splits_heads) return bind_heads(expected, *tensor);
+    if (expected.is_transposed || expected.alternates) return bind_reordered(expected, *tensor);
     if (expected.parts[1] != nullptr) return bind_fused(expected, *tensor);
-    if (is_norm(expected)) tensor = plus_one(*tensor);
+    bind_part(expected, *expected.parts[0], *tensor);
+  }
+
+  void bind_part(const ExpectedTensor& expected, const WeightRow& row, const TensorView& tensor) {
+    if (row.in_expert != nullptr) return bind_experts(expected, row, tensor);
+    const TensorView* bound = is_norm(expected) ? plus_one(tensor) : &tensor;
     if (row.in_model != nullptr)
-      model_.*row.in_model = tensor;
+      model_.*row.in_model = bound;
     else
-      model_.layers[expected.layer].*row.in_layer = tensor;
+      model_.layers[expected.layer].*row.in_layer = bound;
+  }
+
+  static std::size_t parts_of(const ExpectedTensor& expected) { return expected.alternates ? 2 : 1; }
+
+  // [rows][cols] from [cols][rows], and each of two parts from rows in turns; of stacked experts, too.
+  void bind_reordered(const ExpectedTensor& expected, const TensorView& tensor) {
+    const std::uint64_t parts = parts_of(expected);
+    std::vector<std::uint64_t> shape = tensor.shape;
+    const bool is_stacked = expected.parts[0]->in_expert != nullptr;
+    if (expected.is_transposed) std::swap(shape[shape.size() - 1], shape[shape.size() - 2]);
+    const std::size_t row_axis = is_stacked ? 1 : 0;
+    shape[row_axis] /= parts;
+    const std::uint64_t rows = shape[row_axis], cols = shape.size() > row_axis + 1 ? shape.back() : 1;
+    Copy copy{.stack = is_stacked ? shape[0] : 1, .rows = rows, .cols = cols, .stack_step = parts * rows * cols};
+    copy.row_step = parts * (expected.is_transposed ? 1 : cols);
+    copy.col_step = expected.is_transposed ? parts * rows : 1;
+    for (std::size_t part = 0; part < parts; ++part) {
+      copy.first = part * (expected.is_transposed ? 1 : cols);
+      const TensorView* made = plan_copy(tensor, shape, copy);
+      if (made == nullptr) return;
+      if (expected.parts[1] != nullptr && !expected.alternates)
+        bind_fused(expected, *made);
+      else
+        bind_part(expected, *expected.parts[part], *made);
+    }
+  }
+
+  // Codes and exponents as the blocks that kernels read.
+  void bind_mxfp4(const ExpectedTensor& expected, const TensorView& codes) {
+    const TensorView* exponents = file_.find(expected.exponents);
+    if (exponents == nullptr) return note(Code::missing, expected.exponents, fmt::format("missing: the exponents of {}", expected.name));
+    used_.insert(exponents);
+    if (exponents->shape != expected.exponents_shape) return note(Code::shape, exponents->name, fmt::format("file {}, config {}", shape_text(exponents->shape), shape_text(expected.exponents_shape)));
+    if ((codes.format != FormatId::U8 && codes.format != FormatId::U32) || exponents->format != FormatId::U8)
+      return note(Code::type, codes.name, fmt::format("is {} with exponents of {}; MXFP4 is bytes or words of codes and bytes of exponents", name_of(codes.format), name_of(exponents->format)));
+    const std::uint64_t parts = parts_of(expected);
+    std::vector<std::uint64_t> shape = exponents->shape;
+    shape.back() *= dtype_of(FormatId::MXFP4).block_values;
+    shape[shape.size() - 2] /= parts;
+    const bool is_stacked = shape.size() == 3;
+    Copy copy{.exponents = exponents, .stack = is_stacked ? shape[0] : 1, .rows = shape[shape.size() - 2], .cols = shape.back(), .row_step = parts};
+    copy.stack_step = parts * copy.rows;
+    for (copy.first = 0; copy.first < parts; ++copy.first) {
+      const TensorView* made = plan_copy(codes, shape, copy);
+      if (made == nullptr) return;
+      bind_part(expected, *expected.parts[copy.first], *made);
+    }
+  }
+
+  // Keys and values of a head lie one above the other; the decoder wants the keys' matrices transposed.
+  void bind_heads(const ExpectedTensor& expected, const TensorView& tensor) {
+    const Config& config = model_.config;
+    const std::uint64_t heads = config.heads, rank = config.latent.kv_rank, values = config.latent.value_dim, keys = width_of(Width::latent_key_rest, config);
+    const Copy key{.stack = heads, .rows = rank, .cols = keys, .stack_step = (keys + values) * rank, .row_step = 1, .col_step = rank};
+    const Copy value{.stack = heads, .rows = values, .cols = rank, .first = keys * rank, .stack_step = (keys + values) * rank, .row_step = rank};
+    LayerWeights& layer = model_.layers[expected.layer];
+    layer.k_b = plan_copy(tensor, {heads, rank, keys}, key);
+    layer.v_b = plan_copy(tensor, {heads, values, rank}, value);
+  }
+
+  // A tensor of `shape` whose memory is there and whose values `copy` will bring. nullptr: there is no memory (noted).
+  const TensorView* plan_copy(const TensorView& from, std::vector<std::uint64_t> shape, Copy copy) {
+    TensorView made;
+    made.name = from.name;
+    made.shape = std::move(shape);
+    made.file = from.file;
+    made.offset = from.offset;
+    const bool is_element = dtype_of(from.format).block_values == 1 && from.side.scales.empty() && dtype_of(from.format).is_weight;
+    made.format = copy.exponents != nullptr ? FormatId::MXFP4 : is_element ? from.format : FormatId::F32;
+    try {
+      const AlignedBuffer<std::byte>& bytes = model_.made_bytes.emplace_back(made.rows() * made.row_bytes());
+      made.data = {bytes.data(), bytes.size()};
+      copy.to = model_.made_bytes.back().data();
+    } catch (const std::bad_alloc&) {
+      note(Code::memory, from.name, fmt::format("no memory for a copy in the order that is computed with ({} bytes)", made.rows() * made.row_bytes()));
+      return nullptr;
+    }
+    copy.from = &from;
+    copy.format = made.format;
+    model_.copies.push_back(copy);
+    return model_.made.emplace_back(std::make_unique<TensorView>(std::move(made))).get();
   }
 
   void bind_fused(const ExpectedTensor& expected, const TensorView& tensor) {
@@ -88,8 +172,8 @@ class Binder {
     }
   }
 
-  void bind_experts(const ExpectedTensor& expected, const TensorView& tensor) {
-    const auto member = expected.parts[0]->in_expert;
+  void bind_experts(const ExpectedTensor& expected, const WeightRow& row, const TensorView& tensor) {
+    const auto member = row.in_expert;
     std::vector<ExpertWeights>& experts = model_.layers[expected.layer].experts;
     if (expected.expert >= 0) {
       experts[static_cast<std::size_t>(expected.expert)].*member = &tensor;
@@ -112,19 +196,6 @@ class Binder {
 
   bool is_norm(const ExpectedTensor& expected) const {
     return file_.kind != FileKind::gguf && model_.config.arch->hf_norms_less_one && expected.shape.size() == 1 && expected.parts[0]->gguf.ends_with("norm.weight");
-  }
-
-  // [rows][cols] of a tensor of plain elements that holds [cols][rows]. The whole matrix is copied.
-  const TensorView* transposed(const TensorView& tensor) {
-    const std::uint64_t element = dtype_of(tensor.format).block_bytes, rows = tensor.shape[1], cols = tensor.shape[0];
-    if (dtype_of(tensor.format).block_values != 1 || !tensor.side.scales.empty() || tensor.data.size() != rows * cols * element) return nullptr;
-    AlignedBuffer<std::byte>& bytes = model_.made_bytes.emplace_back(tensor.data.size());
-    for (std::uint64_t row = 0; row < rows; ++row)
-      for (std::uint64_t col = 0; col < cols; ++col) std::memcpy(bytes.data() + (row * cols + col) * element, tensor.data.data() + (col * rows + row) * element, element);
-    TensorView& made = *model_.made.emplace_back(std::make_unique<TensorView>(tensor));
-    made.shape = {rows, cols};
-    made.data = {bytes.data(), bytes.size()};
-    return &made;
   }
 
   // The norm with 1 added, as float32.
@@ -219,11 +290,13 @@ std::optional<ForeignQuantization> foreign_quantization(const ModelFile& file) {
   return ForeignQuantization{std::move(name), packed->name};
 }
 
-Result<Model> bind_model(const ModelFile& file) {
+Result<Model> bind_model(const ModelFile& file, Copies copies) {
   if (const auto foreign = foreign_quantization(file))
     return Error{Code::unsupported, foreign->tensor, foreign->message() + "; " + std::string(foreign->kAdvice), file.path.string()};
   ASSAY_TRY(Config config, read_config(file));
-  return Binder(file).bind(std::move(config));
+  ASSAY_TRY(Model model, Binder(file).bind(std::move(config)));
+  if (copies == Copies::made) make_copies(model);
+  return model;
 }
 
 Error image_refusal(const Model& model) {

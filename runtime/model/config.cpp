@@ -24,6 +24,10 @@ Result<Config> check(Config config) {
     return Error{Code::range, "attention.head_count", fmt::format("{} heads of {} values are more than {}", config.heads, widest, kMaxWidth)};
   if (std::uint64_t{config.experts.shared} * config.experts.feed_forward > kMaxWidth)
     return Error{Code::range, "expert_shared_count", fmt::format("{} experts of {} values are more than {}", config.experts.shared, config.experts.feed_forward, kMaxWidth)};
+  const ExpertConfig& experts = config.experts;
+  const bool divides = experts.groups <= 1 || (experts.count % experts.groups == 0 && experts.used_groups >= 1 && experts.used_groups <= experts.groups);
+  if (!divides || std::uint64_t{experts.used} * experts.groups > std::uint64_t{experts.count} * experts.used_groups)
+    return Error{Code::range, "expert_group_count", fmt::format("{} of {} groups cannot give {} of {} experts", experts.used_groups, experts.groups, experts.used, experts.count)};
   for (const std::vector<float>* factors : {&config.rope.short_factors, &config.rope.long_factors})
     if (!factors->empty() && factors->size() != config.rope.dims / 2)
       return Error{Code::shape, "rope_scaling", fmt::format("config.json lists {} factors for {} pairs", factors->size(), config.rope.dims / 2)};
@@ -31,6 +35,14 @@ Result<Config> check(Config config) {
 }
 
 }  // namespace
+
+void configs::set_latent_rope(Config& config) {
+  RopeConfig& rope = config.rope;
+  rope.offset = config.latent.kv_rank;
+  rope.scales_scores = true;
+  const float stretch = rope.scaling == RopeScaling::yarn ? 1.0f + rope.log_multiplier * std::log(rope.factor) : 1.0f;
+  config.attention_scale = stretch * stretch / std::sqrt(static_cast<float>(config.latent.key_dim));
+}
 
 void finish_config(Config& config) {
   const ArchTraits& arch = *config.arch;

@@ -22,11 +22,17 @@ struct RopeConfig {
   float factor = 1.0f;
   float attention_factor = 1.0f;  // multiplies cos and sin; YaRN: beside 1 + 0.1 ln(factor)
   bool scales_scores = false;     // YaRN as DeepSeek-V2 has it: cos and sin stay, the score scale knows the factor
+  float log_multiplier = 0;       // then that scale is multiplied by (1 + log_multiplier ln(factor))^2
+  bool rounds_ramp = true;        // YaRN: the ramp begins and ends at whole pairs
   std::uint32_t original_context = 0;
   float low_frequency_factor = 1.0f, high_frequency_factor = 4.0f;  // llama3
   float beta_fast = 32.0f, beta_slow = 1.0f;                        // YaRN
   std::vector<float> short_factors, long_factors;  // longrope: divisors of the frequencies, by the session's context
 };
+
+// How a router's logits become weights, and by what groups of experts are chosen before experts are.
+enum class Gating : std::uint8_t { softmax, sigmoid };
+enum class GroupScore : std::uint8_t { best, best_two };  // its largest share; the sum of its two largest
 
 // Experts of the layers from `dense_layers` on. count 0: none.
 struct ExpertConfig {
@@ -37,6 +43,10 @@ struct ExpertConfig {
   std::uint32_t dense_layers = 0;  // leading layers with an ordinary FFN
   bool renormalises = false;       // the chosen weights are made to sum to 1
   float scale = 1.0f;              // of the chosen weights
+  Gating gating = Gating::softmax;
+  std::uint32_t groups = 1, used_groups = 1;  // experts are chosen from the best groups only
+  GroupScore group_score = GroupScore::best;
+  bool has_correction = false;     // a bias of each expert that counts for the choice alone
 };
 
 // Multi-head latent attention: keys and values of all heads are one compressed row. kv_rank 0: none.

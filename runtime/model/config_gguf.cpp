@@ -100,7 +100,27 @@ Result<> read_rope(const GgufKeys& keys, const ModelFile& file, Config& config) 
   return success();
 }
 
-Result<> read_experts(const GgufKeys& keys, const Metadata& metadata, Config& config) {
+// How routers choose. Without the key DeepSeek's files mean softmax, and sigmoid where experts have a correction: only those have it.
+Result<> read_routing(const GgufKeys& keys, const ModelFile& file, Config& config) {
+  ExpertConfig& experts = config.experts;
+  constexpr std::uint32_t kSoftmax = 1, kSigmoid = 2, kSoftmaxOfChosen = 3;
+  experts.has_correction = file.find(fmt::format("blk.{}.exp_probs_b.bias", experts.dense_layers)) != nullptr;
+  ASSAY_TRY(std::uint32_t gating, keys.zero_or_count("expert_gating_func", 255));
+  if (gating == 0) gating = experts.has_correction ? kSigmoid : config.arch->chooses_before_softmax ? kSoftmaxOfChosen : kSoftmax;
+  if (gating != kSoftmax && gating != kSigmoid && !(config.arch->chooses_before_softmax && gating == kSoftmaxOfChosen))
+    return Error{Code::unsupported, keys.key("expert_gating_func"), fmt::format("is {}; experts chosen by softmax (1) and sigmoid (2) are supported", gating)};
+  experts.gating = gating == kSigmoid ? Gating::sigmoid : Gating::softmax;
+  ASSAY_TRY(experts.groups, keys.zero_or_count("expert_group_count", experts.count));
+  experts.groups = std::max(1u, experts.groups);
+  ASSAY_TRY(experts.used_groups, keys.zero_or_count("expert_group_used_count", experts.groups));
+  if (experts.used_groups == 0) experts.used_groups = experts.groups;
+  // No key says it: DeepSeek-V2 (softmax) goes by a group's best expert, V3 (sigmoid) by its best two.
+  experts.group_score = experts.gating == Gating::sigmoid ? GroupScore::best_two : GroupScore::best;
+  return success();
+}
+
+Result<> read_experts(const GgufKeys& keys, const ModelFile& file, Config& config) {
+  const Metadata& metadata = file.metadata;
   const ArchTraits& arch = *config.arch;
   std::uint64_t count = 0;
   if (keys.has("expert_count")) {
@@ -120,15 +140,7 @@ Result<> read_experts(const GgufKeys& keys, const Metadata& metadata, Config& co
   if (keys.has("expert_weights_norm")) {
     ASSAY_TRY(experts.renormalises, metadata.boolean(keys.key("expert_weights_norm")));
   }
-  if (keys.has("expert_gating_func")) {
-    constexpr std::uint64_t kSoftmax = 1, kSoftmaxOfChosen = 3;
-    ASSAY_TRY(const std::uint64_t gating, metadata.unsigned_integer(keys.key("expert_gating_func")));
-    if (gating != 0 && gating != kSoftmax && !(arch.chooses_before_softmax && gating == kSoftmaxOfChosen))
-      return Error{Code::unsupported, keys.key("expert_gating_func"), fmt::format("is {} (2 is sigmoid); experts chosen by softmax (1) are supported", gating)};
-  }
-  ASSAY_TRY(const std::uint32_t groups, keys.zero_or_count("expert_group_count", kMaxExperts));
-  if (groups > 1) return Error{Code::unsupported, keys.key("expert_group_count"), fmt::format("is {}; experts chosen by groups are not supported", groups)};
-  return success();
+  return read_routing(keys, file, config);
 }
 
 // DeepSeek-V2: the cache holds the compressed row of all heads, which is why the file says one key-value head.
@@ -142,11 +154,8 @@ Result<> read_latent(const GgufKeys& keys, Config& config) {
   ASSAY_TRY(latent.value_dim, keys.count("attention.value_length_mla", kMaxWidth));
   if (config.kv_heads != 1 || config.head_dim != std::uint64_t{latent.kv_rank} + config.rope.dims || config.value_dim != latent.kv_rank || latent.key_dim <= config.rope.dims)
     return Error{Code::range, keys.key("attention.key_length"), fmt::format("is {} with {} key-value heads; multi-head latent attention has {} + {} and one", config.head_dim, config.kv_heads, latent.kv_rank, config.rope.dims)};
-  config.rope.offset = latent.kv_rank;
-  config.rope.scales_scores = true;
-  ASSAY_TRY(const float multiplier, keys.positive_or("rope.scaling.yarn_log_multiplier", 0.0f));
-  const float stretch = config.rope.scaling == RopeScaling::yarn ? 1.0f + multiplier * std::log(config.rope.factor) : 1.0f;
-  config.attention_scale = stretch * stretch / std::sqrt(static_cast<float>(latent.key_dim));
+  ASSAY_TRY(config.rope.log_multiplier, keys.positive_or("rope.scaling.yarn_log_multiplier", 0.0f));
+  set_latent_rope(config);
   return success();
 }
 
@@ -209,7 +218,7 @@ Result<Config> read_gguf(const ModelFile& file) {
 
   const GgufKeys keys(metadata, std::string(name) + ".");
   ASSAY_TRY_VOID(read_dimensions(keys, config));
-  ASSAY_TRY_VOID(read_experts(keys, metadata, config));
+  ASSAY_TRY_VOID(read_experts(keys, file, config));
   ASSAY_TRY_VOID(read_rope(keys, file, config));
   if (config.arch->is_latent) ASSAY_TRY_VOID(read_latent(keys, config));
   ASSAY_TRY_VOID(read_windows(keys, metadata, config));

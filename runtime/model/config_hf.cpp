@@ -111,6 +111,13 @@ Result<> read_rope_scaling(const Json& scaling, const JsonKeys& outer, Config& c
     rope.scaling = RopeScaling::yarn;
     ASSAY_TRY(rope.beta_fast, keys.positive_or("beta_fast", 32.0f));
     ASSAY_TRY(rope.beta_slow, keys.positive_or("beta_slow", 1.0f));
+    rope.rounds_ramp = keys.says("truncate", true);
+    // DeepSeek: what multiplies cosines and sines where mscale differs from mscale_all_dim, and the scale of scores.
+    ASSAY_TRY(const float all, keys.positive_or("mscale_all_dim", 0.0f));
+    ASSAY_TRY(const float rotation, keys.positive_or("mscale", all));
+    if (config.arch->is_latent && (all == 0 || rotation != all))
+      return Error{Code::unsupported, "rope_scaling.mscale", fmt::format("config.json says {} with mscale_all_dim {}; only equal ones are supported", rotation, all)};
+    rope.log_multiplier = 0.1f * all;
     // Here the key, where present, is the whole factor; RopeConfig keeps what stands beside 1 + 0.1 ln(factor).
     const float natural = 1.0f + 0.1f * std::log(rope.factor);
     ASSAY_TRY(const float whole, keys.positive_or("attention_factor", natural));
@@ -141,6 +148,21 @@ Result<> read_rope(const JsonKeys& keys, Config& config) {
   return success();
 }
 
+Result<> read_routing(const JsonKeys& keys, ExpertConfig& experts) {
+  ASSAY_TRY(const std::string scoring, keys.text_or("scoring_func", "softmax"));
+  if (scoring != "softmax" && scoring != "sigmoid") return Error{Code::unsupported, "scoring_func", fmt::format("\"{}\" is not supported; known: softmax, sigmoid", scoring)};
+  experts.gating = scoring == "sigmoid" ? Gating::sigmoid : Gating::softmax;
+  ASSAY_TRY(const std::string method, keys.text_or("topk_method", experts.gating == Gating::sigmoid ? "noaux_tc" : "greedy"));
+  if (method != "greedy" && method != "group_limited_greedy" && method != "noaux_tc")
+    return Error{Code::unsupported, "topk_method", fmt::format("\"{}\" is not supported; known: greedy, group_limited_greedy, noaux_tc", method)};
+  experts.has_correction = method == "noaux_tc";
+  if (method == "greedy") return success();  // whatever n_group says
+  experts.group_score = method == "noaux_tc" ? GroupScore::best_two : GroupScore::best;
+  ASSAY_TRY(experts.groups, keys.count_or("n_group", experts.count, 1));
+  ASSAY_TRY(experts.used_groups, keys.count_or("topk_group", experts.groups, experts.groups));
+  return success();
+}
+
 Result<> read_experts(const JsonKeys& keys, Config& config) {
   const ArchTraits& arch = *config.arch;
   ExpertConfig& experts = config.experts;
@@ -149,19 +171,40 @@ Result<> read_experts(const JsonKeys& keys, Config& config) {
   if (arch.experts == Presence::no) return Error{Code::unsupported, "num_experts", fmt::format("config.json says {}; {} with experts is not supported", count, arch.name)};
   if (count == 0) return Error{Code::missing, "num_experts", fmt::format("config.json lacks this key, which {} needs", arch.name)};
   experts.count = count;
-  ASSAY_TRY(experts.used, keys.count("num_experts_per_tok", experts.count));
+  ASSAY_TRY(experts.used, keys.count({"num_experts_per_tok", "experts_per_token"}, experts.count));
   ASSAY_TRY(experts.feed_forward, keys.count_or("moe_intermediate_size", kMaxWidth, config.feed_forward));
   ASSAY_TRY(experts.shared, keys.count_or("n_shared_experts", kMaxExperts, 0));
   const Json* dense = keys.find("first_k_dense_replace");
   if (dense != nullptr) experts.dense_layers = static_cast<std::uint32_t>(std::min<std::uint64_t>(dense->unsigned_integer().value_or(0), config.layers));
   ASSAY_TRY(experts.scale, keys.positive_or("routed_scaling_factor", 1.0f));
   experts.renormalises = keys.says("norm_topk_prob", arch.renormalises_experts);
-  for (const char* name : {"decoder_sparse_step", "moe_layer_freq", "n_group"}) {
+  for (const char* name : {"decoder_sparse_step", "moe_layer_freq"}) {
     ASSAY_TRY(const std::uint32_t said, keys.count_or(name, kMaxExperts, 1));
     if (said != 1) return Error{Code::unsupported, name, fmt::format("config.json says {}; only 1 is supported", said)};
   }
-  ASSAY_TRY(const std::string scoring, keys.text_or("scoring_func", "softmax"));
-  if (scoring != "softmax") return Error{Code::unsupported, "scoring_func", fmt::format("\"{}\" is not supported; known: softmax", scoring)};
+  return read_routing(keys, experts);
+}
+
+// DeepSeek-VL2's text model says nothing of ranks and has plain attention; V2 and V3 have multi-head latent attention.
+bool has_latent_attention(const JsonKeys& keys) {
+  const Json* rank = keys.find("kv_lora_rank");
+  return rank != nullptr && rank->unsigned_integer().value_or(0) > 0 && keys.says("use_mla", true);
+}
+
+Result<> read_latent(const JsonKeys& keys, Config& config) {
+  LatentConfig& latent = config.latent;
+  ASSAY_TRY(latent.kv_rank, keys.count("kv_lora_rank", kMaxWidth));
+  ASSAY_TRY(latent.query_rank, keys.count_or("q_lora_rank", kMaxWidth, 0));
+  ASSAY_TRY(const std::uint32_t rotated, keys.count("qk_rope_head_dim", kMaxWidth));
+  ASSAY_TRY(const std::uint32_t rest, keys.count("qk_nope_head_dim", kMaxWidth));
+  ASSAY_TRY(latent.value_dim, keys.count("v_head_dim", kMaxWidth));
+  latent.key_dim = rest + rotated;
+  config.kv_heads = 1;
+  config.head_dim = latent.kv_rank + rotated;
+  config.value_dim = latent.kv_rank;
+  config.rope.dims = rotated;
+  if (!keys.says("rope_interleave", true)) return Error{Code::unsupported, "rope_interleave", "config.json says false, which is not supported for latent attention"};
+  set_latent_rope(config);
   return success();
 }
 
@@ -251,9 +294,9 @@ Result<> refuse_options(const JsonKeys& keys, const ArchTraits& arch) {
   for (const std::string_view name : {"use_parallel_residual", "qk_layernorm", "alibi", "apply_residual_connection_post_layernorm", "new_decoder_architecture", "scale_attn_by_inverse_layer_idx"})
     if (keys.says(name, false) && !(name == "use_parallel_residual" && arch.is_parallel)) return refuse(name);
   if (arch.is_parallel && !keys.says("parallel_attn", true)) return Error{Code::unsupported, "parallel_attn", fmt::format("config.json says false, which is not supported for {}", arch.name)};
-  const Json* rank = keys.find("kv_lora_rank");
-  if (rank != nullptr && rank->unsigned_integer().value_or(0) > 0 && keys.says("use_mla", true))
-    return Error{Code::unsupported, "kv_lora_rank", "multi-head latent attention is read from GGUF files only; download the model as GGUF"};
+  if (has_latent_attention(keys) && !arch.is_latent) return Error{Code::unsupported, "kv_lora_rank", fmt::format("multi-head latent attention is not supported for {}", arch.name)};
+  ASSAY_TRY(const float limit, keys.positive_or("swiglu_limit", 7.0f));
+  if (limit != 7.0f) return Error{Code::unsupported, "swiglu_limit", fmt::format("config.json says {}; only 7 is supported", limit)};
   return success();
 }
 
@@ -264,11 +307,7 @@ Result<Config> read_hf(const ModelFile& file) {
   const JsonKeys keys(*language.json);
   Config config;
   config.wrapper = language.wrapper;
-  config.arch = arch_from_hf(language.model_type);
-  std::string hyphened = language.model_type;
-  std::replace(hyphened.begin(), hyphened.end(), '_', '-');
-  if (config.arch == nullptr && arch_from_gguf(hyphened) != nullptr)
-    return Error{Code::unsupported, "model_type", fmt::format("\"{}\" is read from GGUF files only; download the model as GGUF", language.model_type)};
+  config.arch = arch_from_hf(language.model_type, has_latent_attention(keys));
   if (config.arch == nullptr)
     return Error{Code::unsupported, "model_type", fmt::format("\"{}\" is not an architecture Assay runs; known: {}", language.model_type, known_architectures())};
   ASSAY_TRY_VOID(check_activation(keys, *config.arch));
@@ -277,6 +316,7 @@ Result<Config> read_hf(const ModelFile& file) {
   ASSAY_TRY_VOID(read_dimensions(keys, defaults != nullptr ? *defaults : HfDefaults{"", 0, 0, 0, 0, 0, 10000.0f}, config));
   ASSAY_TRY_VOID(read_experts(keys, config));
   ASSAY_TRY_VOID(read_rope(keys, config));
+  if (config.arch->is_latent) ASSAY_TRY_VOID(read_latent(keys, config));
   ASSAY_TRY_VOID(read_windows(keys, config));
   ASSAY_TRY_VOID(read_rotating_layers(keys, config));
   ASSAY_TRY_VOID(read_scales(keys, config));

@@ -24,6 +24,7 @@ void set_rope_keys(const Config& config, const std::string& prefix, GgufWriter& 
   writer.set_string(prefix + "rope.scaling.type", rope.scaling == RopeScaling::yarn ? "yarn" : "linear");
   writer.set_f32(prefix + "rope.scaling.factor", rope.factor);
   if (rope.scaling != RopeScaling::yarn) return;
+  if (rope.log_multiplier > 0) writer.set_f32(prefix + "rope.scaling.yarn_log_multiplier", rope.log_multiplier);
   writer.set_u32(prefix + "rope.scaling.original_context_length", rope.original_context);
   if (std::fabs(rope.attention_factor - 1.0f) > 1e-6f) writer.set_f32(prefix + "rope.scaling.attn_factor", rope.attention_factor);
 }
@@ -37,6 +38,18 @@ void set_expert_keys(const ExpertConfig& experts, const std::string& prefix, Ggu
   writer.set_u32(prefix + "leading_dense_block_count", experts.dense_layers);
   writer.set_f32(prefix + "expert_weights_scale", experts.scale);
   writer.set_bool(prefix + "expert_weights_norm", experts.renormalises);
+  if (experts.gating == Gating::sigmoid) writer.set_u32(prefix + "expert_gating_func", 2);
+  if (experts.groups <= 1) return;
+  writer.set_u32(prefix + "expert_group_count", experts.groups);
+  writer.set_u32(prefix + "expert_group_used_count", experts.used_groups);
+}
+
+void set_latent_keys(const Config& config, const std::string& prefix, GgufWriter& writer) {
+  const LatentConfig& latent = config.latent;
+  writer.set_u32(prefix + "attention.kv_lora_rank", latent.kv_rank);
+  if (latent.query_rank > 0) writer.set_u32(prefix + "attention.q_lora_rank", latent.query_rank);
+  writer.set_u32(prefix + "attention.key_length_mla", latent.key_dim);
+  writer.set_u32(prefix + "attention.value_length_mla", latent.value_dim);
 }
 
 // What only some families have is written where it is not as in all others.
@@ -44,7 +57,8 @@ void set_rule_keys(const Config& config, const std::string& prefix, GgufWriter& 
   const auto set = [&](std::string_view name, float value, float usual) {
     if (value != usual) writer.set_f32(prefix + std::string(name), value);
   };
-  set("attention.scale", config.attention_scale, 1.0f / std::sqrt(static_cast<float>(config.head_dim)));
+  if (config.is_latent()) set_latent_keys(config, prefix, writer);
+  else set("attention.scale", config.attention_scale, 1.0f / std::sqrt(static_cast<float>(config.head_dim)));
   if (!config.arch->scales_embedding) set("embedding_scale", config.embedding_scale, 1.0f);
   set("residual_scale", config.residual_scale, 1.0f);
   set("logit_scale", 1.0f / config.logit_scale, 1.0f);

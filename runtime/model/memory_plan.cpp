@@ -71,6 +71,8 @@ MemoryPlan plan_memory(const Model& model, const PlanOptions& options) {
   for (const TensorView* tensor : {model.rope_factors, model.long_rope_factors, model.short_rope_factors, model.positions, model.output_norm_bias, model.output_bias})
     if (tensor != nullptr) plan.weights_bytes += tensor->stored_bytes();
 
+  for (const AlignedBuffer<std::byte>& bytes : model.made_bytes) plan.copied_bytes += bytes.size();
+
   const std::uint64_t position_bytes = kv_position_bytes(options.kv, config);
   const std::uint32_t batch = std::min(options.batch, options.context);
   plan.window = config.window;

@@ -15,6 +15,7 @@ struct Model;
 // All in bytes.
 struct MemoryPlan {
   std::uint64_t weights_bytes = 0;       // as stored in the file (mapped, counted once when tied)
+  std::uint64_t copied_bytes = 0;        // of them what is not used as the file holds it and stays in memory as a copy
   std::uint64_t kv_bytes = 0;            // for the whole context of every sequence
   std::uint64_t activation_bytes = 0;    // scratch for one batch, logits included
   std::uint64_t bytes_per_token = 0;     // weights read for one decoded token, without KV; of experts those that a token uses

@@ -50,6 +50,7 @@ struct LayerWeights {
   const TensorView* post_ffn_norm = nullptr;  // [embedding]
   const TensorView* router = nullptr;         // [experts][embedding]
   const TensorView* router_bias = nullptr;
+  const TensorView* router_correction = nullptr;  // [experts], counts for the choice and not for the weights
   const TensorView* shared_gate = nullptr;  // [shared experts * expert width][embedding]
   const TensorView* shared_up = nullptr;
   const TensorView* shared_down = nullptr;
@@ -62,6 +63,18 @@ struct LayerWeights {
   const TensorView* kv_a_norm = nullptr;  // [kv_rank]
   const TensorView* k_b = nullptr;      // [heads][kv_rank][key_dim - rope.dims]
   const TensorView* v_b = nullptr;      // [heads][value_dim][kv_rank]
+};
+
+// A weight in the decoder's order, [stack][rows][cols], from a tensor in another: where its first value lies there and how far the next
+// of each dimension is. Counted in values; with `exponents` in rows of MXFP4 codes, two in a byte, whose exponents lie in a tensor of
+// their own. Tensors in blocks or with scales are copied as float32.
+struct Copy {
+  const TensorView* from = nullptr;
+  const TensorView* exponents = nullptr;
+  std::byte* to = nullptr;
+  FormatId format = FormatId::F32;
+  std::uint64_t stack = 1, rows = 1, cols = 1;
+  std::uint64_t first = 0, stack_step = 0, row_step = 0, col_step = 1;
 };
 
 // Pointers lead into `file`'s tensor list and into `made`: the ModelFile must stay where it is for as long as the Model lives.
@@ -80,9 +93,10 @@ struct Model {
   std::vector<LayerWeights> layers;
   std::vector<const TensorView*> unused;  // tensors of the file that are no part of the decoder: an image encoder's
 
-  // Parts of fused tensors, and norms that the file holds in another way.
+  // Parts of fused tensors, and weights that the file holds in another way.
   std::vector<std::unique_ptr<TensorView>> made;
   std::vector<AlignedBuffer<std::byte>> made_bytes;
+  std::vector<Copy> copies;  // not made yet: see make_copies()
 
   bool is_tied() const { return output == embedding; }
 };
@@ -96,8 +110,12 @@ struct ForeignQuantization {
 };
 std::optional<ForeignQuantization> foreign_quantization(const ModelFile& file);
 
-// Finds every weight by the table in weights.h; all mismatches are told in one error.
-Result<Model> bind_model(const ModelFile& file);
+// Finds every weight by the table in weights.h; all mismatches are told in one error. Weights that the file holds in an order nothing
+// computes with are copied, unless they are `planned`: then shapes and sizes are right, and values only after make_copies(). Errors:
+// memory, when there is none for the copies.
+enum class Copies : std::uint8_t { made, planned };
+Result<Model> bind_model(const ModelFile& file, Copies copies = Copies::made);
+void make_copies(Model& model, int threads = 0);
 
 // Why images cannot be given to this model: what the file has of an image encoder, and that it is not run.
 Error image_refusal(const Model& model);

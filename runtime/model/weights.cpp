@@ -66,6 +66,7 @@ Presence presence_of(Need need, const Config& config, std::uint32_t layer) {
     case Need::ffn: return yes_if(!has_experts);
     case Need::ffn_bias: return has_experts ? Presence::no : arch.ffn_bias;
     case Need::router: return yes_if(has_experts);
+    case Need::router_correction: return yes_if(has_experts && config.experts.has_correction);
     case Need::expert: return yes_if(has_experts);
     case Need::router_bias:
     case Need::expert_bias: return yes_if(has_experts && arch.has_expert_bias);
@@ -88,13 +89,14 @@ namespace {
 class Lister {
  public:
   Lister(const Config& config, Layout layout, const ModelFile* file) : config_(config), layout_(layout), file_(file) {
-    const auto* const found = std::find_if(kDialects.begin(), kDialects.end(), [&](const Dialect& d) { return d.family == config.arch->name && d.layout == layout; });
+    const Layout names = layout == Layout::gguf ? Layout::gguf : Layout::hf;
+    const auto* const found = std::find_if(kDialects.begin(), kDialects.end(), [&](const Dialect& d) { return d.family == config.arch->name && d.layout == names; });
     if (found != kDialects.end()) dialect_ = *found;
-    if (layout == Layout::hf && config.wrapper != nullptr) prefix_ = config.wrapper->prefix;
+    if (layout != Layout::gguf && config.wrapper != nullptr) prefix_ = config.wrapper->prefix;
     // Some folders were saved from inside the class that has the head.
-    constexpr std::string_view kBase = "transformer.";
     const std::string embedding = name_of(pattern_of(kWeights[0].gguf, kWeights[0].hf), 0);
-    if (file != nullptr && file->find(embedding) == nullptr && file->find(std::string(kBase) + embedding) != nullptr) prefix_ = kBase;
+    for (const std::string_view base : {"transformer.", "model."})
+      if (file != nullptr && file->find(embedding) == nullptr && file->find(std::string(base) + embedding) != nullptr) prefix_ = base;
   }
 
   std::vector<ExpectedTensor> list() {
@@ -105,7 +107,11 @@ class Lister {
       for (const WeightRow& row : kWeights) {
         if (row.in_model != nullptr || presence_of(row.need, config_, layer) == Presence::no) continue;
         const std::size_t group = row.in_layer == nullptr ? kFused.size() : group_of(row.in_layer);
-        if (group == kFused.size() || !fused[group]) {
+        if (row.in_expert != nullptr && alternates_experts(layer)) {
+          add_alternating(row, layer);
+        } else if ((row.in_layer == &L::k_b || row.in_layer == &L::v_b) && splits_heads(row, layer)) {
+          if (row.in_layer == &L::k_b) add_heads(row, layer);
+        } else if (group == kFused.size() || !fused[group]) {
           add(row, layer);
         } else if (row.in_layer == kFused[group].parts[0]) {
           add_fused(kFused[group], layer);
@@ -123,6 +129,7 @@ class Lister {
   }
 
   std::string_view pattern_of(std::string_view gguf, std::string_view hf) const { return layout_ == Layout::gguf ? gguf : hf; }
+  const TensorView* held(const std::string& name) const { return file_ == nullptr ? nullptr : file_->find(name); }
 
   // The file's name for a pattern of the table.
   std::string name_of(std::string_view pattern, std::uint32_t layer) const {
@@ -168,7 +175,7 @@ class Lister {
 
   void add_fused(const FusedRow& fused, std::uint32_t layer) {
     const std::vector<const WeightRow*> rows = rows_of(fused, layer);
-    ExpectedTensor& tensor = list_.emplace_back();
+    ExpectedTensor tensor;
     tensor.name = name_of(pattern_of(fused.gguf, fused.hf), layer);
     tensor.shape = {fused_rows(rows)};
     if (rows[0]->rows != Width::none) tensor.shape.push_back(width_of(rows[0]->cols, config_));
@@ -176,28 +183,46 @@ class Lister {
     std::copy(rows.begin(), rows.end(), tensor.parts.begin());
     tensor.layer = layer;
     transpose(tensor);
+    push(std::move(tensor));
   }
 
-  void add(const WeightRow& row, std::uint32_t layer) {
-    const std::string_view pattern = pattern_of(row.gguf, row.hf);
-    const Presence presence = presence_of(row.need, config_, layer);
-    if (pattern.empty() || presence == Presence::no) return;
+  ExpectedTensor one(const WeightRow& row, std::uint32_t layer) const {
     ExpectedTensor tensor;
     if (row.stack != Width::none) tensor.shape.push_back(width_of(row.stack, config_));
     if (row.rows != Width::none) tensor.shape.push_back(width_of(row.rows, config_));
     tensor.shape.push_back(width_of(row.cols, config_));
-    tensor.is_needed = presence == Presence::yes;
+    tensor.is_needed = presence_of(row.need, config_, layer) == Presence::yes;
     tensor.parts = {&row};
     tensor.layer = layer;
+    return tensor;
+  }
+
+  void add(const WeightRow& row, std::uint32_t layer) {
+    const std::string_view pattern = pattern_of(row.gguf, row.hf);
+    if (pattern.empty() || presence_of(row.need, config_, layer) == Presence::no) return;
+    ExpectedTensor tensor = one(row, layer);
     tensor.name = name_of(pattern, layer);
     if (row.in_layer != nullptr) transpose(tensor);
     if (row.in_expert != nullptr) return add_experts(std::move(tensor));
-    list_.push_back(std::move(tensor));
+    push(std::move(tensor));
   }
 
   void transpose(ExpectedTensor& tensor) const {
     tensor.is_transposed = layout_ == Layout::hf && config_.arch->hf_transposes && tensor.shape.size() == 2;
     if (tensor.is_transposed) std::swap(tensor.shape[0], tensor.shape[1]);
+  }
+
+  // MLX holds MXFP4 as words of eight codes beside a tensor of exponents.
+  void push(ExpectedTensor tensor) {
+    const TensorView* words = layout_ == Layout::mlx && tensor.shape.back() % kMxBlock == 0 ? held(tensor.name) : nullptr;
+    const std::string scales = tensor.name.ends_with(".weight") ? tensor.name.substr(0, tensor.name.size() - 6) + "scales" : "";
+    if (words != nullptr && words->format == FormatId::U32 && held(scales) != nullptr) {
+      tensor.exponents = scales;
+      tensor.exponents_shape = tensor.shape;
+      tensor.exponents_shape.back() /= kMxBlock;
+      tensor.shape.back() /= 8;
+    }
+    list_.push_back(std::move(tensor));
   }
 
   // One tensor of all experts in GGUF and MLX, one of each elsewhere.
@@ -207,21 +232,73 @@ class Lister {
     std::string stacked = tensor.name;
     if (place != std::string::npos) {  // MLX gives all families the same names here
       const std::string_view hf = tensor.parts[0]->hf;
-      stacked = tensor.name.substr(0, place) + "switch_mlp" + std::string(hf.substr(hf.find(kEach) + kEach.size()));
+      stacked = tensor.name.substr(0, place) + std::string(dialect_.stacked_experts) + std::string(hf.substr(hf.find(kEach) + kEach.size()));
     }
-    if (place == std::string::npos || (file_ != nullptr && file_->find(stacked) != nullptr)) {
+    const bool is_usual = place == std::string::npos || (layout_ == Layout::mlx && file_ == nullptr);
+    if (is_usual || held(stacked) != nullptr) {
       tensor.name = stacked;
       tensor.shape.insert(tensor.shape.begin(), config_.experts.count);
-      list_.push_back(std::move(tensor));
+      push(std::move(tensor));
       return;
     }
     const std::string pattern = tensor.name;
     for (std::uint32_t expert = 0; expert < config_.experts.count; ++expert) {
       tensor.name = std::string(pattern).replace(place + kEach.size() - 1, 1, std::to_string(expert));
       tensor.expert = static_cast<std::int32_t>(expert);
-      list_.push_back(tensor);
+      push(tensor);
     }
   }
+
+  // "model.layers.0.mlp.experts." + `leaf`
+  std::string expert_name(std::string_view leaf, std::uint32_t layer) const { return name_of("model.layers.{}.mlp.experts.", layer) + std::string(leaf); }
+
+  bool alternates_experts(std::uint32_t layer) const {
+    if (layout_ == Layout::gguf || !dialect_.alternates_experts) return false;
+    return file_ == nullptr ? layout_ == Layout::hf : held(expert_name("gate_proj.weight", layer)) == nullptr;
+  }
+
+  // Gate and up, and their biases, are one tensor each; so is down.
+  void add_alternating(const WeightRow& row, std::uint32_t layer) {
+    const auto other = [&](const TensorView* ExpertWeights::*member) { return std::find_if(kWeights.begin(), kWeights.end(), [&](const WeightRow& r) { return r.in_expert == member; }); };
+    if (row.in_expert == &X::up || row.in_expert == &X::up_bias) return;  // with gate
+    const bool is_pair = row.in_expert == &X::gate || row.in_expert == &X::gate_bias, is_bias = row.rows == Width::none;
+    ExpectedTensor tensor = one(row, layer);
+    if (is_pair) {
+      tensor.parts[1] = &*other(is_bias ? &X::up_bias : &X::up);
+      tensor.alternates = true;
+      tensor.shape[0] *= 2;
+    }
+    tensor.shape.insert(tensor.shape.begin(), config_.experts.count);
+    tensor.name = expert_name(is_pair ? "gate_up_proj" : "down_proj", layer) + (is_bias ? "_bias" : "");
+    if (!is_bias && held(tensor.name + "_blocks") != nullptr) {
+      tensor.shape.back() /= kMxBlock;
+      tensor.exponents = tensor.name + "_scales";
+      tensor.exponents_shape = tensor.shape;
+      tensor.name += "_blocks";
+      tensor.shape.push_back(kMxBlock / 2);
+    } else if (!is_bias) {
+      tensor.is_transposed = true;
+      std::swap(tensor.shape[1], tensor.shape[2]);
+    }
+    list_.push_back(std::move(tensor));
+  }
+
+  // Whether both matrices of latent attention are in one, as they were before absorption.
+  bool splits_heads(const WeightRow& row, std::uint32_t layer) const {
+    if (layout_ == Layout::gguf) return false;
+    return file_ == nullptr ? layout_ == Layout::hf : held(name_of(row.hf, layer)) == nullptr;
+  }
+
+  void add_heads(const WeightRow& k_b, std::uint32_t layer) {
+    ExpectedTensor tensor = one(k_b, layer);
+    tensor.parts[1] = &*std::find_if(kWeights.begin(), kWeights.end(), [](const WeightRow& r) { return r.in_layer == &L::v_b; });
+    tensor.name = name_of("model.layers.{}.self_attn.kv_b_proj.weight", layer);
+    tensor.shape = {width_of(Width::heads, config_) * (width_of(Width::latent_key_rest, config_) + width_of(Width::latent_value, config_)), width_of(Width::kv_rank, config_)};
+    tensor.splits_heads = true;
+    push(std::move(tensor));
+  }
+
+  static constexpr std::uint64_t kMxBlock = 32;
 
   const Config& config_;
   Layout layout_;

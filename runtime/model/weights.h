@@ -24,7 +24,7 @@ enum class Need : std::uint8_t {
   required, tied, positions, norm_bias, head_bias, rope_factors, long_rope,
   pre_norm, pre_norm_bias, ffn_norm, ffn_norm_bias, post_norm,
   attention, qkv_bias, head_norm, row_norm, sinks, out_bias,
-  gate, ffn, ffn_bias, router, router_bias, expert, expert_bias, shared,
+  gate, ffn, ffn_bias, router, router_bias, router_correction, expert, expert_bias, shared,
   latent, latent_query, plain_latent_query
 };
 Presence presence_of(Need need, const Config& config, std::uint32_t layer);
@@ -63,19 +63,19 @@ inline constexpr std::array kWeights = {
     WeightRow{"blk.{}.attn_k.bias", "model.layers.{}.self_attn.k_proj.bias", Width::none, Width::key_value, Need::qkv_bias, &L::k_bias},
     WeightRow{"blk.{}.attn_v.weight", "model.layers.{}.self_attn.v_proj.weight", Width::key_value, Width::embedding, Need::attention, &L::v},
     WeightRow{"blk.{}.attn_v.bias", "model.layers.{}.self_attn.v_proj.bias", Width::none, Width::key_value, Need::qkv_bias, &L::v_bias},
-    WeightRow{"blk.{}.attn_q.weight", "", Width::latent_query, Width::embedding, Need::plain_latent_query, &L::q},
-    WeightRow{"blk.{}.attn_q_a.weight", "", Width::query_rank, Width::embedding, Need::latent_query, &L::q_a},
-    WeightRow{"blk.{}.attn_q_a_norm.weight", "", Width::none, Width::query_rank, Need::latent_query, &L::q_a_norm},
-    WeightRow{"blk.{}.attn_q_b.weight", "", Width::latent_query, Width::query_rank, Need::latent_query, &L::q_b},
-    WeightRow{"blk.{}.attn_kv_a_mqa.weight", "", Width::latent_key, Width::embedding, Need::latent, &L::kv_a},
-    WeightRow{"blk.{}.attn_kv_a_norm.weight", "", Width::none, Width::kv_rank, Need::latent, &L::kv_a_norm},
-    WeightRow{"blk.{}.attn_k_b.weight", "", Width::kv_rank, Width::latent_key_rest, Need::latent, &L::k_b, nullptr, nullptr, Width::heads},
-    WeightRow{"blk.{}.attn_v_b.weight", "", Width::latent_value, Width::kv_rank, Need::latent, &L::v_b, nullptr, nullptr, Width::heads},
+    WeightRow{"blk.{}.attn_q.weight", "model.layers.{}.self_attn.q_proj.weight", Width::latent_query, Width::embedding, Need::plain_latent_query, &L::q},
+    WeightRow{"blk.{}.attn_q_a.weight", "model.layers.{}.self_attn.q_a_proj.weight", Width::query_rank, Width::embedding, Need::latent_query, &L::q_a},
+    WeightRow{"blk.{}.attn_q_a_norm.weight", "model.layers.{}.self_attn.q_a_layernorm.weight", Width::none, Width::query_rank, Need::latent_query, &L::q_a_norm},
+    WeightRow{"blk.{}.attn_q_b.weight", "model.layers.{}.self_attn.q_b_proj.weight", Width::latent_query, Width::query_rank, Need::latent_query, &L::q_b},
+    WeightRow{"blk.{}.attn_kv_a_mqa.weight", "model.layers.{}.self_attn.kv_a_proj_with_mqa.weight", Width::latent_key, Width::embedding, Need::latent, &L::kv_a},
+    WeightRow{"blk.{}.attn_kv_a_norm.weight", "model.layers.{}.self_attn.kv_a_layernorm.weight", Width::none, Width::kv_rank, Need::latent, &L::kv_a_norm},
+    WeightRow{"blk.{}.attn_k_b.weight", "model.layers.{}.self_attn.embed_q.weight", Width::kv_rank, Width::latent_key_rest, Need::latent, &L::k_b, nullptr, nullptr, Width::heads},
+    WeightRow{"blk.{}.attn_v_b.weight", "model.layers.{}.self_attn.unembed_out.weight", Width::latent_value, Width::kv_rank, Need::latent, &L::v_b, nullptr, nullptr, Width::heads},
     WeightRow{"blk.{}.attn_q_norm.weight", "model.layers.{}.self_attn.q_norm.weight", Width::none, Width::head, Need::head_norm, &L::q_norm},
     WeightRow{"blk.{}.attn_k_norm.weight", "model.layers.{}.self_attn.k_norm.weight", Width::none, Width::head, Need::head_norm, &L::k_norm},
     WeightRow{"blk.{}.attn_q_norm.weight", "model.layers.{}.self_attn.q_norm.weight", Width::none, Width::query, Need::row_norm, &L::q_norm},
     WeightRow{"blk.{}.attn_k_norm.weight", "model.layers.{}.self_attn.k_norm.weight", Width::none, Width::key_value, Need::row_norm, &L::k_norm},
-    WeightRow{"blk.{}.attn_sinks.weight", "", Width::none, Width::heads, Need::sinks, &L::sinks},
+    WeightRow{"blk.{}.attn_sinks.weight", "model.layers.{}.self_attn.sinks", Width::none, Width::heads, Need::sinks, &L::sinks},
     WeightRow{"blk.{}.attn_output.weight", "model.layers.{}.self_attn.o_proj.weight", Width::embedding, Width::attended, Need::required, &L::attention_out},
     WeightRow{"blk.{}.attn_output.bias", "model.layers.{}.self_attn.o_proj.bias", Width::none, Width::embedding, Need::out_bias, &L::attention_out_bias},
     WeightRow{"blk.{}.post_attention_norm.weight", "model.layers.{}.post_self_attn_layernorm.weight", Width::none, Width::embedding, Need::post_norm, &L::post_attention_norm},
@@ -87,13 +87,14 @@ inline constexpr std::array kWeights = {
     WeightRow{"blk.{}.ffn_down.weight", "model.layers.{}.mlp.down_proj.weight", Width::embedding, Width::feed_forward, Need::ffn, &L::down},
     WeightRow{"blk.{}.ffn_down.bias", "model.layers.{}.mlp.down_proj.bias", Width::none, Width::embedding, Need::ffn_bias, &L::down_bias},
     WeightRow{"blk.{}.ffn_gate_inp.weight", "model.layers.{}.mlp.gate.weight", Width::experts, Width::embedding, Need::router, &L::router},
-    WeightRow{"blk.{}.ffn_gate_inp.bias", "", Width::none, Width::experts, Need::router_bias, &L::router_bias},
+    WeightRow{"blk.{}.ffn_gate_inp.bias", "model.layers.{}.mlp.gate.bias", Width::none, Width::experts, Need::router_bias, &L::router_bias},
+    WeightRow{"blk.{}.exp_probs_b.bias", "model.layers.{}.mlp.gate.e_score_correction_bias", Width::none, Width::experts, Need::router_correction, &L::router_correction},
     WeightRow{"blk.{}.ffn_gate_exps.weight", "model.layers.{}.mlp.experts.#.gate_proj.weight", Width::expert_feed_forward, Width::embedding, Need::expert, nullptr, nullptr, &X::gate},
-    WeightRow{"blk.{}.ffn_gate_exps.bias", "", Width::none, Width::expert_feed_forward, Need::expert_bias, nullptr, nullptr, &X::gate_bias},
+    WeightRow{"blk.{}.ffn_gate_exps.bias", "model.layers.{}.mlp.experts.#.gate_proj.bias", Width::none, Width::expert_feed_forward, Need::expert_bias, nullptr, nullptr, &X::gate_bias},
     WeightRow{"blk.{}.ffn_up_exps.weight", "model.layers.{}.mlp.experts.#.up_proj.weight", Width::expert_feed_forward, Width::embedding, Need::expert, nullptr, nullptr, &X::up},
-    WeightRow{"blk.{}.ffn_up_exps.bias", "", Width::none, Width::expert_feed_forward, Need::expert_bias, nullptr, nullptr, &X::up_bias},
+    WeightRow{"blk.{}.ffn_up_exps.bias", "model.layers.{}.mlp.experts.#.up_proj.bias", Width::none, Width::expert_feed_forward, Need::expert_bias, nullptr, nullptr, &X::up_bias},
     WeightRow{"blk.{}.ffn_down_exps.weight", "model.layers.{}.mlp.experts.#.down_proj.weight", Width::embedding, Width::expert_feed_forward, Need::expert, nullptr, nullptr, &X::down},
-    WeightRow{"blk.{}.ffn_down_exps.bias", "", Width::none, Width::embedding, Need::expert_bias, nullptr, nullptr, &X::down_bias},
+    WeightRow{"blk.{}.ffn_down_exps.bias", "model.layers.{}.mlp.experts.#.down_proj.bias", Width::none, Width::embedding, Need::expert_bias, nullptr, nullptr, &X::down_bias},
     WeightRow{"blk.{}.ffn_gate_shexp.weight", "model.layers.{}.mlp.shared_experts.gate_proj.weight", Width::shared_feed_forward, Width::embedding, Need::shared, &L::shared_gate},
     WeightRow{"blk.{}.ffn_up_shexp.weight", "model.layers.{}.mlp.shared_experts.up_proj.weight", Width::shared_feed_forward, Width::embedding, Need::shared, &L::shared_up},
     WeightRow{"blk.{}.ffn_down_shexp.weight", "model.layers.{}.mlp.shared_experts.down_proj.weight", Width::embedding, Width::shared_feed_forward, Need::shared, &L::shared_down},
@@ -111,11 +112,14 @@ inline constexpr std::array kFused = {
     FusedRow{"blk.{}.ffn_up.weight", "model.layers.{}.mlp.gate_up_proj.weight", {&L::gate, &L::up}},
 };
 
-enum class Layout : std::uint8_t { gguf, hf };
-inline Layout layout_of(const ModelFile& file) { return file.kind == FileKind::gguf ? Layout::gguf : Layout::hf; }
+// MLX's folders have Hugging Face's names; experts are stacked, matrices are never transposed, latent attention is absorbed.
+enum class Layout : std::uint8_t { gguf, hf, mlx };
+inline Layout layout_of(const ModelFile& file) { return file.kind == FileKind::gguf ? Layout::gguf : file.is_mlx ? Layout::mlx : Layout::hf; }
 
 // How the names of a family's files differ from the table's, in one layout: replacements, made in order. `fuses_*`: which fused
-// tensors the family's files hold; a file may do otherwise and is read all the same.
+// tensors the family's files hold; a file may do otherwise and is read all the same. `stacked_experts`: where MLX has what it stacks.
+// `alternates_experts`: Hugging Face's files hold all experts of a layer as [experts][inputs][outputs], or as MXFP4 codes and exponents
+// [experts][outputs][inputs], rows of gate and up in turns.
 struct Rename {
   std::string_view ours, theirs;
 };
@@ -124,6 +128,8 @@ struct Dialect {
   Layout layout;
   bool fuses_qkv = false, fuses_gate_up = false;
   std::array<Rename, 10> renames{};
+  std::string_view stacked_experts = "switch_mlp";
+  bool alternates_experts = false;
 };
 inline constexpr std::array kDialects = {
     Dialect{"gpt-oss", Layout::gguf, false, false, {{{"ffn_norm", "post_attention_norm"}}}},
@@ -132,6 +138,7 @@ inline constexpr std::array kDialects = {
     Dialect{"phi3", Layout::gguf, true, true},
     Dialect{"chatglm", Layout::gguf, true, true},
     Dialect{"glm4", Layout::gguf, false, true},
+    Dialect{"gpt-oss", Layout::hf, false, false, {{{"mlp.gate", "mlp.router"}}}, "experts", true},
     Dialect{"mixtral", Layout::hf, false, false,
             {{{"mlp.gate", "block_sparse_moe.gate"}, {"mlp.experts", "block_sparse_moe.experts"}, {"gate_proj", "w1"}, {"down_proj", "w2"}, {"up_proj", "w3"}}}},
     Dialect{"phi2", Layout::hf, false, false,
@@ -171,10 +178,16 @@ struct ExpectedTensor {
   std::vector<std::uint64_t> shape;
   bool is_needed = true;  // else the file may lack it
   bool is_transposed = false;  // the file holds [cols][rows], as `shape` says
+  bool alternates = false;     // the rows of two parts in turns, instead of one after the other
+  bool splits_heads = false;   // each head has its rows of both parts (DeepSeek's kv_b_proj)
+  // MXFP4 codes in bytes or words, of which `shape` is that; these are their exponents. Neither tensor is a weight by itself.
+  std::string exponents{};
+  std::vector<std::uint64_t> exponents_shape{};
   std::array<const WeightRow*, 3> parts{};
   std::uint32_t layer = 0;
   std::int32_t expert = -1;  // -1 with an expert's row: all of them, stacked
   bool in_layer() const { return parts[0]->in_model == nullptr; }
+  bool is_mxfp4() const { return !exponents.empty(); }
 };
 
 // Every tensor of a model in a layout; of layers [0, layers). `file`: what it holds decides between fused tensors and their parts;

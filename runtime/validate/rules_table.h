@@ -119,6 +119,8 @@ inline constexpr std::array kRules = {
     Rule{"gguf.value.not-finite", warning, "a float key that is NaN or infinite", "gguf/rms_eps_nan.gguf"},
     Rule{"gguf.value.type", error, "a value type that does not exist", "gguf/kv_type_13.gguf"},
     Rule{"gguf.version", error, "a version that is not read", "gguf/version_1.gguf"},
+    Rule{"gguf.window-ignored", note, "a sliding window that readers of the family do not apply",
+         "rules/gguf.window-ignored.gguf"},
     Rule{"hash.mismatch", error, "SHA-256 differs from what is recorded", "rules/hash.mismatch"},
     Rule{"hash.unknown", note, "nothing is recorded to compare SHA-256 with", "rules/hash.unknown.safetensors"},
     Rule{"index.duplicate", error, "a tensor is in two shards", "sharded/tensor_in_two_shards"},

@@ -33,7 +33,7 @@ class TensorCheck {
       at = end;
     }
     check_unused();
-    if (!subject_.is_gguf()) check_head(expected);
+    subject_.is_gguf() ? note_window() : check_head(expected);
   }
 
  private:
@@ -68,10 +68,26 @@ class TensorCheck {
       about("model.tensor.shape", Code::shape, *tensor,
             "the file has " + shape_text(tensor->shape) + ", the hyper-parameters ask for " + shape_text(expected.shape),
             kConvertAgain);
+    if (expected.is_mxfp4()) return check_exponents(expected);
     const auto computable = check_dequantizable(*tensor);
     if (!computable)
       about("model.tensor.type", computable.error().code, *tensor, computable.error().detail,
             "download the model in another precision");
+  }
+
+  // MXFP4 codes are bytes beside a tensor of exponents: neither is a weight by itself.
+  void check_exponents(const ExpectedTensor& expected) {
+    const TensorView* exponents = model_.find(expected.exponents);
+    if (exponents == nullptr) {
+      subject_.remark({"model.tensor.missing", Code::missing, expected.exponents,
+                       "the exponents of " + expected.name + " are not in the file", kOneRevision});
+      return;
+    }
+    used_.insert(exponents->name);
+    if (exponents->shape != expected.exponents_shape)
+      about("model.tensor.shape", Code::shape, *exponents,
+            "the file has " + shape_text(exponents->shape) + ", the hyper-parameters ask for " + shape_text(expected.exponents_shape),
+            kConvertAgain);
   }
 
   void about(std::string_view rule, Code code, const TensorView& tensor, std::string message, std::string_view advice) {
@@ -93,6 +109,19 @@ class TensorCheck {
             is_bias ? "use another runtime for this model"
                     : "harmless if it is a leftover; otherwise the architecture is not what the file says");
     }
+  }
+
+  // A folder's window on its way to GGUF: the key is there, and nobody goes by it.
+  void note_window() {
+    const std::string key = std::string(config_.arch->gguf_name) + ".attention.sliding_window";
+    const MetaEntry* entry = model_.metadata.find(key);
+    if (entry == nullptr || config_.arch->full_layer_period > 0) return;
+    const auto window = model_.metadata.unsigned_integer(key);
+    if (!window || *window == 0 || *window >= config_.context) return;
+    subject_.remark({"gguf.window-ignored", Code::unsupported, key,
+                     "the model was made for a window of " + std::to_string(*window) + " positions, and readers of " +
+                         std::string(config_.arch->gguf_name) + " files let every position see all before it",
+                     "keep contexts below it, or run the folder the file was made of", entry->offset});
   }
 
   // config.json's tie_word_embeddings against lm_head.weight.

@@ -116,7 +116,7 @@ class Routes : public ::testing::Test {
   }
   Routing routed(const std::vector<float>& logits) {
     Routing routing;
-    route(logits.data(), static_cast<std::uint32_t>(logits.size() / 4), config_, routing);
+    route(logits.data(), static_cast<std::uint32_t>(logits.size() / 4), config_, nullptr, routing);
     return routing;
   }
   Config config_;
@@ -143,6 +143,48 @@ TEST_F(Routes, RenormaliseScaleAndChooseFirstWhereTheFamilySaysSo) {
   config_.arch = arch_from_gguf("gpt-oss");
   const Routing chosen = routed({0, 3, 1, 2});
   EXPECT_NEAR(chosen.choices[0].weight, 1 / (1 + std::exp(-1.0)), 1e-6);  // softmax of 3 and 2
+}
+
+// No golden has these: what the published code of DeepSeek-V3 and V2 does, reckoned here on its own. Groups go by the sum of their two
+// best corrected scores (V3) or by their best (V2); the correction has no part in the weights.
+TEST_F(Routes, ChooseBySigmoidCorrectionAndGroups) {
+  config_.experts = {.count = 8, .used = 3, .renormalises = true, .scale = 2.5f, .gating = Gating::sigmoid, .groups = 4, .used_groups = 2, .group_score = GroupScore::best_two, .has_correction = true};
+  const std::vector<float> correction = {0.3f, -0.2f, 0, 0.5f, 0, 0, 0.9f, -0.9f};
+  std::uint32_t state = 12345;
+  for (int trial = 0; trial < 200; ++trial) {
+    std::vector<float> logits(8);
+    for (float& logit : logits) logit = static_cast<float>((state = state * 1664525 + 1013904223) >> 8) / 4e6f - 2;
+    std::vector<double> weights(8), scores(8), sums(4);
+    for (std::size_t i = 0; i < 8; ++i) weights[i] = 1 / (1 + std::exp(-static_cast<double>(logits[i]))), scores[i] = weights[i] + static_cast<double>(correction[i]);
+    for (std::size_t group = 0; group < 4; ++group) sums[group] = scores[2 * group] + scores[2 * group + 1];  // two experts in each
+    std::vector<std::uint32_t> expected;
+    for (std::uint32_t i = 0; i < 8; ++i) {
+      const auto better_groups = std::count_if(sums.begin(), sums.end(), [&](double sum) { return sum > sums[i / 2]; });
+      if (better_groups < 2) expected.push_back(i);
+    }
+    std::sort(expected.begin(), expected.end(), [&](std::uint32_t a, std::uint32_t b) { return scores[a] > scores[b]; });
+    expected.resize(3);
+    const double total = weights[expected[0]] + weights[expected[1]] + weights[expected[2]];
+    Routing routing;
+    route(logits.data(), 1, config_, correction.data(), routing);
+    ASSERT_EQ(routing.choices.size(), 3u);
+    for (const Choice& choice : routing.choices) {
+      EXPECT_NE(std::find(expected.begin(), expected.end(), choice.expert), expected.end()) << "trial " << trial << ", expert " << choice.expert;
+      EXPECT_NEAR(choice.weight, 2.5 * weights[choice.expert] / total, 1e-5);
+    }
+  }
+}
+
+TEST_F(Routes, OfGroupsTheOneWithTheBestExpertCounts) {
+  config_.experts = {.count = 4, .used = 2, .groups = 2, .used_groups = 1, .group_score = GroupScore::best};
+  const Routing best = routed({3, 0, 2, 2});  // a sum would take the second group
+  EXPECT_EQ(best.choices[0].expert, 0u);
+  EXPECT_EQ(best.choices[1].expert, 1u);
+  const double all = std::exp(3.0) + 1 + 2 * std::exp(2.0);
+  EXPECT_NEAR(best.choices[0].weight, std::exp(3.0) / all, 1e-6) << "the softmax is over all experts";
+  config_.experts.group_score = GroupScore::best_two;
+  config_.experts.gating = Gating::sigmoid;
+  EXPECT_EQ(routed({1, -3, 0.5f, 0.5f}).choices[0].expert, 2u);
 }
 
 TEST_F(Routes, BreakTiesByTheLowerIndex) {

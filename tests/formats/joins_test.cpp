@@ -126,9 +126,9 @@ TEST_F(Joins, MlxRefusesBitsAndGroupsThatDoNotExist) {
 }
 
 TEST_F(Joins, MlxRefusesOtherModesByName) {
-  write(quantization(R"("group_size":32,"bits":4,"mode":"mxfp4")"),
+  write(quantization(R"("group_size":32,"bits":4,"mode":"nvfp4")"),
         {{"a.weight", FormatId::U32, {3, 8}}, {"a.scales", FormatId::U8, {3, 2}}});
-  EXPECT_NE(refusal().find("mxfp4"), std::string::npos) << refusal();
+  EXPECT_NE(refusal().find("nvfp4"), std::string::npos) << refusal();
 }
 
 TEST_F(Joins, MlxNamesWhatIsMissingOfATriple) {

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <set>
 #include <string>
 
@@ -128,18 +129,49 @@ TEST(HfConfig, SaysWhichOptionOfAKnownFamilyIsNotSupported) {
   EXPECT_EQ(of_family(R"({"model_type": "qwen3_moe", "num_experts_per_tok": 2, )" + common + "}"), "num_experts");
   EXPECT_EQ(of_family(R"({"model_type": "qwen3_moe", "num_experts": 8, "num_experts_per_tok": 9, )" + common + "}"), "num_experts_per_tok");
   EXPECT_EQ(of_family(R"({"model_type": "qwen3_moe", "num_experts": 8, "num_experts_per_tok": 2, "decoder_sparse_step": 2, )" + common + "}"), "decoder_sparse_step");
-  EXPECT_EQ(of_family(R"({"model_type": "deepseek", "n_routed_experts": 8, "num_experts_per_tok": 2, "scoring_func": "sigmoid", )" + common + "}"), "scoring_func");
+  EXPECT_EQ(of_family(R"({"model_type": "deepseek", "n_routed_experts": 8, "num_experts_per_tok": 2, "scoring_func": "tanh", )" + common + "}"), "scoring_func");
+  EXPECT_EQ(of_family(R"({"model_type": "deepseek", "n_routed_experts": 8, "num_experts_per_tok": 2, "topk_method": "random", )" + common + "}"), "topk_method");
+  EXPECT_EQ(of_family(R"({"model_type": "deepseek", "n_routed_experts": 8, "num_experts_per_tok": 3, "topk_method": "group_limited_greedy", "n_group": 4, "topk_group": 1, )" + common + "}"), "expert_group_count");
+  EXPECT_EQ(of_family(R"({"model_type": "gpt_oss", "num_local_experts": 8, "num_experts_per_tok": 2, "swiglu_limit": 5.0, )" + common + "}"), "swiglu_limit");
+  EXPECT_EQ(of_family(R"({"model_type": "deepseek_v2", "n_routed_experts": 8, "num_experts_per_tok": 2, "kv_lora_rank": 32, "qk_rope_head_dim": 16, "qk_nope_head_dim": 16, "v_head_dim": 16, )"
+                      R"("rope_scaling": {"type": "yarn", "factor": 4, "original_max_position_embeddings": 64, "mscale": 1.0, "mscale_all_dim": 0.5}, )" + common + "}"), "rope_scaling.mscale");
   EXPECT_EQ(of_family(R"({"model_type": "qwen2", "num_experts": 8, )" + common + "}"), "num_experts");
   EXPECT_EQ(of_family(R"({"model_type": "gemma3_text", "sliding_window": 16, "layer_types": ["full_attention", "chunked"], )" + common + "}"), "layer_types");
   EXPECT_EQ(of_family(R"({"model_type": "gemma2", "hidden_activation": "gelu", )" + common + "}"), "hidden_act");
   EXPECT_EQ(of_family(R"({"model_type": "smollm3", "no_rope_layers": [1], )" + common + "}"), "no_rope_layers");
   EXPECT_EQ(of_family(R"({"model_type": "phi3", "rope_scaling": {"type": "longrope", "short_factor": [1], "long_factor": [1], "original_max_position_embeddings": 64}, )" + common + "}"), "rope_scaling");
-  ModelFile gguf_only;
-  gguf_only.kind = FileKind::safetensors;
-  gguf_only.config = *parse_json(R"({"model_type": "gpt_oss"})");
-  EXPECT_NE(read_config(gguf_only).error().message().find("GGUF files only"), std::string::npos);
   EXPECT_EQ(of_family(R"({"model_type": "llava", "text_config": 3})"), "text_config");
   EXPECT_EQ(of_family(R"({"model_type": "llava", "text_config": {"model_type": "frobnicator"}})"), "model_type");
+}
+
+// The numbers of DeepSeek-V3's published config.json: latent attention, and experts chosen by corrected sigmoids of the best groups.
+TEST(HfConfig, ReadsLatentAttentionAndRouting) {
+  ModelFile file;
+  file.kind = FileKind::safetensors;
+  file.config = *parse_json(R"({"model_type": "deepseek_v3", "hidden_size": 7168, "intermediate_size": 18432, "moe_intermediate_size": 2048, "num_hidden_layers": 61, "num_attention_heads": 128, "num_key_value_heads": 128,
+    "vocab_size": 129280, "max_position_embeddings": 163840, "first_k_dense_replace": 3, "moe_layer_freq": 1, "n_routed_experts": 256, "n_shared_experts": 1, "num_experts_per_tok": 8, "n_group": 8, "topk_group": 4,
+    "topk_method": "noaux_tc", "scoring_func": "sigmoid", "norm_topk_prob": true, "routed_scaling_factor": 2.5, "kv_lora_rank": 512, "q_lora_rank": 1536, "qk_nope_head_dim": 128, "qk_rope_head_dim": 64, "v_head_dim": 128,
+    "rope_scaling": {"type": "yarn", "factor": 40, "mscale": 1.0, "mscale_all_dim": 1.0, "original_max_position_embeddings": 4096, "beta_fast": 32, "beta_slow": 1}})");
+  const auto config = read_config(file);
+  ASSERT_TRUE(config) << config.error().message();
+  EXPECT_EQ(config->head_dim, 576u);
+  EXPECT_EQ(config->value_dim, 512u);
+  EXPECT_EQ(config->kv_heads, 1u);
+  EXPECT_EQ(config->latent.key_dim, 192u);
+  EXPECT_EQ(config->rope.offset, 512u);
+  EXPECT_TRUE(config->rope.adjacent_pairs);
+  const double stretch = 1 + 0.1 * std::log(40.0);
+  EXPECT_NEAR(config->attention_scale, stretch * stretch / std::sqrt(192.0), 1e-6);
+  const ExpertConfig& experts = config->experts;
+  EXPECT_EQ(experts.gating, Gating::sigmoid);
+  EXPECT_EQ(experts.group_score, GroupScore::best_two);
+  EXPECT_TRUE(experts.has_correction && experts.renormalises);
+  EXPECT_EQ(experts.groups, 8u);
+  EXPECT_EQ(experts.used_groups, 4u);
+  EXPECT_EQ(experts.scale, 2.5f);
+  // V2 without ranks is DeepSeek-VL2's plain attention.
+  file.config = *parse_json(R"({"model_type": "deepseek_v2", "kv_lora_rank": null, "hidden_size": 64, "intermediate_size": 80, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 256, "n_routed_experts": 8, "num_experts_per_tok": 2})");
+  EXPECT_EQ(read_config(file)->arch->name, "deepseek2-ocr");
 }
 
 // config.json's list of kinds wins over the family's rule.

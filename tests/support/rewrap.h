@@ -11,6 +11,7 @@
 #include "runtime/formats/safetensors_writer.h"
 #include "runtime/model/weights.h"
 #include "runtime/quant/dequantize.h"
+#include "runtime/quant/mxfp4.h"
 #include "tests/support/data.h"
 
 namespace assay::test {
@@ -57,57 +58,144 @@ inline std::vector<float> part_values(const Model& model, const ExpectedTensor& 
   return values;
 }
 
-// One tensor for the experts of a layer, as MLX has them: [experts][rows][cols].
-inline ExpectedTensor stacked_experts(ExpectedTensor first, std::uint32_t count) {
-  const std::string_view leaf = first.parts[0]->hf.substr(first.parts[0]->hf.find("#") + 1);
-  first.name = first.name.substr(0, first.name.find("experts.0")) + "switch_mlp" + std::string(leaf);
-  first.shape.insert(first.shape.begin(), count);
-  return first;
+// All experts' values of one weight, [experts][rows][cols].
+inline std::vector<float> of_all_experts(const Model& model, ExpectedTensor wanted, const WeightRow& row) {
+  std::vector<float> values;
+  for (wanted.expert = 0; wanted.expert < static_cast<std::int32_t>(model.config.experts.count); ++wanted.expert) {
+    const std::vector<float> more = part_values(model, wanted, row);
+    values.insert(values.end(), more.begin(), more.end());
+  }
+  return values;
 }
 
-// `config` is the whole config.json; it decides family, names and nesting. `model` comes from a GGUF file.
-inline void write_folder(const Model& model, const Json& config, const std::vector<OtherTensor>& others, bool stacks_experts, const std::filesystem::path& folder) {
+// [experts][cols][2 rows] with gate and up in turns, [experts][cols][rows] of down, [experts][2 rows] of biases.
+inline std::vector<float> alternating_values(const Model& model, const ExpectedTensor& wanted) {
+  const std::size_t parts = wanted.alternates ? 2 : 1, experts = wanted.shape[0], rows = wanted.shape.back() / parts, cols = wanted.shape.size() == 3 ? wanted.shape[1] : 1;
+  std::vector<float> out(experts * cols * rows * parts);
+  for (std::size_t part = 0; part < parts; ++part) {
+    const std::vector<float> values = of_all_experts(model, wanted, *wanted.parts[part]);
+    for (std::size_t expert = 0; expert < experts; ++expert)
+      for (std::size_t row = 0; row < rows; ++row)
+        for (std::size_t col = 0; col < cols; ++col) out[((expert * cols + col) * rows + row) * parts + part] = values[(expert * rows + row) * cols + col];
+  }
+  return out;
+}
+
+// Each head's rows of keys, then those of values, as they were before absorption.
+inline std::vector<float> head_values(const Model& model, const ExpectedTensor& wanted) {
+  const LayerWeights& layer = model.layers[wanted.layer];
+  const std::vector<float> k = values_of(*layer.k_b), v = values_of(*layer.v_b);
+  const std::size_t heads = layer.k_b->shape[0], rank = layer.k_b->shape[1], keys = layer.k_b->shape[2], values = layer.v_b->shape[1];
+  std::vector<float> out;
+  for (std::size_t head = 0; head < heads; ++head) {
+    for (std::size_t key = 0; key < keys; ++key)
+      for (std::size_t i = 0; i < rank; ++i) out.push_back(k[(head * rank + i) * keys + key]);
+    for (std::size_t at = head * values * rank; at < (head + 1) * values * rank; ++at) out.push_back(v[at]);
+  }
+  return out;
+}
+
+// Codes and exponents of MXFP4 experts as Hugging Face holds them: two neighbours in a byte, exponents apart, parts' rows in turns.
+struct Mxfp4Values {
+  std::vector<std::byte> codes, exponents;
+};
+inline Mxfp4Values mxfp4_values(const Model& model, const ExpectedTensor& wanted) {
+  const std::size_t parts = wanted.alternates ? 2 : 1;
+  Mxfp4Values out;
+  for (const ExpertWeights& expert : model.layers[wanted.layer].experts) {
+    const TensorView& first = *(expert.*wanted.parts[0]->in_expert);
+    for (std::size_t row = 0; row < first.rows() * parts; ++row) {
+      const TensorView& part = *(expert.*wanted.parts[row % parts]->in_expert);
+      for (std::size_t at = row / parts * part.row_bytes(); at < (row / parts + 1) * part.row_bytes(); at += sizeof(MXFP4::Block)) {
+        const auto block = load<MXFP4::Block>(part.data.data() + at);
+        const auto code = [&](std::size_t i) { return i < 16 ? block.codes[i] & 15u : unsigned{block.codes[i - 16]} >> 4; };
+        out.exponents.push_back(std::byte{block.exponent});
+        for (std::size_t i = 0; i < 32; i += 2) out.codes.push_back(static_cast<std::byte>(code(i) | code(i + 1) << 4));
+      }
+    }
+  }
+  return out;
+}
+
+inline bool is_mxfp4(const Model& model, const ExpectedTensor& wanted) {
+  return wanted.expert < 0 && wanted.parts[0]->in_expert != nullptr && wanted.shape.size() == 3 && (model.layers[wanted.layer].experts[0].*wanted.parts[0]->in_expert)->format == FormatId::MXFP4;
+}
+
+class FolderWriter {
+ public:
+  template <class T>
+  void add(const std::string& name, FormatId format, const std::vector<std::uint64_t>& shape, const std::vector<T>& values) {
+    ASSERT_TRUE(writer_.add_tensor(name, format, shape));
+    const auto bytes = std::as_bytes(std::span(values));
+    all_.emplace_back(bytes.begin(), bytes.end());
+  }
+  void write(const std::filesystem::path& folder) {
+    ASSERT_TRUE(writer_.begin(folder / "model.safetensors"));
+    for (const auto& bytes : all_) ASSERT_TRUE(writer_.write(bytes));
+    ASSERT_TRUE(writer_.finish());
+  }
+
+ private:
+  SafetensorsWriter writer_;
+  std::vector<std::vector<std::byte>> all_;
+};
+
+// Rows of one or several weights, as a matrix of the folder has them.
+inline std::vector<float> folder_values(const Model& model, const ArchTraits& arch, const ExpectedTensor& wanted) {
+  if (wanted.splits_heads) return head_values(model, wanted);
+  const bool is_stacked = wanted.parts[0]->in_expert != nullptr && wanted.expert < 0;
+  if (is_stacked && (wanted.is_transposed || wanted.alternates)) return alternating_values(model, wanted);
+  if (is_stacked) return of_all_experts(model, wanted, *wanted.parts[0]);
+  std::vector<float> values;
+  for (const WeightRow* row : wanted.parts) {
+    if (row == nullptr) break;
+    const std::vector<float> part = part_values(model, wanted, *row);
+    values.insert(values.end(), part.begin(), part.end());
+  }
+  if (wanted.is_transposed && !values.empty()) values = transposed(values, wanted.shape[1]);
+  if (arch.hf_norms_less_one && wanted.name.ends_with("norm.weight"))
+    for (float& value : values) value -= 1.0f;
+  return values;
+}
+
+// Hugging Face has codes of alternating rows in bytes, MLX those of each matrix in words.
+inline void add_mxfp4(const Model& model, const ExpectedTensor& wanted, FolderWriter& writer) {
+  const Mxfp4Values packed = mxfp4_values(model, wanted);
+  const std::uint64_t experts = wanted.shape[0], rows = wanted.shape[wanted.is_transposed ? 2 : 1], blocks = wanted.shape[wanted.is_transposed ? 1 : 2] / 32;
+  const std::string module = wanted.name.substr(0, wanted.name.find(".weight"));
+  if (wanted.is_transposed) {
+    writer.add(module + "_blocks", FormatId::U8, {experts, rows, blocks, 16}, packed.codes);
+    writer.add(module + "_scales", FormatId::U8, {experts, rows, blocks}, packed.exponents);
+  } else {
+    writer.add(module + ".weight", FormatId::U32, {experts, rows, blocks * 4}, packed.codes);
+    writer.add(module + ".scales", FormatId::U8, {experts, rows, blocks}, packed.exponents);
+  }
+}
+
+// `config` is the whole config.json; it decides family, names and nesting. `model` comes from a GGUF file. `layout`: hf, or mlx.
+inline void write_folder(const Model& model, const Json& config, const std::vector<OtherTensor>& others, Layout layout, const std::filesystem::path& folder) {
   std::ofstream(folder / "config.json") << to_text(config, 1);
   ModelFile description;
   description.kind = FileKind::safetensors;
   description.config = config;
   const auto read = read_config(description);
   ASSERT_TRUE(read) << read.error().message();
-  SafetensorsWriter writer;
-  std::vector<std::vector<float>> all;
-  for (ExpectedTensor wanted : list_weights(*read, Layout::hf, nullptr)) {
+  FolderWriter writer;
+  for (const ExpectedTensor& wanted : list_weights(*read, layout, nullptr)) {
     if (wanted.parts[0]->in_model == &Model::output && model.is_tied()) continue;
-    const bool is_stacked = stacks_experts && wanted.expert >= 0;
-    if (is_stacked && wanted.expert > 0) continue;
-    std::vector<float> values;
-    for (const WeightRow* row : wanted.parts) {
-      if (row == nullptr) break;
-      const std::vector<float> part = part_values(model, wanted, *row);
-      values.insert(values.end(), part.begin(), part.end());
+    if (is_mxfp4(model, wanted)) {
+      add_mxfp4(model, wanted, writer);
+      continue;
     }
-    if (values.empty()) continue;
-    if (is_stacked) {
-      for (wanted.expert = 1; wanted.expert < static_cast<std::int32_t>(read->experts.count); ++wanted.expert) {
-        const std::vector<float> more = part_values(model, wanted, *wanted.parts[0]);
-        values.insert(values.end(), more.begin(), more.end());
-      }
-      wanted = stacked_experts(std::move(wanted), read->experts.count);
-    }
-    if (wanted.is_transposed) values = transposed(values, wanted.shape[1]);
-    if (read->arch->hf_norms_less_one && wanted.name.ends_with("norm.weight"))
-      for (float& value : values) value -= 1.0f;
-    ASSERT_TRUE(writer.add_tensor(wanted.name, FormatId::F32, wanted.shape));
-    all.push_back(std::move(values));
+    const std::vector<float> values = folder_values(model, *read->arch, wanted);
+    if (!values.empty()) writer.add(wanted.name, FormatId::F32, wanted.shape, values);
   }
   for (const OtherTensor& other : others) {
     std::size_t count = 1;
     for (const std::uint64_t size : other.shape) count *= size;
-    ASSERT_TRUE(writer.add_tensor(other.name, FormatId::F32, other.shape));
-    all.emplace_back(count);
+    writer.add(other.name, FormatId::F32, other.shape, std::vector<float>(count));
   }
-  ASSERT_TRUE(writer.begin(folder / "model.safetensors"));
-  for (const std::vector<float>& values : all) ASSERT_TRUE(writer.write(std::as_bytes(std::span(values))));
-  ASSERT_TRUE(writer.finish());
+  writer.write(folder);
 }
 
 }  // namespace assay::test

@@ -91,7 +91,7 @@ TEST(ValidModels, InsideOtherRepositoriesHaveNoErrors) {
       "model_type": "gemma3_text", "hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 6, "num_attention_heads": 4, "num_key_value_heads": 1, "head_dim": 24,
       "vocab_size": 256, "rope_theta": 1000000.0, "rope_scaling": {"factor": 8.0, "rope_type": "linear"}, "sliding_window": 16}})");
   const test::TemporaryFolder folder;
-  test::write_folder(*model, config, {{"vision_tower.vision_model.embeddings.patch_embedding.weight", {8, 3, 2, 2}}, {"multi_modal_projector.mm_soft_emb_norm.bias", {8}}}, false, folder.path());
+  test::write_folder(*model, config, {{"vision_tower.vision_model.embeddings.patch_embedding.weight", {8, 3, 2, 2}}, {"multi_modal_projector.mm_soft_emb_norm.bias", {8}}}, Layout::hf, folder.path());
   const Validation validation = test::validated(folder.path());
   EXPECT_EQ(validation.count(Severity::error), 0u) << test::told(validation);
 }

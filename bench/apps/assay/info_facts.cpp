@@ -109,7 +109,7 @@ void plan(const ModelFile& file, PlanOptions options, FileFacts& facts) {
   }
   facts.config = *config;
   facts.context = config->context;
-  auto model = bind_model(file);
+  auto model = bind_model(file, Copies::planned);
   if (!model) {
     facts.plan_problem = model.error().message();
     return;

@@ -101,7 +101,8 @@ Result<> declare(SafetensorsWriter& writer, const Step& step, const ConvertOptio
 }
 
 Result<ConvertReport> write_folder(const ModelFile& in, const std::filesystem::path& out, const ConvertOptions& options, ProgressFn progress) {
-  ASSAY_TRY(const Config config, read_config(in));
+  ASSAY_TRY(const Config source, read_config(in));
+  ASSAY_TRY(const Config config, folder_config(in, source));
   ASSAY_TRY(const Plan plan, plan_folder(in, config, options));
   ASSAY_TRY(const Json document, make_config_json(in, config, options, plan));
   ConvertReport report;

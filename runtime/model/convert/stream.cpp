@@ -37,15 +37,28 @@ Error named(Error error, const Step& step, std::uint64_t row) {
   return error;
 }
 
+// Pieces of which rows [first, end) need all; those that end before are forgotten.
+void keep_whole_pieces(const Step& step, std::uint64_t first, std::uint64_t end, WholePieces& whole) {
+  std::uint64_t start = 0;
+  for (const Piece& piece : step.pieces) {
+    const std::uint64_t stop = start + piece.rows();
+    if (stop <= first) whole.erase(start);
+    if (!piece.is_plain() && start < end && stop > first && !whole.contains(start)) whole.emplace(start, values_of(piece));
+    start = stop;
+  }
+}
+
 // Values of result rows [first, end).
-std::vector<float> decoded_rows(const Step& step, std::uint64_t first, std::uint64_t end) {
+std::vector<float> decoded_rows(const Step& step, const WholePieces& whole, std::uint64_t first, std::uint64_t end) {
   const std::uint64_t cols = step.shape.back();
+  if (step.pieces.empty()) return {step.made.begin() + static_cast<std::ptrdiff_t>(first * cols), step.made.begin() + static_cast<std::ptrdiff_t>(end * cols)};
   std::vector<float> values((end - first) * cols);
-  for (std::uint64_t row = first; row < end; ++row) {
-    const std::span<float> out = std::span(values).subspan((row - first) * cols, cols);
-    if (step.source != nullptr) dequantize_rows(*step.source, source_row(step, row), 1, out.data());
-    else if (!step.stacked.empty()) dequantize_rows(*step.stacked[row / step.stacked[0]->rows()], row % step.stacked[0]->rows(), 1, out.data());
-    else for (std::uint64_t i = 0; i < cols; ++i) out[i] = step.made[row * cols + i];
+  std::uint64_t start = 0;
+  for (const Piece& piece : step.pieces) {
+    const std::uint64_t stop = start + piece.rows(), from = std::max(start, first), to = std::min(stop, end);
+    if (from < to && !piece.is_plain()) std::copy_n(whole.at(start).begin() + static_cast<std::ptrdiff_t>((from - start) * cols), (to - from) * cols, values.begin() + static_cast<std::ptrdiff_t>((from - first) * cols));
+    for (std::uint64_t row = from; row < to && piece.is_plain(); ++row) dequantize_rows(*piece.source, source_row(piece, row - start), 1, values.data() + (row - first) * cols);
+    start = stop;
   }
   return values;
 }
@@ -121,29 +134,30 @@ void Streamer::release(Bytes bytes) const {
 }
 
 // The same format on both sides: bytes move, values do not change.
-Result<> Streamer::copy(const Step& step, ByteSink sink) {
-  const TensorView& source = *step.source;
-  if (step.order == RowOrder::as_is) {
+Result<std::uint64_t> Streamer::copy(const Step& step, const Piece& piece, ByteSink sink) {
+  const TensorView& source = *piece.source;
+  if (piece.order == RowOrder::as_is) {
     for (std::uint64_t at = 0; at < source.data.size(); at += kCopyBytes) {
       const std::uint64_t size = std::min<std::uint64_t>(kCopyBytes, source.data.size() - at);
       ASSAY_TRY_VOID(sink(source.data.subspan(at, size)));
       release(source.data.subspan(at, size));
     }
-    return advance(step, source.count());
+  } else {
+    const std::uint64_t row_bytes = source.row_bytes();
+    for (std::uint64_t row = 0; row < source.rows(); ++row)
+      ASSAY_TRY_VOID(sink(source.data.subspan(source_row(piece, row) * row_bytes, row_bytes)));
   }
-  const std::uint64_t row_bytes = source.row_bytes();
-  for (std::uint64_t row = 0; row < source.rows(); ++row)
-    ASSAY_TRY_VOID(sink(source.data.subspan(source_row(step, row) * row_bytes, row_bytes)));
-  return advance(step, source.count());
+  ASSAY_TRY_VOID(advance(step, source.count()));
+  return source.data.size();
 }
 
-Result<std::vector<Chunk>> Streamer::encode_batch(const Step& step, std::uint64_t first_row, std::uint64_t rows) {
+Result<std::vector<Chunk>> Streamer::encode_batch(const Step& step, const WholePieces& whole, std::uint64_t first_row, std::uint64_t rows) {
   const SideChoice side = side_choice(step.format, options_);
   const std::uint64_t per_chunk = chunk_rows(step, side);
   std::vector<Chunk> chunks((rows + per_chunk - 1) / per_chunk);
   threads_.for_chunks(chunks.size(), [&](std::size_t index) {
     const std::uint64_t first = first_row + index * per_chunk, end = std::min(first_row + rows, first + per_chunk);
-    const std::vector<float> values = decoded_rows(step, first, end);
+    const std::vector<float> values = decoded_rows(step, whole, first, end);
     encode_chunk(step, side, first, values, chunks[index]);
     if (options_.measure_error && !chunks[index].error) measure_chunk(step, side, values, chunks[index]);
   });
@@ -157,17 +171,21 @@ Result<SideBytes> Streamer::stream(const Step& step, ByteSink sink, ConvertRepor
   for (const std::uint64_t extent : step.shape) count *= extent;
   const std::uint64_t cols = step.shape.empty() ? 1 : step.shape.back(), rows = cols == 0 ? 0 : count / cols;
   ConvertedFormat& entry = entry_of(report, step.format);
-  const bool is_copy = step.source != nullptr && step.source->format == step.format && step.source->side.scales.empty();
+  const bool is_copy = !step.pieces.empty() && std::ranges::all_of(step.pieces, [&](const Piece& piece) { return piece.is_plain() && piece.source->format == step.format && piece.source->side.scales.empty(); });
   SideBytes side;
   std::uint64_t bytes = 0;
   if (is_copy) {
-    ASSAY_TRY_VOID(copy(step, sink));
-    bytes = step.source->data.size();
+    for (const Piece& piece : step.pieces) {
+      ASSAY_TRY(const std::uint64_t copied, copy(step, piece, sink));
+      bytes += copied;
+    }
   } else {
+    WholePieces whole;
     const std::uint64_t per_batch = rows == 0 ? 1 : chunk_rows(step, side_choice(step.format, options_)) * kChunksPerBatch;
     for (std::uint64_t first = 0; first < rows; first += per_batch) {
       const std::uint64_t now = std::min(per_batch, rows - first);
-      ASSAY_TRY(const std::vector<Chunk> chunks, encode_batch(step, first, now));
+      keep_whole_pieces(step, first, first + now, whole);
+      ASSAY_TRY(const std::vector<Chunk> chunks, encode_batch(step, whole, first, now));
       for (const Chunk& chunk : chunks) {
         ASSAY_TRY_VOID(sink(chunk.data));
         bytes += chunk.data.size() + chunk.scales.size() + chunk.biases.size();
@@ -176,12 +194,12 @@ Result<SideBytes> Streamer::stream(const Step& step, ByteSink sink, ConvertRepor
         entry.squared_error += chunk.squared_error;
         entry.squared_value += chunk.squared_value;
       }
-      if (step.source != nullptr && step.order == RowOrder::as_is)
-        release(step.source->data.subspan(first * step.source->row_bytes(), now * step.source->row_bytes()));
+      if (step.pieces.size() == 1 && step.pieces[0].is_plain() && step.pieces[0].order == RowOrder::as_is)
+        release(step.pieces[0].source->data.subspan(first * step.pieces[0].source->row_bytes(), now * step.pieces[0].source->row_bytes()));
       ASSAY_TRY_VOID(advance(step, now * cols));
     }
   }
-  if (step.source != nullptr) release(step.source->data);
+  for (const Piece& piece : step.pieces) release(piece.source->data);
   entry.tensors += 1;
   entry.values += count;
   entry.bytes += bytes;

@@ -1,6 +1,7 @@
 // Streams the tensors of a plan: decode, re-encode, hand the bytes on, a bounded run of rows at a time.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <vector>
 
@@ -33,6 +34,9 @@ struct Chunk {
   std::optional<Error> error;
 };
 
+// The values of pieces whose rows are not rows of one tensor, by the piece's first row.
+using WholePieces = std::map<std::uint64_t, std::vector<float>>;
+
 class Streamer {
  public:
   Streamer(const ModelFile& in, const ConvertOptions& options, ProgressFn progress, std::uint64_t total_values)
@@ -42,8 +46,8 @@ class Streamer {
   Result<SideBytes> stream(const Step& step, ByteSink sink, ConvertReport& report);
 
  private:
-  Result<std::vector<Chunk>> encode_batch(const Step& step, std::uint64_t first_row, std::uint64_t rows);
-  Result<> copy(const Step& step, ByteSink sink);
+  Result<std::vector<Chunk>> encode_batch(const Step& step, const WholePieces& whole, std::uint64_t first_row, std::uint64_t rows);
+  Result<std::uint64_t> copy(const Step& step, const Piece& piece, ByteSink sink);
   Result<> advance(const Step& step, std::uint64_t values);
   // Lets the system take back pages of the mapping that were read; a large model would fill the memory otherwise.
   void release(Bytes bytes) const;
