@@ -6,13 +6,16 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
+#include <string>
 
 namespace assay {
 
@@ -29,6 +32,19 @@ struct FileDescriptor {
     if (number >= 0) ::close(number);
   }
 };
+
+// Advice makes the system read single pages; its own reading ahead of faults takes runs of pages at once, which is up to
+// twice as fast, but only as far as the device's setting lets it: 128 KB by default.
+bool system_reads_far_ahead(std::uint64_t device) {
+  constexpr long kFarKilobytes = 2048;
+  const std::string block = "/sys/dev/block/" + std::to_string(major(device)) + ":" + std::to_string(minor(device));
+  for (const char* place : {"/queue/read_ahead_kb", "/../queue/read_ahead_kb"}) {  // of a disk; of a partition's disk
+    const FileDescriptor file{::open((block + place).c_str(), O_RDONLY | O_CLOEXEC)};
+    char text[24] = {};
+    if (file.number >= 0 && ::read(file.number, text, sizeof text - 1) > 0) return std::strtol(text, nullptr, 10) >= kFarKilobytes;
+  }
+  return false;
+}
 
 // The mappings a signal handler may repair. Global because a handler can reach nothing else; lock-free because a
 // handler may use nothing else. Mappings beyond the table are not guarded.
@@ -173,6 +189,10 @@ void MappedFile::read_ahead(std::uint64_t offset, std::uint64_t size) const {
   unsigned char is_resident = 0;
   if (::mincore(start, page, &is_resident) == 0 && (is_resident & 1) != 0) return;
   ::madvise(start, count, MADV_WILLNEED);  // advice: failing costs nothing
+}
+
+void MappedFile::walk_ahead(std::uint64_t offset, std::uint64_t size) const {
+  if (!system_reads_far_ahead(identity_.device)) read_ahead(offset, size);
 }
 
 void MappedFile::map_in(std::uint64_t offset, std::uint64_t size) const {

@@ -41,8 +41,10 @@ class MappedFile {
   // Keeps every page in memory, so that the system never drops one. Errors: memory (beyond what this process may lock).
   Result<> lock() const;
 
-  // Asks the system to have bytes [offset, offset + size) in memory soon; for work that walks a file once.
+  // Asks the system to have bytes [offset, offset + size) in memory soon.
   void read_ahead(std::uint64_t offset, std::uint64_t size) const;
+  // The same for work that walks the file, where the system does not fetch far ahead of such work by itself.
+  void walk_ahead(std::uint64_t offset, std::uint64_t size) const;
 
   // Puts bytes [offset, offset + size) into the page tables before they are worked on: the processor fetches ahead only
   // where pages are mapped.

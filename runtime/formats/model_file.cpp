@@ -198,9 +198,9 @@ namespace {
 // Piece by piece, the next one asked for before one is waited for.
 void preload(const MappedFile& file) {
   constexpr std::uint64_t kPiece = 8 << 20;
-  file.read_ahead(0, kPiece);
+  file.walk_ahead(0, kPiece);
   for (std::uint64_t at = 0; at < file.bytes().size(); at += kPiece) {
-    file.read_ahead(at + kPiece, kPiece);
+    file.walk_ahead(at + kPiece, kPiece);
     file.map_in(at, kPiece);
   }
 }

@@ -10,6 +10,9 @@
 
 namespace assay::validation {
 
+// Scanners fetch so far ahead: the processor's own guesses leave a part of the bandwidth unused.
+inline constexpr std::uint64_t kLine = 64, kAhead = 8192;
+
 // How many, and where the first is (bytes from the start of the scanned stream).
 struct Tally {
   std::uint64_t count = 0;

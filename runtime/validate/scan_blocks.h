@@ -150,9 +150,6 @@ bool may_be_extreme(std::uint32_t word) {
   }
 }
 
-// Of large blocks only a line or two is read: the processor does not see the pattern, so it is told.
-inline constexpr std::uint64_t kLine = 64, kAhead = 2048;
-
 // What is summed over the blocks of a piece, a batch at a time: first what blocks hold is put side by side, then looked
 // at.
 template <BlockFormat F>
@@ -212,6 +209,7 @@ void scan_blocks(const std::byte* data, std::uint64_t blocks, std::uint64_t at, 
   const bool is_aligned = reinterpret_cast<std::uintptr_t>(data) % alignof(Block) == 0;
   // In place where the address allows it: copying a block would read all of it.
   const auto in_place = [&](std::uint64_t i) -> const Block& {
+    // Of large blocks only a line or two is read: the processor does not see the pattern, so it is told.
     if constexpr (sizeof(Block) >= kLine) __builtin_prefetch(data + i * sizeof(Block) + kAhead);
     return *reinterpret_cast<const Block*>(data + i * sizeof(Block));
   };

@@ -1,6 +1,7 @@
 // Float arrays: the largest bit pattern of a run tells in one pass whether anything in it is NaN, infinite or huge.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
 
@@ -21,15 +22,23 @@ using BF16Bits = FloatBits<std::uint16_t, 0x7f80, 0x477f>;
 using F32Bits = FloatBits<std::uint32_t, 0x7f800000u, 0x477fe000u>;
 using F64Bits = FloatBits<std::uint64_t, 0x7ff0000000000000u, 0x40effc0000000000u>;
 
-// A plain loop that compilers turn into vector instructions: signed maxima, because magnitudes have no sign bit.
+// Plain loops that compilers turn into vector instructions: signed maxima, because magnitudes have no sign bit. A line of
+// memory at a time.
 template <class F>
 typename F::Word largest_magnitude(const std::byte* data, std::uint64_t count) {
   using Signed = std::make_signed_t<typename F::Word>;
-  Signed most = 0;
-  for (std::uint64_t i = 0; i < count; ++i) {
-    const Signed magnitude = static_cast<Signed>(load<typename F::Word>(data + i * sizeof(Signed)) & F::kMagnitude);
-    most = magnitude > most ? magnitude : most;
+  constexpr std::uint64_t kLanes = kLine / sizeof(Signed);
+  const auto magnitude = [&](std::uint64_t i) {
+    return static_cast<Signed>(load<typename F::Word>(data + i * sizeof(Signed)) & F::kMagnitude);
+  };
+  Signed tops[kLanes] = {};
+  std::uint64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    __builtin_prefetch(data + i * sizeof(Signed) + kAhead);
+    for (std::uint64_t j = 0; j < kLanes; ++j) tops[j] = std::max(tops[j], magnitude(i + j));
   }
+  Signed most = *std::max_element(tops, tops + kLanes);
+  for (; i < count; ++i) most = std::max(most, magnitude(i));
   return static_cast<typename F::Word>(most);
 }
 
