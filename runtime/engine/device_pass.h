@@ -28,7 +28,7 @@ struct DevicePass {
   std::uint32_t dispatches = 0, barriers = 0;
   bool is_replay = false;                           // an earlier recording, run again
   std::uint64_t weight_bytes = 0, other_bytes = 0;  // that its kernels read and write, whichever cache serves them
-  double host_ms = 0;                               // on the processor, before the device got the work
+  double host_ms = 0;                               // on the processor until the device had the work, without the verbs of forward()
   std::vector<KernelTime> kernels;                  // longest first; empty unless measured
 
   static constexpr void fields(auto visit) {

@@ -28,7 +28,7 @@ struct Step {
 
 class VerbTape {
  public:
-  static constexpr std::uint32_t kAbilities = kAllAbilities & ~kRouting;
+  static constexpr std::uint32_t kAbilities = kAllAbilities;
 
   void begin(std::span<const Segment> segments) {
     segments_.assign(segments.begin(), segments.end());

@@ -217,10 +217,11 @@ Result<> VulkanBackend::finish() {
   write_pass();
   facts_ = program->facts;
   facts_.is_replay = program->used > 0 && programs_.size() == before;
-  facts_.host_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
   program->used = ++runs_;
   last_program_ = static_cast<std::size_t>(program - programs_.data());
-  ASSAY_TRY_VOID(device_.run(program->recording));
+  ASSAY_TRY_VOID(device_.start(program->recording));
+  facts_.host_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+  ASSAY_TRY_VOID(device_.wait());
   return read_logits(*program);
 }
 

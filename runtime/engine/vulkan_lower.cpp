@@ -74,7 +74,7 @@ Result<Rows> VulkanBackend::make_rows(SlotMemory& memory, std::uint32_t rows, st
 vulkan::Multiply VulkanBackend::way_to_multiply(FormatId format) const {
   using vulkan::Multiply;
   const vulkan::DeviceFacts& facts = device_.facts();
-  const Multiply best = facts.is_integer_dot_fast ? Multiply::levels : facts.has_half && facts.is_real() ? Multiply::halves : Multiply::floats;
+  const Multiply best = facts.has_cooperative_matrix ? Multiply::matrices : facts.is_integer_dot_fast ? Multiply::levels : facts.has_half && facts.is_real() ? Multiply::halves : Multiply::floats;
   const Multiply wanted = options_.multiply.value_or(best);
   if (ops_->can_multiply(wanted, format)) return wanted;
   return facts.has_half && facts.is_real() ? Multiply::halves : Multiply::floats;
@@ -117,7 +117,7 @@ Result<> VulkanBackend::lower_product(const Step& step, std::vector<Planned>& pl
     plan.push_back({ops_->matmul(way, *weight, input, level_facts_.address, rows_now_, to, adds, bias), {{kLevels}, writes}, "matmul_int", weight->format});
     return success();
   }
-  plan.push_back({ops_->matmul(way, *weight, input, 0, rows_now_, to, adds, bias), {reads, writes}, way == vulkan::Multiply::halves ? "matmul_half" : "matmul", weight->format});
+  plan.push_back({ops_->matmul(way, *weight, input, 0, rows_now_, to, adds, bias), {reads, writes}, vulkan::name_of(way), weight->format});
   return success();
 }
 
@@ -206,8 +206,17 @@ Result<> VulkanBackend::lower_experts(const Step& step, std::vector<Planned>& pl
   if (choices_.bytes == 0) {
     ASSAY_TRY(choices_, memory_.allocate(std::uint64_t{options_.batch} * used * Ops::kChoiceBytes, vulkan::Where::device));
   }
-  const bool chooses_first = config.arch->chooses_before_softmax;
-  const Ops::Route route{.experts = experts.count, .used = used, .gating = chooses_first ? Ops::Gating::softmax_of_chosen : Ops::Gating::softmax, .divides = chooses_first || experts.renormalises, .scale = experts.scale};
+  const bool is_sigmoid = experts.gating == Gating::sigmoid, chooses_first = config.arch->chooses_before_softmax && !is_sigmoid, has_groups = experts.used_groups < experts.groups;
+  ASSAY_TRY(const std::uint64_t correction, vector_of(model_.layers[step.layer].router_correction));
+  const Ops::Route route{.experts = experts.count,
+                         .used = used,
+                         .gating = is_sigmoid ? Ops::Gating::sigmoid : chooses_first ? Ops::Gating::softmax_of_chosen : Ops::Gating::softmax,
+                         .divides = chooses_first || experts.renormalises,
+                         .scale = experts.scale,
+                         .correction = correction,
+                         .groups = has_groups ? experts.groups : 1,
+                         .used_groups = experts.used_groups,
+                         .counts_best_two = experts.group_score == GroupScore::best_two};
   plan.push_back({ops_->route(route, rows_at(Slot::router), choices_.address, rows_now_), {{resource_of(Slot::router)}, {kChoices, true}}, "route"});
 
   const Rows input = rows_at(Slot::normed);

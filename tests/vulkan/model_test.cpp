@@ -151,6 +151,7 @@ std::vector<Way> ways() {
           {"FloatsOneByOne", {.batch = 3, .kv = KvType::f32}, 2e-3, 5e-4},
           {"SplitAttention", {.batch = 3, .kv = KvType::f32, .splits = 3}, 2e-3, 5e-4},
           {"Halves", {.kv = KvType::f16, .multiply = Multiply::halves}, 0.05, 0.015},
+          {"Matrices", {.kv = KvType::f16, .multiply = Multiply::matrices}, 0.05, 0.015},  // as floats where a device has none
           {"Levels", {.kv = KvType::f16, .multiply = Multiply::levels}, 1.0, 0.12},
           {"Q8Cache", {.kv = KvType::q8_0}, 0.3, 0.05},
           {"Staged", {.kv = KvType::f32, .driver = {.forces_staging = true}}, 2e-3, 5e-4}};

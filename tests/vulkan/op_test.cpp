@@ -57,7 +57,7 @@ double expect_products(const Truth& truth, std::span<const float> found, double 
 
 // Relative to the sum of magnitudes. Floats: additions in another order. Halves: two roundings to 11 bits. Levels: inputs rounded to 1/254 of
 // the largest of 32, weights as they are.
-double bound_of(Multiply how) { return how == Multiply::floats ? 2e-6 : how == Multiply::halves ? 1.2e-3 : 1.2e-2; }
+double bound_of(Multiply how) { return how == Multiply::floats ? 2e-6 : how == Multiply::levels ? 1.2e-2 : 1.2e-3; }
 
 std::vector<float> run_matmul(Gpu& on, Multiply how, const vulkan::DeviceWeight& weight, const std::vector<float>& inputs, std::uint32_t count) {
   const Rows from = on.put_rows(inputs, weight.cols), to = on.make_rows(count, weight.rows);
@@ -81,14 +81,13 @@ TEST_P(MatMul, GivesTheProductsInEveryWay) {
   const Truth truth = multiply(truth_of(bits.view), inputs, kRows, kCols);
   const vulkan::DeviceWeight weight = load(gpu(), bits.view);
   int ways = 0;
-  for (const Multiply how : {Multiply::floats, Multiply::halves, Multiply::levels}) {
+  for (const Multiply how : {Multiply::floats, Multiply::halves, Multiply::levels, Multiply::matrices}) {
     if (!gpu().ops.can_multiply(how, weight.format)) continue;
     ++ways;
     SCOPED_TRACE(static_cast<int>(how));
-    constexpr const char* kNames[] = {"matmul", "matmul_half", "matmul_int"};
-    RecordProperty(kNames[static_cast<int>(how)], std::to_string(expect_products(truth, run_matmul(gpu(), how, weight, inputs, kCount), bound_of(how)) * 1e6));
+    RecordProperty(std::string(name_of(how)), std::to_string(expect_products(truth, run_matmul(gpu(), how, weight, inputs, kCount), bound_of(how)) * 1e6));
   }
-  EXPECT_GE(ways, 1);
+  EXPECT_GE(ways, gpu().device.facts().has_cooperative_matrix ? 2 : 1);
 }
 
 // Every format by its levels or floats is proven at one subgroup size; that there is no subgroup operation in these shaders is why one is enough.

@@ -140,7 +140,7 @@ Devices read_devices(bool measures) {
 std::string features_of(const vulkan::DeviceFacts& facts) {
   std::string text = facts.max_subgroup_size == facts.min_subgroup_size ? fmt::format("subgroups of {}", facts.subgroup_size) : fmt::format("subgroups of {} ({} to {})", facts.subgroup_size, facts.min_subgroup_size, facts.max_subgroup_size);
   const std::pair<bool, std::string_view> features[] = {{facts.has_half, "float16"}, {facts.has_integer_dot, facts.is_integer_dot_fast ? "fast integer dot" : "integer dot"},
-                                                        {facts.has_cooperative_matrix, "cooperative matrix (not used)"}, {facts.is_host_visible, "direct uploads"},
+                                                        {facts.has_cooperative_matrix, "cooperative matrix"}, {facts.is_host_visible, "direct uploads"},
                                                         {facts.can_import_host_memory, "host import"}, {facts.timestamp_ns > 0, "timestamps"}};
   for (const auto& [present, name] : features)
     if (present) text += fmt::format(", {}", name);

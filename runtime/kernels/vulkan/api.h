@@ -29,7 +29,7 @@ struct Instance {
 };
 Result<std::unique_ptr<Instance>> make_instance(bool validates);
 Result<std::vector<VkPhysicalDevice>> physical_devices(const Instance& instance);
-DeviceFacts facts_of(VkPhysicalDevice device);
+DeviceFacts facts_of(const Instance& instance, VkPhysicalDevice device);
 
 // Buffer::handle is a VkBuffer, whatever that is on this platform.
 inline std::uint64_t handle_of(VkBuffer buffer) { return reinterpret_cast<std::uint64_t>(buffer); }
@@ -73,7 +73,9 @@ struct Device::State {
   Result<> begin_once(VkCommandBuffer commands);
   // Without waiting: `done` is signalled after the commands.
   Result<> start(VkCommandBuffer commands, VkFence done);
-  // ... and waits.
+  // For what was started with `fence`.
+  Result<> wait();
+  // Starts and waits.
   Result<> submit(VkCommandBuffer commands);
 };
 

@@ -7,7 +7,7 @@
 #include <thread>
 
 #include "runtime/core/assert.h"
-#include "runtime/kernels/vulkan/api.h"
+#include "runtime/kernels/vulkan/cooperative.h"
 #include "runtime/kernels/vulkan/shader_pack.h"
 
 namespace assay::vulkan {
@@ -35,12 +35,17 @@ Result<> make_device(Device::State& state) {
   v13.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_FEATURES;
   v13.synchronization2 = v13.subgroupSizeControl = VK_TRUE;
   v13.shaderIntegerDotProduct = state.facts.has_integer_dot;
+  v13.computeFullSubgroups = state.facts.has_cooperative_matrix;
   VkPhysicalDeviceVulkan12Features v12{};
   v12.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES;
   v12.pNext = &v13;
   v12.shaderInt8 = v12.storageBuffer8BitAccess = v12.bufferDeviceAddress = v12.scalarBlockLayout = VK_TRUE;
   v12.shaderFloat16 = state.facts.has_half;
   v12.hostQueryReset = VK_TRUE;
+  v12.vulkanMemoryModel = state.facts.has_cooperative_matrix;
+  CooperativeMatrixFeatures matrices;
+  matrices.cooperativeMatrix = VK_TRUE;
+  if (state.facts.has_cooperative_matrix) v13.pNext = &matrices;
   VkPhysicalDeviceVulkan11Features v11{};
   v11.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES;
   v11.pNext = &v12;
@@ -55,14 +60,16 @@ Result<> make_device(Device::State& state) {
   queue.queueFamilyIndex = state.family;
   queue.queueCount = 1;
   queue.pQueuePriorities = &priority;
-  const char* import = VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME;
+  std::vector<const char*> extensions;
+  if (state.facts.can_import_host_memory) extensions.push_back(VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME);
+  if (state.facts.has_cooperative_matrix) extensions.push_back(kCooperativeMatrixName);
   VkDeviceCreateInfo info{};
   info.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO;
   info.pNext = &features;
   info.queueCreateInfoCount = 1;
   info.pQueueCreateInfos = &queue;
-  info.enabledExtensionCount = state.facts.can_import_host_memory ? 1 : 0;
-  info.ppEnabledExtensionNames = &import;
+  info.enabledExtensionCount = static_cast<std::uint32_t>(extensions.size());
+  info.ppEnabledExtensionNames = extensions.data();
   ASSAY_VK(vkCreateDevice(state.physical, &info, nullptr, &state.handle), "opening the device");
   volkLoadDeviceTable(&state.vk, state.handle);
   state.vk.vkGetDeviceQueue(state.handle, state.family, 0, &state.queue);
@@ -121,12 +128,15 @@ VkResult compile(Device::State& state, Program& program) {
   const VkSpecializationInfo constants{static_cast<std::uint32_t>(entries.size()), entries.data(), 4 * values.size(), values.data()};
   VkPipelineShaderStageRequiredSubgroupSizeCreateInfo size{};
   size.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO;
-  size.requiredSubgroupSize = state.options.subgroup_size;
+  // Which subgroup computes which part of a tile is counted on the processor.
+  const bool is_cooperative = program.shader.starts_with("matmul_coop.");
+  size.requiredSubgroupSize = is_cooperative ? state.facts.subgroup_size : state.options.subgroup_size;
   VkComputePipelineCreateInfo info{};
   info.sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO;
   info.layout = state.layout;
   info.stage.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO;
-  info.stage.pNext = state.options.subgroup_size != 0 ? &size : nullptr;
+  info.stage.pNext = size.requiredSubgroupSize != 0 ? &size : nullptr;
+  if (is_cooperative) info.stage.flags = VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT;
   info.stage.stage = VK_SHADER_STAGE_COMPUTE_BIT;
   info.stage.module = module;
   info.stage.pName = "main";
@@ -180,10 +190,14 @@ Result<> Device::State::start(VkCommandBuffer commands, VkFence done) {
   return success();
 }
 
-Result<> Device::State::submit(VkCommandBuffer commands) {
-  ASSAY_TRY_VOID(start(commands, fence));
+Result<> Device::State::wait() {
   ASSAY_VK(vk.vkWaitForFences(handle, 1, &fence, VK_TRUE, UINT64_MAX), "computing");
   return success();
+}
+
+Result<> Device::State::submit(VkCommandBuffer commands) {
+  ASSAY_TRY_VOID(start(commands, fence));
+  return wait();
 }
 
 Device::Device(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -199,7 +213,7 @@ Result<Device> Device::open(std::uint32_t index, const DeviceOptions& options) {
   if (index >= devices.size())
     return Error{Code::unsupported, "Vulkan", fmt::format("there is no device {}; this machine has {} (see assay hardware), numbered from 0", index, devices.size())};
   state->physical = devices[index];
-  state->facts = facts_of(state->physical);
+  state->facts = facts_of(*state->instance, state->physical);
   state->options = options;
   state->test = test_device();
   if (!state->facts.lacks.empty()) return Error{Code::unsupported, "Vulkan", fmt::format("{} lacks {}, which the kernels need; use another device or --backend cpu", state->facts.name, state->facts.lacks)};

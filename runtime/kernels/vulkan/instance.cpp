@@ -5,7 +5,7 @@
 #include <cstdlib>
 
 #define VOLK_IMPLEMENTATION  // volk's own functions: once, here
-#include "runtime/kernels/vulkan/api.h"
+#include "runtime/kernels/vulkan/cooperative.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 // Drivers leak, and the loader unloads them before leaks are looked for, so that no suppression can name their frames: a process that has
@@ -81,7 +81,7 @@ void read_memory(VkPhysicalDevice device, const std::vector<std::string>& extens
 }
 
 // The baseline that every kernel needs; the first thing missing is named.
-std::string missing_of(VkPhysicalDevice device, std::uint32_t api, DeviceFacts& facts) {
+std::string missing_of(VkPhysicalDevice device, std::uint32_t api, DeviceFacts& facts, bool& can_have_matrices) {
   if (api < VK_API_VERSION_1_3) return "Vulkan 1.3";
   auto v13 = structure<VkPhysicalDeviceVulkan13Features>(VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_FEATURES);
   auto v12 = structure<VkPhysicalDeviceVulkan12Features>(VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES, &v13);
@@ -90,6 +90,7 @@ std::string missing_of(VkPhysicalDevice device, std::uint32_t api, DeviceFacts& 
   vkGetPhysicalDeviceFeatures2(device, &features);
   facts.has_half = v12.shaderFloat16;
   facts.has_integer_dot = v13.shaderIntegerDotProduct;
+  can_have_matrices = v12.vulkanMemoryModel && v13.computeFullSubgroups;
   const std::pair<VkBool32, const char*> needs[] = {
       {features.features.shaderInt64, "64-bit integers in shaders"}, {features.features.shaderInt16, "16-bit integers in shaders"},
       {v12.shaderInt8, "8-bit integers in shaders"},                 {v12.storageBuffer8BitAccess, "8-bit storage"},
@@ -204,7 +205,7 @@ TestDevice test_device() {
   return made;
 }
 
-DeviceFacts facts_of(VkPhysicalDevice device) {
+DeviceFacts facts_of(const Instance& instance, VkPhysicalDevice device) {
   const std::vector<std::string> extensions = extensions_of(device);
   auto dot = structure<VkPhysicalDeviceShaderIntegerDotProductProperties>(VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_PROPERTIES);
   auto sizes = structure<VkPhysicalDeviceSubgroupSizeControlProperties>(VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES, &dot);
@@ -227,10 +228,12 @@ DeviceFacts facts_of(VkPhysicalDevice device) {
   facts.max_threads = base.limits.maxComputeWorkGroupInvocations;
   facts.timestamp_ns = base.limits.timestampComputeAndGraphics ? static_cast<double>(base.limits.timestampPeriod) : 0;
   facts.is_integer_dot_fast = dot.integerDotProduct4x8BitPackedSignedAccelerated;
-  facts.has_cooperative_matrix = has(extensions, "VK_KHR_cooperative_matrix");
   facts.can_import_host_memory = has(extensions, VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME);
   read_memory(device, extensions, facts);
-  facts.lacks = missing_of(device, base.apiVersion, facts);
+  bool can_have_matrices = false;
+  facts.lacks = missing_of(device, base.apiVersion, facts, can_have_matrices);
+  const bool can_choose_size = (sizes.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0;
+  if (facts.lacks.empty() && has(extensions, kCooperativeMatrixName)) read_cooperative_matrix(instance.handle, device, can_have_matrices && can_choose_size, facts);
   constexpr VkSubgroupFeatureFlags kSubgroup = VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_ARITHMETIC_BIT;
   if (facts.lacks.empty() && (v11.subgroupSupportedOperations & kSubgroup) != kSubgroup) facts.lacks = "subgroup arithmetic";
   if (facts.lacks.empty() && facts.shared_memory_bytes < 32 * 1024) facts.lacks = "32 KiB of shared memory";
@@ -242,7 +245,7 @@ Result<std::vector<DeviceFacts>> list_devices() {
   ASSAY_TRY(const std::unique_ptr<Instance> instance, make_instance(false));
   ASSAY_TRY(const std::vector<VkPhysicalDevice> devices, physical_devices(*instance));
   std::vector<DeviceFacts> facts;
-  for (VkPhysicalDevice device : devices) facts.push_back(facts_of(device));
+  for (VkPhysicalDevice device : devices) facts.push_back(facts_of(*instance, device));
   return facts;
 }
 

@@ -30,6 +30,8 @@ bool Device::has_shader(std::string_view) { return false; }
 Result<> Device::build_programs() { return not_built(); }
 std::size_t Device::programs() const { return 0; }
 Result<> Device::run(Recording&) { return not_built(); }
+Result<> Device::start(Recording&) { return not_built(); }
+Result<> Device::wait() { return not_built(); }
 std::vector<std::byte> Device::pipeline_cache() const { return {}; }
 std::vector<std::string> Device::validation_messages() const { return {}; }
 

@@ -77,6 +77,11 @@ MatvecShape matvec_shape(const DeviceFacts& facts, const DeviceWeight& weight, s
 
 }  // namespace
 
+std::string_view name_of(Multiply how) {
+  constexpr std::string_view kNames[] = {"matmul", "matmul_half", "matmul_int", "matmul_coop"};
+  return kNames[static_cast<std::size_t>(how)];
+}
+
 std::string shader_name(std::string_view op, FormatId format) {
   std::string name(op);
   name += '.';
@@ -144,18 +149,23 @@ bool Ops::can_multiply(Multiply how, FormatId format) const {
     case Multiply::floats: return Device::has_shader(shader_name("matmul", format));
     case Multiply::halves: return device_.facts().has_half && Device::has_shader(shader_name("matmul_half", format));
     case Multiply::levels: return device_.facts().has_integer_dot && Device::has_shader(shader_name("matmul_int", format));
+    case Multiply::matrices: return device_.facts().has_cooperative_matrix && Device::has_shader(shader_name("matmul_coop", format));
   }
   return false;
 }
 
 Call Ops::matmul(Multiply how, const DeviceWeight& weight, Rows from, std::uint64_t facts, std::uint32_t count, Rows to, bool add, std::uint64_t bias) {
   ASSAY_CHECK(can_multiply(how, weight.format));
-  constexpr std::string_view kNames[] = {"matmul", "matmul_half", "matmul_int"};
-  const auto constants = constants_of<1>(weight, {{{3, add}}});
+  const DeviceFacts& device = device_.facts();
+  const bool is_cooperative = how == Multiply::matrices;
+  const std::uint32_t products = is_cooperative ? kTile / device.matrix_rows * (kTile / device.matrix_cols) : 0, subgroups = 256 / std::max(1u, device.subgroup_size);
+  const auto plain = constants_of<1>(weight, {{{3, add}}});
+  const auto cooperative = constants_of<5>(weight, {{{1, device.matrix_rows}, {2, device.matrix_cols}, {4, device.matrix_depth}, {3, add}, {5, divide_up(products, subgroups)}}});
   WeightPush push = push_of(weight, tables_, from, to, count);
   push.extra = facts;
   push.bias = bias;
-  const std::string name = shader_name(kNames[static_cast<std::size_t>(how)], weight.format);
+  const std::string name = shader_name(name_of(how), weight.format);
+  const std::span<const Constant> constants = is_cooperative ? std::span<const Constant>(cooperative) : plain;
   const std::uint32_t row_tiles = divide_up(weight.rows, kTile), input_tiles = divide_up(count, kTile);
   Call made = call(device_.program(name, constants), push, {row_tiles, input_tiles, 1});
   made.weight_bytes = weight_bytes(weight) * input_tiles;

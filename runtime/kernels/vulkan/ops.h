@@ -60,8 +60,10 @@ constexpr std::uint32_t stride_of(std::uint32_t cols) { return (cols + 31) / 32 
 enum class Multiply : std::uint8_t {
   floats,  // weights and inputs as F32
   halves,  // as F16, added up in F32
-  levels   // weights as stored, inputs as 8-bit levels: quantize() first
+  levels,  // weights as stored, inputs as 8-bit levels: quantize() first
+  matrices  // as halves, on cooperative matrices
 };
+std::string_view name_of(Multiply how);  // of its shaders
 enum class Element : std::uint32_t { silu_gate, gelu_gate, clamped_silu_gate, silu, gelu, add, scale, soft_cap };
 
 // What a pass tells the kernels about a token.

@@ -128,5 +128,7 @@ Result<std::vector<double>> Recording::times_ms() {
 }
 
 Result<> Device::run(Recording& recording) { return state_->submit(recording.state().commands); }
+Result<> Device::start(Recording& recording) { return state_->start(recording.state().commands, state_->fence); }
+Result<> Device::wait() { return state_->wait(); }
 
 }  // namespace assay::vulkan

@@ -37,7 +37,8 @@ struct DeviceFacts {
   bool has_half = false;                    // shaderFloat16
   bool has_integer_dot = false;             // the instruction
   bool is_integer_dot_fast = false;         // ... and the driver says it is accelerated
-  bool has_cooperative_matrix = false;
+  bool has_cooperative_matrix = false;      // in a shape that the kernels use: float16 inputs, float32 sums, of a subgroup
+  std::uint32_t matrix_rows = 0, matrix_cols = 0, matrix_depth = 0;  // of that shape
   bool has_memory_budget = false;
   bool can_import_host_memory = false;
   double timestamp_ns = 0;                  // of one tick; 0: no timestamps
@@ -92,6 +93,9 @@ class Device {
   std::size_t programs() const;
   // Runs a recording and waits for it. Errors: io (device lost), memory.
   Result<> run(Recording& recording);
+  // The same in two steps.
+  Result<> start(Recording& recording);
+  Result<> wait();
   std::vector<std::byte> pipeline_cache() const;
   std::vector<std::string> validation_messages() const;
 
