@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Writes fixtures/chat/constructs.json: templates for every construct the evaluator has, with the texts that python3-jinja2 makes."""
+"""Writes what python3-jinja2 prints: fixtures/chat/constructs.json for every construct the evaluator has, fixtures/chat/families.json for
+fixtures/chat/templates."""
 import argparse
 import json
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests/model/chat"))
 try:
+    import conversations
     from reference import render
 except ModuleNotFoundError as missing:
     print(f"skipped: {missing.name} is not installed (python3-jinja2)")
@@ -53,7 +55,7 @@ CONSTRUCTS = {
     "for": [
         "{% for u in users %}{{ loop.index }}/{{ loop.length }}:{{ u.name }}{% if not loop.last %}, {% endif %}{% endfor %}", "{% for x in [] %}a{% else %}none{% endfor %}", "{% for x in missing %}a{% else %}none{% endfor %}", "{% for k, v in map.items() %}{{ k }}={{ v }};{% endfor %}", "{% for k in map %}{{ k }}{% endfor %}",
         "{% for c in 'aé北' %}[{{ c }}]{% endfor %}", "{% for u in users if u.age > 10 %}{{ loop.index }}{{ u.name }}{{ loop.length }}{% else %}x{% endfor %}", "{% for i in range(3) %}{{ loop.index0 }}{{ loop.revindex }}{{ loop.revindex0 }}{{ loop.first }}{{ loop.last }} {% endfor %}",
-        "{% for i in [1, 1, 2] %}{{ loop.previtem }}-{{ i }}-{{ loop.nextitem }} {{ loop.changed(i) }} {{ loop.cycle('a', 'b') }};{% endfor %}", "{% for a, b in [(1, 2), [3, 4]] %}{{ a }}{{ b }}{% endfor %}", "{% for (a, b) in [(1, 2)] %}{{ a }}{{ b }}{% endfor %}", "{% for i in range(10) %}{% if i == 3 %}{% continue %}{% endif %}{% if i == 6 %}{% break %}{% endif %}{{ i }}{% endfor %}",
+        "{% for i in [1, 1, 2] %}{{ loop.previtem }}-{{ i }}-{{ loop.nextitem }} {{ loop.changed(i) }} {{ loop.cycle('a', 'b') }};{% endfor %}", "{% for a, b in [(1, 2), [3, 4]] %}{{ a }}{{ b }}{% endfor %}", "{% for (a, b) in [(1, 2)] %}{{ a }}{{ b }}{% endfor %}", "{% for i in [1, 2] %}{% continue %}{% else %}e{% endfor %}{% for i in [1, 2] %}{% break %}{% else %}e{% endfor %}{% for i in [1, 2] %}{% if i == 2 %}{% break %}{% endif %}{% else %}e{% endfor %}", "{% for i in range(10) %}{% if i == 3 %}{% continue %}{% endif %}{% if i == 6 %}{% break %}{% endif %}{{ i }}{% endfor %}",
         "{% for i in [1, 2] %}{% for j in [3, 4] %}{{ loop.index }}{{ i }}{{ j }} {% endfor %}{{ loop.index }}{% endfor %}", "{% set q = 0 %}{% for i in [1, 2] %}{% set q = q + i %}{{ q }}{% endfor %}{{ q }}", "{% set ns = namespace(q=0) %}{% for i in [1, 2] %}{% set ns.q = ns.q + i %}{% endfor %}{{ ns.q }}",
         "{% for i in [1] %}{{ loop.depth }}{{ loop.depth0 }}{% endfor %}", "{% for x in 5 %}{% endfor %}", "{% for a, b in [1] %}{% endfor %}", "{% for a, b in [(1, 2, 3)] %}{% endfor %}", "{% for i in [1, 2, 3] if i != 2 %}{{ loop.previtem }}{{ i }}{{ loop.nextitem }}|{% endfor %}", "{% for i in (1, 2) %}{{ i }}{% endfor %}", "{% for i in range(1, 8, 3) %}{{ i }}{% endfor %}{% for i in range(3, 0, -1) %}{{ i }}{% endfor %}",
         "{% for x in words %}{% if loop.first %}{% continue %}{% endif %}{{ x }}{% endfor %}", "{% for u in users|sort(attribute='age') %}{{ u.name }}{% endfor %}", "{{ range(3) }} {{ range(1, 9, 2) }} {{ range(0) }} {{ range(3)|list }} {{ range(3)|length }} {{ range(5)[2] }}", "{{ range(200000)|length }}",
@@ -94,20 +96,37 @@ def cases():
             yield case
 
 
+# Conversations whose texts are kept; tests/model/chat/jinja_test.py tries all of them where python3-jinja2 is.
+TOLD = ["turns", "system", "thinking", "calling", "two calls", "documents", "wrong order"]
+
+
+def family_cases():
+    """What fixtures/chat/templates print: templates in the manner of published ones."""
+    for path in sorted((ROOT / "fixtures/chat/templates").glob("*.jinja")):
+        for name in TOLD:
+            yield {"template": path.name, "conversation": name, **render(path.read_text(), conversations.variables(name))}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when the file is not what would be written")
     options = parser.parse_args()
-    path = ROOT / "fixtures/chat/constructs.json"
-    text = json.dumps({"variables": DATA, "cases": list(cases())}, ensure_ascii=False, indent=1) + "\n"
-    if options.check:
-        same = path.exists() and path.read_text() == text
-        print("constructs.json is up to date" if same else "constructs.json differs: run scripts/make_chat_fixtures.py")
-        return 0 if same else 1
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(text)
-    print(f"{path.relative_to(ROOT)}: {len(json.loads(text)['cases'])} cases")
-    return 0
+    made = {
+        "constructs.json": {"variables": DATA, "cases": list(cases())},
+        "families.json": {"conversations": {name: conversations.variables(name) for name in TOLD}, "cases": list(family_cases())},
+    }
+    wrong = 0
+    for name, content in made.items():
+        path = ROOT / "fixtures/chat" / name
+        text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
+        if options.check:
+            same = path.exists() and path.read_text() == text
+            print(f"{name} is up to date" if same else f"{name} differs: run scripts/make_chat_fixtures.py")
+            wrong += not same
+            continue
+        path.write_text(text)
+        print(f"{path.relative_to(ROOT)}: {len(content['cases'])} cases")
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

@@ -114,21 +114,22 @@ Result<Machine::Flow> Machine::repeat(const Statement& s) {
   Loop& loop = loops_.emplace_back(Loop{std::move(items)});
   frame_ = inside;
   Flow flow = Flow::normal;
-  if (loop.items.empty()) {
-    inside->variables.clear();
-    ASSAY_TRY(flow, execute(s.otherwise));
-    frame_ = outside;
-    return flow;
-  }
+  bool went_through = false;  // jinja2's {% else %} is for loops no round of which came to its end: {% continue %} and {% break %} do not
   for (loop.index = 0; loop.index < loop.items.size() && flow != Flow::leave_loop; ++loop.index) {
     inside->variables.clear();
     inside->variables.emplace_back("loop", &loop);
     const Value item = loop.items[loop.index];
     ASSAY_TRY_VOID(assign(*s.target, item));
     ASSAY_TRY(flow, execute(s.body));
+    went_through = went_through || flow == Flow::normal;
+  }
+  flow = Flow::normal;
+  if (!went_through) {
+    inside->variables.clear();
+    ASSAY_TRY(flow, execute(s.otherwise));
   }
   frame_ = outside;
-  return Flow::normal;
+  return flow;
 }
 
 Result<> Machine::assign(const Expression& target, const Value& value) {

@@ -59,6 +59,11 @@ def constructs(program):
     return compare(program, requests, [(one["name"], "") for one in fixture["cases"]])
 
 
+def own(program):
+    """Our own templates in the manner of published ones, on every conversation."""
+    return published(program, ROOT / "fixtures/chat/templates")
+
+
 def published_folder():
     if os.environ.get("ASSAY_CHAT_TEMPLATES"):
         return Path(os.environ["ASSAY_CHAT_TEMPLATES"])
@@ -100,12 +105,14 @@ def families(program, folder):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["constructs", "published", "families"])
+    parser.add_argument("what", choices=["constructs", "own", "published", "families"])
     parser.add_argument("program", help="render_chat")
     parser.add_argument("--table", action="store_true", help="print a Markdown row for each template")
     options = parser.parse_args()
     if options.what == "constructs":
         counts, rows = constructs(options.program)
+    elif options.what == "own":
+        counts, rows = own(options.program)
     else:
         folder = published_folder()
         if folder is None:
@@ -115,9 +122,9 @@ def main():
         if not rows:
             print(f"skipped: {folder} has none of the templates")
             return 77
-        if options.what == "published" and len(rows) < 10:
-            print(f"only {len(rows)} templates in {folder}: at least ten families are to be compared")
-            return 1
+    if options.what in ("own", "published") and len(rows) < 10:
+        print(f"only {len(rows)} templates: at least ten families are to be compared")
+        return 1
     if options.table:
         print("| Template | Same text | Same refusal | Both fail | Different |\n|---|---:|---:|---:|---:|")
         for name, row in rows.items():

@@ -1,6 +1,7 @@
 // The evaluator of chat templates: every construct against jinja2's text, errors with their line, limits.
 #include <gtest/gtest.h>
 
+#include <map>
 #include <string>
 
 #include "runtime/model/chat/chat_template.h"
@@ -48,6 +49,27 @@ TEST(ChatTemplate, PrintsWhatJinjaPrintsForEveryConstruct) {
   EXPECT_GT(texts, 200u);
   EXPECT_GE(refusals, 1u);
   EXPECT_GT(errors, 40u);
+}
+
+// Twelve templates in the manner of published families'; families.json holds the texts that jinja2 made.
+TEST(ChatTemplate, PrintsWhatJinjaPrintsForTemplatesOfFamilies) {
+  const Json fixture = test::read_json(test::fixture("chat/families.json"));
+  std::map<std::string, std::size_t> texts;
+  for (const Json& one : *fixture.find("cases")->array()) {
+    const std::string &name = *one.find("template")->string(), &conversation = *one.find("conversation")->string();
+    const auto rendered = render(test::read_text(test::fixture("chat/templates") / name), *fixture.find("conversations")->find(conversation));
+    const std::string told = rendered ? "printed: " + *rendered : rendered.error().detail;
+    if (const Json* expected = one.find("text")) {
+      ++texts[name];
+      EXPECT_EQ(told, "printed: " + *expected->string()) << name << ", " << conversation;
+    } else if (const Json* message = one.find("refused")) {
+      EXPECT_TRUE(told.ends_with("refuses this conversation: " + *message->string())) << name << ", " << conversation << ": " << told;
+    } else {
+      EXPECT_TRUE(told.starts_with("line ")) << name << ", " << conversation << ": " << told;
+    }
+  }
+  EXPECT_GE(texts.size(), 10u);
+  for (const auto& [name, count] : texts) EXPECT_GE(count, 4u) << name;
 }
 
 TEST(ChatTemplate, NamesWhatItDoesNotSupportWithTheLine) {
