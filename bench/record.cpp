@@ -7,6 +7,7 @@
 #include <ctime>
 
 #include "runtime/core/build_info.h"
+#include "runtime/model/weights.h"
 
 #ifndef ASSAY_FLAGS
 #define ASSAY_FLAGS ""
@@ -39,7 +40,7 @@ ModelFacts describe_model(const Model& model, std::string_view name) {
     ++share->tensors;
     share->values += tensor.count();
     share->bytes += tensor.stored_bytes();
-    facts.parameters += tensor.count();
+    facts.parameters += parameters_of(tensor, *model.file);
     facts.weight_bytes += tensor.stored_bytes();
   }
   std::stable_sort(facts.formats.begin(), facts.formats.end(), [](const FormatShare& a, const FormatShare& b) { return a.bytes > b.bytes; });

@@ -29,7 +29,7 @@ void keep_best_groups(const ExpertConfig& experts, std::vector<float>& scores) {
     std::partial_sort(inside.begin(), inside.begin() + counted, inside.end(), std::greater<>());
     groups[group] = {-std::accumulate(inside.begin(), inside.begin() + counted, 0.0f), group};
   }
-  std::sort(groups.begin(), groups.end());
+  std::partial_sort(groups.begin(), groups.begin() + experts.used_groups, groups.end());  // a NaN among them does no harm
   for (std::uint32_t place = experts.used_groups; place < experts.groups; ++place) std::fill_n(scores.begin() + groups[place].second * each, each, -INFINITY);
 }
 

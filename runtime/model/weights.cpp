@@ -84,6 +84,19 @@ std::string weight_name(std::string_view pattern, std::uint32_t layer) {
   return fmt::format("{}{}{}", pattern.substr(0, place), layer, pattern.substr(place + 2));
 }
 
+std::uint64_t parameters_of(const TensorView& tensor, const ModelFile& file) {
+  const std::string_view name = tensor.name;
+  const auto beside = [&](std::string_view end, std::string_view other) {
+    if (!name.ends_with(end)) return FormatId::F32;
+    const TensorView* found = file.find(std::string(name.substr(0, name.size() - end.size())) + std::string(other));
+    return found == nullptr ? FormatId::F32 : found->format;
+  };
+  if (tensor.format == FormatId::U8 && (beside("_scales", "_blocks") == FormatId::U8 || beside(".scales", ".weight") == FormatId::U32)) return 0;
+  if (tensor.format == FormatId::U8 && beside("_blocks", "_scales") == FormatId::U8) return 2 * tensor.count();
+  if (tensor.format == FormatId::U32 && beside(".weight", ".scales") == FormatId::U8) return 8 * tensor.count();
+  return tensor.count();
+}
+
 namespace {
 
 class Lister {
@@ -270,7 +283,7 @@ class Lister {
     }
     tensor.shape.insert(tensor.shape.begin(), config_.experts.count);
     tensor.name = expert_name(is_pair ? "gate_up_proj" : "down_proj", layer) + (is_bias ? "_bias" : "");
-    if (!is_bias && held(tensor.name + "_blocks") != nullptr) {
+    if (!is_bias && tensor.shape.back() % kMxBlock == 0 && held(tensor.name + "_blocks") != nullptr) {
       tensor.shape.back() /= kMxBlock;
       tensor.exponents = tensor.name + "_scales";
       tensor.exponents_shape = tensor.shape;

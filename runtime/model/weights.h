@@ -169,6 +169,9 @@ inline constexpr std::array<std::string_view, 4> kLeftovers = {"rotary_emb.inv_f
 // Whether a tensor belongs to the image part of the repository that the language model lies in.
 bool is_of_image_part(std::string_view name, const Config& config);
 
+// How many weights a tensor of a file stands for: its values; of MXFP4 codes in bytes or words those packed there, of their exponents none.
+std::uint64_t parameters_of(const TensorView& tensor, const ModelFile& file);
+
 // The pattern with the layer index put in.
 std::string weight_name(std::string_view pattern, std::uint32_t layer);
 

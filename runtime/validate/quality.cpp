@@ -1,4 +1,5 @@
 // Bits by class of tensor, and a class of quality from the bits inside the layers.
+#include "runtime/model/weights.h"
 #include "runtime/validate/quality.h"
 
 #include <algorithm>
@@ -49,9 +50,10 @@ Quality estimate_quality(const ModelFile& model) {
   Quality quality;
   for (const TensorView& tensor : model.tensors) {
     ClassBits& bits = classes[static_cast<std::size_t>(class_of(tensor))];
-    bits.parameters += tensor.count();
+    const std::uint64_t parameters = parameters_of(tensor, model);
+    bits.parameters += parameters;
     bits.bytes += tensor.stored_bytes();
-    quality.parameters += tensor.count();
+    quality.parameters += parameters;
     quality.bytes += tensor.stored_bytes();
   }
   for (std::size_t i = 0; i < classes.size(); ++i) {

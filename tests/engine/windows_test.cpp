@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "runtime/engine/kv_cache.h"
+#include "runtime/engine/rope.h"
 #include "runtime/engine/route.h"
 #include "runtime/engine/session.h"
 #include "runtime/model/slice.h"
@@ -106,6 +107,25 @@ TEST(LearnedPositions, EndWhereTheTableEnds) {
   const auto longer = Session::open(*model, {.context = 257});
   ASSERT_FALSE(longer);
   EXPECT_NE(longer.error().message().find("256"), std::string::npos) << longer.error().message();
+}
+
+// gpt-oss's config.json says so (truncate); no golden has it, so the paper's formula is reckoned here.
+TEST(Yarn, ItsRampNeedNotBeginAtAWholePair) {
+  const auto file = open_model(fixture("architectures/gpt-oss/model.gguf"));
+  ASSERT_TRUE(file);
+  auto model = bind_model(*file);
+  ASSERT_TRUE(model);
+  const std::vector<double> rounded = make_rope_table(*model, 64).frequencies;
+  model->config.rope.rounds_ramp = false;
+  const RopeTable table = make_rope_table(*model, 64);
+  ASSERT_EQ(table.frequencies.size(), 16u);
+  const double base = 150000, log_base = std::log(base), turn = 2 * 3.14159265358979323846;
+  const double low = 32 * std::log(512 / (32 * turn)) / (2 * log_base), high = 32 * std::log(512 / turn) / (2 * log_base);
+  for (std::size_t pair = 0; pair < 16; ++pair) {
+    const double plain = std::pow(base, -2.0 * static_cast<double>(pair) / 32), slowed = std::clamp((static_cast<double>(pair) - low) / (high - low), 0.0, 1.0);
+    EXPECT_NEAR(table.frequencies[pair] / (plain / 32 * slowed + plain * (1 - slowed)), 1, 1e-9) << pair;
+  }
+  EXPECT_NE(table.frequencies[3], rounded[3]);
 }
 
 class Routes : public ::testing::Test {

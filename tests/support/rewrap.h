@@ -16,10 +16,11 @@
 
 namespace assay::test {
 
-// A tensor beside the language model's, filled with zeros.
+// A tensor beside those of the golden model; value i is i times `step`.
 struct OtherTensor {
   std::string name;
   std::vector<std::uint64_t> shape;
+  float step = 0;
 };
 
 inline std::vector<float> values_of(const TensorView& tensor) {
@@ -193,7 +194,9 @@ inline void write_folder(const Model& model, const Json& config, const std::vect
   for (const OtherTensor& other : others) {
     std::size_t count = 1;
     for (const std::uint64_t size : other.shape) count *= size;
-    writer.add(other.name, FormatId::F32, other.shape, std::vector<float>(count));
+    std::vector<float> values(count);
+    for (std::size_t i = 0; i < count; ++i) values[i] = static_cast<float>(i) * other.step;
+    writer.add(other.name, FormatId::F32, other.shape, values);
   }
   writer.write(folder);
 }

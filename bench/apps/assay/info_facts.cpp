@@ -12,6 +12,7 @@
 #include "runtime/model/quant_mix.h"
 #include "runtime/model/chat/chat_format.h"
 #include "runtime/model/tokenizer.h"
+#include "runtime/model/weights.h"
 
 namespace assay {
 namespace {
@@ -36,7 +37,7 @@ void count_tensors(const ModelFile& file, FileFacts& facts) {
     share.values += tensor.count();
     share.bytes += tensor.stored_bytes();
     facts.weight_bytes += tensor.stored_bytes();
-    if (is_parameter(tensor)) facts.parameters += tensor.count();
+    if (is_parameter(tensor)) facts.parameters += parameters_of(tensor, file);
   }
   for (const TypeShare& share : shares)
     if (share.tensors != 0) facts.types.push_back(share);
