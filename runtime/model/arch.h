@@ -58,6 +58,7 @@ inline constexpr std::array kArchitectures = {
     ArchTraits{.name = "mixtral", .gguf_name = "llama", .hf_model_type = "mixtral", .gguf_adjacent_pairs = true,
                .experts = Presence::yes, .renormalises_experts = true},
     ArchTraits{.name = "qwen2", .gguf_name = "qwen2", .hf_model_type = "qwen2", .qkv_bias = Presence::yes},
+    ArchTraits{.name = "seed_oss", .gguf_name = "seed_oss", .hf_model_type = "seed_oss", .qkv_bias = Presence::yes},
     ArchTraits{.name = "qwen3", .gguf_name = "qwen3", .hf_model_type = "qwen3", .qk_norm = QkNorm::head},
     ArchTraits{.name = "qwen3moe", .gguf_name = "qwen3moe", .hf_model_type = "qwen3_moe", .qk_norm = QkNorm::head,
                .experts = Presence::yes, .renormalises_experts = true},

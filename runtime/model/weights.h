@@ -133,6 +133,7 @@ struct Dialect {
 };
 inline constexpr std::array kDialects = {
     Dialect{"gpt-oss", Layout::gguf, false, false, {{{"ffn_norm", "post_attention_norm"}}}},
+    Dialect{"seed_oss", Layout::gguf, false, false, {{{"ffn_norm", "post_attention_norm"}}}},
     Dialect{"gpt2", Layout::gguf, true, false},
     Dialect{"falcon", Layout::gguf, true, false},
     Dialect{"phi3", Layout::gguf, true, true},

@@ -41,6 +41,7 @@ inline const std::vector<Wrapped> kFolders = {
     {"smollm3", "smollm3", R"({"model_type": "smollm3", "no_rope_layers": [1, 1, 1, 0, 1], "use_sliding_window": false})"},
     {"gpt2", "gpt2", R"({"model_type": "gpt2", "activation_function": "gelu_new", "layer_norm_epsilon": 1e-05, "n_embd": 64, "n_head": 4, "n_inner": 160, "n_layer": 2, "n_positions": 256})"},
     {"falcon", "falcon", R"({"model_type": "falcon", "alibi": false, "bias": false, "ffn_hidden_size": 160, "layer_norm_epsilon": 1e-05, "multi_query": true, "new_decoder_architecture": false, "num_kv_heads": 4, "parallel_attn": true})"},
+    {"seed_oss", "qwen2", R"({"model_type": "seed_oss", "attention_bias": true, "attention_out_bias": false, "mlp_bias": false})"},
     {"qwen3_yarn", "qwen3-yarn", R"({"model_type": "qwen3", "rope_scaling": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 1024}})"},
     {"deepseek_v2", "deepseek2",
      R"({"model_type": "deepseek_v2", "kv_lora_rank": 32, "q_lora_rank": 48, "qk_nope_head_dim": 16, "qk_rope_head_dim": 16, "v_head_dim": 16, "first_k_dense_replace": 1, "moe_intermediate_size": 24, "moe_layer_freq": 1, "n_group": 1, "n_routed_experts": 6, "n_shared_experts": 1, "norm_topk_prob": false, "num_experts_per_tok": 2, "routed_scaling_factor": 1.0, "scoring_func": "softmax", "topk_group": 1, "topk_method": "greedy",

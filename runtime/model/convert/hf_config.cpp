@@ -26,6 +26,7 @@ constexpr std::array kFolderFamilies = {
     FolderFamily{.family = "llama", .class_name = "LlamaForCausalLM", .always = R"({"attention_bias": false, "mlp_bias": false})"},
     FolderFamily{.family = "mixtral", .class_name = "MixtralForCausalLM", .always = R"({"sliding_window": null})", .experts_key = "num_local_experts"},
     FolderFamily{.family = "qwen2", .class_name = "Qwen2ForCausalLM", .always = R"({"use_sliding_window": false})"},
+    FolderFamily{.family = "seed_oss", .class_name = "SeedOssForCausalLM", .always = R"({"attention_bias": true, "attention_out_bias": false, "mlp_bias": false})"},
     FolderFamily{.family = "qwen3", .class_name = "Qwen3ForCausalLM", .always = R"({"attention_bias": false, "use_sliding_window": false})"},
     FolderFamily{.family = "qwen3moe", .class_name = "Qwen3MoeForCausalLM", .always = R"({"attention_bias": false, "use_sliding_window": false, "decoder_sparse_step": 1, "mlp_only_layers": []})", .experts_key = "num_experts"},
     FolderFamily{.family = "phi2", .class_name = "PhiForCausalLM", .epsilon_key = "layer_norm_eps", .activation = "gelu_new", .always = R"({"qk_layernorm": false})"},
