@@ -40,7 +40,7 @@ Columns: tok/s, ms/tok   tokens a second, milliseconds a token, from the median 
          peakRSS         largest resident memory of the process during the case, bytes
          planned         weights and KV cache as computed before loading, bytes
 
-Exit codes: 0 all measured, 1 a wrong answer, 2 the command line is wrong, 3 something could not be opened or run.)";
+Exit codes: 0 all measured, 1 a wrong answer or no GPU where one was asked for, 2 the command line is wrong, 3 something could not be opened or run.)";
 
 struct Options {
   SuiteOptions suite;
@@ -199,6 +199,16 @@ int measure(Options& options, const std::vector<std::string>& library_arguments)
   return suite.has_failure() || !suite.unreadable().empty() ? kExitCouldNot : kExitYes;
 }
 
+// Why the GPU that was asked for by name cannot be had.
+std::optional<Error> missing_device(BackendName backend) {
+  if (!(backend == BackendKind::vulkan)) return std::nullopt;
+  const auto devices = vulkan::list_devices();
+  if (!devices) return devices.error();
+  if (backend.device < devices->size() && (*devices)[backend.device].lacks.empty()) return std::nullopt;
+  const auto device = vulkan::Device::open(backend.device);  // says what is wrong
+  return device ? std::nullopt : std::optional(device.error());
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -217,6 +227,10 @@ int main(int argc, char** argv) {
     if (!backend_from_name(options.backend)) {
       print_error(fmt::format("--backend: \"{}\" is unknown; known: {}", options.backend, kKnownBackends));
       return kExitUsage;
+    }
+    if (const auto missing = missing_device(*backend_from_name(options.backend))) {
+      print_error(missing->message());
+      return kExitWrong;
     }
     take_names(options);
     if (!options.task.empty()) return run_task_here(options.task);

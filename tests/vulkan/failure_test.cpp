@@ -65,6 +65,18 @@ TEST(Failures, NoDriverIsOneSentenceAndTheCpu) {
   expect_refusal_and_fallback({{"VK_DRIVER_FILES", "/nonexistent.json"}, {"VK_ICD_FILENAMES", "/nonexistent.json"}}, "no Vulkan driver is installed");
 }
 
+TEST(Failures, BenchmarksAndValidationEndWithOneToo) {
+  const Environment scope({{"VK_DRIVER_FILES", "/nonexistent.json"}, {"VK_ICD_FILENAMES", "/nonexistent.json"}});
+  const TemporaryFolder folder;
+  const std::string model = kTiny.string();
+  for (const test::Command& command : {test::Command{"assay", {"bench", model, "--backend", "vulkan", "-p", "8", "-n", "4", "-r", "1", "--records", (folder.path() / "records").string()}},
+                                       test::Command{"bench_models", {model, "--backend", "vulkan"}}, test::Command{"assay", {"validate", model, "--level", "run", "--backend", "vulkan"}}}) {
+    const Outcome outcome = run(command);
+    EXPECT_EQ(outcome.exit_code, 1) << command.program << " " << command.arguments.front();
+    EXPECT_NE((outcome.out + outcome.err).find("no Vulkan driver is installed"), std::string::npos) << outcome.out << outcome.err;
+  }
+}
+
 TEST(Failures, NoLoaderIsOneSentenceAndTheCpu) {
   const TemporaryFolder folder;
   for (const char* name : {"libvulkan.so.1", "libvulkan.so"}) std::ofstream(folder.path() / name) << "no library";

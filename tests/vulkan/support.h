@@ -113,7 +113,8 @@ inline std::vector<std::byte> random_halves(std::mt19937& random, std::size_t co
   return bytes;
 }
 
-inline Bits random_bits(FormatId format, std::uint32_t rows, std::uint32_t cols, std::uint32_t seed, float largest = 100.0f) {
+// `least`: of each block's largest value, so that a share of it can be measured in float16.
+inline Bits random_bits(FormatId format, std::uint32_t rows, std::uint32_t cols, std::uint32_t seed, float largest = 100.0f, float least = 0.0f) {
   std::mt19937 random(seed);
   Bits bits;
   const DtypeRow& dtype = dtype_of(format);
@@ -146,7 +147,12 @@ inline Bits random_bits(FormatId format, std::uint32_t rows, std::uint32_t cols,
       fine = true;
       if (!may_check) continue;
       dequantize_row(block, 0, decoded);
-      for (const float value : decoded) fine = fine && std::abs(value) <= largest;
+      float top = 0;
+      for (const float value : decoded) {
+        fine = fine && std::abs(value) <= largest;
+        top = std::max(top, std::abs(value));
+      }
+      fine = fine && top >= least;
     }
   }
   bits.view.data = bits.data;

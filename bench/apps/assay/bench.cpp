@@ -38,7 +38,7 @@ Examples:
   assay bench model.gguf --aa 20                        how often would an unchanged program raise an alarm here?
 
 Results are kept: assay results, assay report, assay compare.
-Exit codes: 0 all measured, 1 a wrong answer, 2 usage, 3 something could not be measured, 130 interrupted.)";
+Exit codes: 0 all measured, 1 a wrong answer or no GPU where one was asked for, 2 usage, 3 something could not be measured, 130 interrupted.)";
 
 // Weights that can never be in memory together are refused; everything else is for the cases to find out.
 Result<> check_memory(const std::string& path, const std::string& name, PullPolicy policy) {
@@ -158,7 +158,9 @@ class ProgressLine {
 
 int exit_code_of(const std::vector<CaseRun>& records) {
   const auto any = [&](auto&& is) { return std::any_of(records.begin(), records.end(), is); };
-  if (any([](const CaseRun& r) { return r.status == Status::wrong_answer; })) return kExitNo;
+  // A wrong answer, or no GPU where one was asked for by name.
+  const auto lacks_device = [](const CaseRun& r) { return r.settings.backend.starts_with("vulkan") && r.reason.starts_with("Vulkan: "); };
+  if (any([&](const CaseRun& r) { return r.status == Status::wrong_answer || lacks_device(r); })) return kExitNo;
   return any([](const CaseRun& r) { return r.status != Status::ok; }) ? kExitCouldNot : kExitYes;
 }
 
