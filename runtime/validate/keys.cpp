@@ -21,23 +21,23 @@ struct KeyRow {
   Kind kind;
   double least, most;
   bool gguf_needs = false, json_needs = false;
-  std::string_view json_too = "";  // ChatGLM's name for it
+  std::array<std::string_view, 2> json_too{};  // other families' names for it
   std::optional<NormKind> of = std::nullopt;  // needed by families with this norm
 };
 constexpr double kAny = 1e30;
 constexpr std::array kKeys = {
-    KeyRow{"block_count", "num_hidden_layers", Kind::count, 1, 1024, true, true, "num_layers"},
-    KeyRow{"context_length", "max_position_embeddings", Kind::count, 1, 1 << 28, true, false, "seq_length"},
-    KeyRow{"embedding_length", "hidden_size", Kind::count, 1, 1 << 20, true, true},
-    KeyRow{"feed_forward_length", "intermediate_size", Kind::count, 1, 1 << 20, true, true, "ffn_hidden_size"},
-    KeyRow{"attention.head_count", "num_attention_heads", Kind::count, 1, 1 << 20, true, true},
-    KeyRow{"attention.head_count_kv", "num_key_value_heads", Kind::count, 1, 1 << 20, false, false, "multi_query_group_num"},
-    KeyRow{"attention.key_length", "head_dim", Kind::count, 1, 1 << 20, false, false, "kv_channels"},
+    KeyRow{"block_count", "num_hidden_layers", Kind::count, 1, 1024, true, true, {"num_layers", "n_layer"}},
+    KeyRow{"context_length", "max_position_embeddings", Kind::count, 1, 1 << 28, true, false, {"seq_length", "n_positions"}},
+    KeyRow{"embedding_length", "hidden_size", Kind::count, 1, 1 << 20, true, true, {"n_embd"}},
+    KeyRow{"feed_forward_length", "intermediate_size", Kind::count, 1, 1 << 20, true, true, {"ffn_hidden_size", "n_inner"}},
+    KeyRow{"attention.head_count", "num_attention_heads", Kind::count, 1, 1 << 20, true, true, {"n_head"}},
+    KeyRow{"attention.head_count_kv", "num_key_value_heads", Kind::count, 1, 1 << 20, false, false, {"multi_query_group_num"}},
+    KeyRow{"attention.key_length", "head_dim", Kind::count, 1, 1 << 20, false, false, {"kv_channels"}},
     KeyRow{"attention.value_length", "", Kind::count, 1, 1 << 20},
-    KeyRow{"attention.layer_norm_rms_epsilon", "rms_norm_eps", Kind::number, 1e-30, 1, true, false, "layernorm_epsilon", NormKind::rms},
-    KeyRow{"attention.layer_norm_epsilon", "layer_norm_eps", Kind::number, 1e-30, 1, true, false, "norm_epsilon", NormKind::layer},
+    KeyRow{"attention.layer_norm_rms_epsilon", "rms_norm_eps", Kind::number, 1e-30, 1, true, false, {"layernorm_epsilon"}, NormKind::rms},
+    KeyRow{"attention.layer_norm_epsilon", "layer_norm_eps", Kind::number, 1e-30, 1, true, false, {"norm_epsilon", "layer_norm_epsilon"}, NormKind::layer},
     KeyRow{"attention.sliding_window", "sliding_window", Kind::count, 0, 1 << 28},
-    KeyRow{"expert_count", "num_experts", Kind::count, 0, 4096, false, false, "num_local_experts"},
+    KeyRow{"expert_count", "num_experts", Kind::count, 0, 4096, false, false, {"num_local_experts", "n_routed_experts"}},
     KeyRow{"expert_used_count", "num_experts_per_tok", Kind::count, 0, 4096},
     KeyRow{"expert_feed_forward_length", "moe_intermediate_size", Kind::count, 0, 1 << 20},
     KeyRow{"rope.dimension_count", "", Kind::count, 2, 1 << 20},
@@ -45,7 +45,7 @@ constexpr std::array kKeys = {
     KeyRow{"rope.scaling.factor", "", Kind::number, 1e-30, kAny},
     KeyRow{"rope.scale_linear", "", Kind::number, 1e-30, kAny},
     KeyRow{"rope.scaling.original_context_length", "", Kind::count, 1, 1 << 28},
-    KeyRow{"vocab_size", "vocab_size", Kind::count, 1, 1 << 30, false, true, "padded_vocab_size"},
+    KeyRow{"vocab_size", "vocab_size", Kind::count, 1, 1 << 30, false, true, {"padded_vocab_size"}},
 };
 
 std::string number_text(double value) {
@@ -200,9 +200,9 @@ void check_gguf(Subject& subject) {
 
 class JsonKeyCheck {
  public:
-  // `has_defaults`: what the configuration leaves out is known.
-  JsonKeyCheck(Subject& subject, const Json& config, bool is_known, bool has_defaults)
-      : subject_(subject), config_(config), is_known_(is_known), has_defaults_(has_defaults) {}
+  // `arch`: nullptr for families that are not run. `has_defaults`: what the configuration leaves out is known.
+  JsonKeyCheck(Subject& subject, const Json& config, const ArchTraits* arch, bool has_defaults)
+      : subject_(subject), config_(config), arch_(arch), has_defaults_(has_defaults) {}
 
   void run() {
     for (const KeyRow& row : kKeys)
@@ -216,9 +216,11 @@ class JsonKeyCheck {
   }
   void check(const KeyRow& row) {
     const Json* value = config_.find(row.json);
-    if (value == nullptr && !row.json_too.empty()) value = config_.find(row.json_too);
+    for (const std::string_view name : row.json_too)
+      if ((value == nullptr || value->is_null()) && !name.empty()) value = config_.find(name);
     if (value == nullptr || value->is_null()) {
-      if (row.json_needs && is_known_ && !has_defaults_)
+      const bool follows = arch_ != nullptr && arch_->hf_ffn_factor > 0 && row.json == "intermediate_size";
+      if (row.json_needs && arch_ != nullptr && !has_defaults_ && !follows)
         wrong("config.key.missing", Code::missing, row.json, "config.json has no such key, and the model needs it");
       return;
     }
@@ -233,7 +235,8 @@ class JsonKeyCheck {
   }
   Subject& subject_;
   const Json& config_;
-  bool is_known_, has_defaults_;
+  const ArchTraits* arch_;
+  bool has_defaults_;
 };
 
 // Keys that stand twice in an object of config.json.
@@ -287,14 +290,14 @@ void check_json(Subject& subject) {
                     kOneRevision, std::nullopt, subject.config_path()});
     return;
   }
-  const bool is_known = arch_from_hf(language->model_type) != nullptr;
-  if (!is_known)
+  const ArchTraits* arch = arch_from_hf(language->model_type);
+  if (arch == nullptr)
     subject.remark({"model.architecture.not-run", Code::unsupported, "model_type",
                     "Assay does not run \"" + printable(language->model_type) + "\" (it runs " + known_architectures() +
                         "); its tensors are not held against a plan",
                     "use another runtime for this model", std::nullopt, subject.config_path()});
   const bool has_defaults = language->wrapper != nullptr && hf_defaults(language->model_type) != nullptr;
-  JsonKeyCheck(subject, *language->json, is_known, has_defaults).run();
+  JsonKeyCheck(subject, *language->json, arch, has_defaults).run();
 }
 
 }  // namespace

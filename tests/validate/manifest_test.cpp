@@ -1,4 +1,5 @@
 // All malformed and all odd but valid files of fixtures/corrupt get the verdict of their manifest, at every level.
+#include "runtime/model/convert.h"
 #include "tests/support/rewrap.h"
 #include "tests/validate/support.h"
 
@@ -94,6 +95,40 @@ TEST(ValidModels, InsideOtherRepositoriesHaveNoErrors) {
   test::write_folder(*model, config, {{"vision_tower.vision_model.embeddings.patch_embedding.weight", {8, 3, 2, 2}}, {"multi_modal_projector.mm_soft_emb_norm.bias", {8}}}, Layout::hf, folder.path());
   const Validation validation = test::validated(folder.path());
   EXPECT_EQ(validation.count(Severity::error), 0u) << test::told(validation);
+}
+
+// As Hugging Face names numbers and tensors, which is not one way: GPT-2 and Falcon have names of their own.
+TEST(ValidModels, FoldersOfEveryFamilyHaveNoErrors) {
+  ConvertOptions options;
+  options.kind = ConvertKind::safetensors;
+  options.format = FormatId::F32;
+  for (const auto& entry : std::filesystem::directory_iterator(test::fixture("architectures"))) {
+    if (!std::filesystem::exists(entry.path() / "model.gguf")) continue;
+    SCOPED_TRACE(entry.path().filename().string());
+    const auto file = open_model(entry.path() / "model.gguf");
+    ASSERT_TRUE(file);
+    const test::TemporaryFolder folder;
+    const auto report = convert_model(*file, folder.path() / "hf", options, ignore_progress);
+    ASSERT_TRUE(report) << report.error().message();
+    const Validation validation = test::validated(folder.path() / "hf");
+    EXPECT_EQ(validation.count(Severity::error), 0u) << test::told(validation);
+    EXPECT_EQ(validation.count(Severity::warning), 0u) << test::told(validation);
+  }
+}
+
+// Codes in bytes beside their exponents, as gpt-oss is published.
+TEST(ValidModels, Mxfp4InTwoTensorsHasNoErrors) {
+  const auto file = open_model(test::fixture("architectures/gpt-oss/model-mxfp4.gguf"));
+  ASSERT_TRUE(file);
+  const auto model = bind_model(*file);
+  ASSERT_TRUE(model) << model.error().message();
+  const Json config = *parse_json(R"({"model_type": "gpt_oss", "hidden_size": 64, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 32, "vocab_size": 256,
+      "rope_theta": 150000.0, "num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": 16, "quantization_config": {"quant_method": "mxfp4"}})");
+  const test::TemporaryFolder folder;
+  test::write_folder(*model, config, {}, Layout::hf, folder.path());
+  const Validation validation = test::validated(folder.path());
+  EXPECT_EQ(validation.count(Severity::error), 0u) << test::told(validation);
+  EXPECT_EQ(validation.count(Severity::warning), 0u) << test::told(validation);
 }
 
 TEST(Validate, APathThatCannotBeReadIsAnErrorAndNoFinding) {
