@@ -110,7 +110,7 @@ class TieFinder : public ReferenceBackend {
 inline std::vector<bool> near_ties(const Model& model, const std::vector<std::int32_t>& tokens) {
   TieFinder finder(model, static_cast<std::uint32_t>(tokens.size()), tokens.size());
   const Segment segment{0, 0, static_cast<std::uint32_t>(tokens.size())};
-  if (model.config.experts.count > 0) forward(model, finder, tokens, {&segment, 1}, LogitsWanted::none);
+  if (model.config.experts.count > 0) forward(model, finder, tokens, {&segment, 1}, LogitsWanted::all);  // every layer of it
   return finder.is_near;
 }
 
