@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "runtime/core/progress.h"
@@ -131,6 +132,7 @@ class VulkanBackend : public VerbTape {
   SlotMemory kept_;             // the residual after keep_last
   bool is_kept_ = false;        // while lowering
   std::uint32_t rows_now_ = 0;  // while lowering: tokens, or what keep_last left
+  std::optional<std::pair<vulkan::Ops::Rope, std::uint64_t>> key_rope_;  // while lowering: of keys that are not stored yet, and its angles
   struct PassLayout {
     vulkan::Buffer buffer;
     std::uint64_t tokens = 0, kept = 0, pieces = 0, angles = 0, local_angles = 0;  // offsets

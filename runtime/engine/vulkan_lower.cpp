@@ -145,8 +145,10 @@ Result<> VulkanBackend::lower_attention(const Step& step, std::vector<Planned>& 
     for (const bool is_value : {false, true}) {
       if (is_value && config.is_latent()) break;  // values are parts of the keys
       const Slot slot = is_value ? Slot::value : Slot::key;
-      plan.push_back({ops_->store_kv(cache, is_value, rows_at(slot), is_value ? config.value_dim : config.head_dim, tokens, rows_now_), {{resource_of(slot)}, {kCaches + 2 * step.layer + is_value, true}}, "store_kv"});
+      const Ops::Rope* const rope = key_rope_ && !is_value ? &key_rope_->first : nullptr;
+      plan.push_back({ops_->store_kv(cache, is_value, rows_at(slot), is_value ? config.value_dim : config.head_dim, tokens, rows_now_, rope, rope ? key_rope_->second : 0), {{resource_of(slot)}, {kCaches + 2 * step.layer + is_value, true}}, "store_kv"});
     }
+    key_rope_.reset();
     return success();
   }
   const std::uint32_t group = config.heads / config.kv_heads;
@@ -260,6 +262,10 @@ Result<> VulkanBackend::lower_step(const Step& step, std::vector<Planned>& plan)
       const std::uint32_t heads = step.to == Slot::query ? config.heads : config.kv_heads;
       const Ops::Rope rope{heads, rows_at(step.to).cols / heads, config.rope.offset, config.rope.dims / 2, config.rope.adjacent_pairs};
       const std::uint64_t angles = pass + (step.verb == Verb::rope ? pass_.angles : pass_.local_angles);
+      if (step.to == Slot::key) {  // on their way to the cache
+        key_rope_ = {rope, angles};
+        return success();
+      }
       plan.push_back({ops_->rope(rope, rows_at(step.to), angles, rows_now_), {{resource_of(step.to), true}}, "rope"});
       return success();
     }
@@ -300,9 +306,11 @@ Result<> VulkanBackend::lower_step(const Step& step, std::vector<Planned>& plan)
 Result<std::vector<VulkanBackend::Planned>> VulkanBackend::lower() {
   std::vector<Planned> plan;
   is_kept_ = false;
+  key_rope_.reset();
   rows_now_ = 0;
   for (const Segment& segment : segments()) rows_now_ += segment.tokens;
   for (const Step& step : steps()) ASSAY_TRY_VOID(lower_step(step, plan));
+  ASSAY_CHECK(!key_rope_);
   return plan;
 }
 

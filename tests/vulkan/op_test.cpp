@@ -12,11 +12,6 @@ using vulkan::Ops;
 using vulkan::Rows;
 namespace {
 
-Gpu& gpu() {
-  static Gpu shared;
-  return shared;
-}
-
 vulkan::DeviceWeight load(Gpu& on, const TensorView& view) {
   auto weight = vulkan::load_weight(on.memory, on.device, view);
   EXPECT_TRUE(weight) << weight.error().message();

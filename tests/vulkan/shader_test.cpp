@@ -7,12 +7,6 @@ namespace assay {
 using namespace test;
 namespace {
 
-// One device for all tests: pipelines are compiled once.
-Gpu& gpu() {
-  static Gpu shared;
-  return shared;
-}
-
 vulkan::DeviceWeight load(const TensorView& view) {
   auto weight = vulkan::load_weight(gpu().memory, gpu().device, view);
   EXPECT_TRUE(weight) << weight.error().message();

@@ -97,6 +97,12 @@ struct Gpu {
   std::vector<vulkan::Buffer> buffers;
 };
 
+// One device for all tests: pipelines are compiled once.
+inline Gpu& gpu() {
+  static Gpu shared;
+  return shared;
+}
+
 // A weight that owns its bytes: random codes and scales, drawn again where a block decodes to something that is not finite or beyond `largest`.
 struct Bits {
   std::vector<std::byte> data, scales, biases;

@@ -13,11 +13,6 @@ using vulkan::Ops;
 using vulkan::Rows;
 namespace {
 
-Gpu& gpu() {
-  static Gpu shared;
-  return shared;
-}
-
 constexpr std::uint32_t kMatrices = 5, kTokens = 3, kParts = 2, kRows = 37, kCols = 256;
 
 // Matrices with random bits, in the order of the table.

@@ -75,6 +75,17 @@ MatvecShape matvec_shape(const DeviceFacts& facts, const DeviceWeight& weight, s
   return {threads, columns > 4 ? 1u : 2u};
 }
 
+// What a mat-vec does, as its shader's constants say it.
+struct MatvecKind {
+  std::uint32_t columns = 1;
+  bool adds = false;
+  std::uint32_t table = 0;
+  bool is_chosen = false;
+};
+std::array<Constant, 10> matvec_constants(const DeviceFacts& facts, const DeviceWeight& weight, const MatvecShape& shape, const MatvecKind& kind) {
+  return constants_of<7>(weight, {{{0, shape.threads}, {1, kind.columns}, {2, shape.rows}, {3, kind.adds}, {4, divide_up(shape.threads, facts.min_subgroup_size)}, {5, kind.table}, {6, kind.is_chosen}}});
+}
+
 }  // namespace
 
 std::string_view name_of(Multiply how) {
@@ -100,7 +111,7 @@ Call Ops::gather(const DeviceWeight& weight, std::uint64_t ids, std::uint32_t id
 Call Ops::matvec(const DeviceWeight& weight, Rows from, std::uint32_t count, Rows to, bool add, std::uint64_t bias) {
   ASSAY_CHECK(count >= 1 && count <= kMostColumns);
   const MatvecShape shape = matvec_shape(device_.facts(), weight, count);
-  const auto constants = constants_of<7>(weight, {{{0, shape.threads}, {1, count}, {2, shape.rows}, {3, add}, {4, divide_up(shape.threads, device_.facts().min_subgroup_size)}, {5, 0}, {6, 0}}});
+  const auto constants = matvec_constants(device_.facts(), weight, shape, {count, add});
   WeightPush push = push_of(weight, tables_, from, to, count);
   push.bias = bias;
   const std::uint32_t groups = divide_up(weight.rows, shape.rows), y = divide_up(groups, kMostGroups);
@@ -113,7 +124,7 @@ Call Ops::matvec(const DeviceWeight& weight, Rows from, std::uint32_t count, Row
 Call Ops::matvec_table(const DeviceTable& table, const Parts& parts, Rows from, std::uint32_t count, Rows to, bool joins) {
   const DeviceWeight& weight = table.shape;
   const MatvecShape shape = matvec_shape(device_.facts(), weight, 1);
-  const auto constants = constants_of<7>(weight, {{{0, shape.threads}, {1, 1}, {2, shape.rows}, {3, joins}, {4, divide_up(shape.threads, device_.facts().min_subgroup_size)}, {5, joins ? 2u : 1u}, {6, parts.choices != 0}}});
+  const auto constants = matvec_constants(device_.facts(), weight, shape, {1, joins, joins ? 2u : 1u, parts.choices != 0});
   WeightPush push = push_of(weight, tables_, from, to, count);
   push.weights = table.table;
   push.extra = parts.choices;
@@ -194,11 +205,19 @@ Call Ops::norm(const Norm& norm, Rows from, Rows to, std::uint32_t count) {
   return call(device_.program("norm", constants), push, {count * norm.heads, 1, 1});
 }
 
+namespace {
+
+// Of the two values of a pair; between pairs.
+std::uint32_t apart_of(const Ops::Rope& rope) { return rope.adjacent ? 1 : rope.pairs; }
+std::uint32_t step_of(const Ops::Rope& rope) { return rope.adjacent ? 2 : 1; }
+
+}  // namespace
+
 Call Ops::rope(const Rope& rope, Rows rows, std::uint64_t angles, std::uint32_t count) {
   const struct {
     std::uint64_t rows, angles;
     std::uint32_t stride, heads, head_dim, first, pairs, apart, step;
-  } push{rows.address, angles, rows.stride, rope.heads, rope.head_dim, rope.first, rope.pairs, rope.adjacent ? 1 : rope.pairs, rope.adjacent ? 2u : 1u};
+  } push{rows.address, angles, rows.stride, rope.heads, rope.head_dim, rope.first, rope.pairs, apart_of(rope), step_of(rope)};
   return call(device_.program("rope", {}), push, {divide_up(rope.heads * rope.pairs, kElementThreads), count, 1});
 }
 
@@ -228,12 +247,21 @@ Call Ops::keep_rows(Rows from, Rows to, std::uint64_t rows, std::uint32_t kept) 
   return call(device_.program("keep_rows", {}), push, {divide_up(from.cols, kElementThreads), kept, 1});
 }
 
-Call Ops::store_kv(const Cache& cache, bool values, Rows from, std::uint32_t dim, std::uint64_t tokens, std::uint32_t count) {
-  const struct {
+Call Ops::store_kv(const Cache& cache, bool values, Rows from, std::uint32_t dim, std::uint64_t tokens, std::uint32_t count, const Rope* rope, std::uint64_t angles) {
+  struct {
     std::uint64_t from, cache, scales, tokens;
     std::uint32_t stride, kv_heads, dim, positions;
+    std::uint64_t angles = 0;
+    std::uint32_t first = 0, pairs = 0, apart = 0, step = 0;
   } push{from.address, values ? cache.values : cache.keys, values ? cache.value_scales : cache.key_scales, tokens, from.stride, cache.kv_heads, dim, cache.positions};
-  const std::array<Constant, 1> constants{{{20, static_cast<std::uint32_t>(cache.type)}}};
+  if (rope != nullptr) {
+    push.angles = angles;
+    push.first = rope->first;
+    push.pairs = rope->pairs;
+    push.apart = apart_of(*rope);
+    push.step = step_of(*rope);
+  }
+  const std::array<Constant, 2> constants{{{1, rope != nullptr}, {20, static_cast<std::uint32_t>(cache.type)}}};
   return call(device_.program("store_kv", constants), push, {divide_up(cache.kv_heads * divide_up(dim, 32), kElementThreads), count, 1});
 }
 

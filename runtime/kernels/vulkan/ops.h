@@ -137,7 +137,8 @@ class Ops {
     std::uint32_t kv_heads, positions;  // as many positions as a sequence needs at once: the next one takes the oldest one's place
     KvType type;
   };
-  Call store_kv(const Cache& cache, bool values, Rows from, std::uint32_t dim, std::uint64_t tokens, std::uint32_t count);
+  // `rope`: what rotates keys on the way, with its angles; or nullptr.
+  Call store_kv(const Cache& cache, bool values, Rows from, std::uint32_t dim, std::uint64_t tokens, std::uint32_t count, const Rope* rope = nullptr, std::uint64_t angles = 0);
   struct Attention {
     std::uint32_t heads, dim, value_dim, value_stride, window;  // value_stride: between cached values, which may be parts of keys
     float scale, soft_cap;
