@@ -34,7 +34,7 @@ Result<> inspect(const TaskRequest& request, TaskReply& reply) {
   std::vector<fs::path> files;
   {
     ASSAY_TRY(const ModelFile file, open_model(fs::path(request.path)));
-    ASSAY_TRY(const Model model, bind_model(file));
+    ASSAY_TRY(const Model model, bind_model(file, Copies::planned));
     reply.model = describe_model(model, "");
     files = paths_of(file);
   }

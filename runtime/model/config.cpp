@@ -25,6 +25,8 @@ Result<Config> check(Config config) {
   if (std::uint64_t{config.experts.shared} * config.experts.feed_forward > kMaxWidth)
     return Error{Code::range, "expert_shared_count", fmt::format("{} experts of {} values are more than {}", config.experts.shared, config.experts.feed_forward, kMaxWidth)};
   const ExpertConfig& experts = config.experts;
+  if (std::uint64_t{config.layers} * experts.count > kMaxTensors)
+    return Error{Code::range, "expert_count", fmt::format("{} experts in each of {} layers are more tensors than a file may hold ({})", experts.count, config.layers, kMaxTensors)};
   const bool divides = experts.groups <= 1 || (experts.count % experts.groups == 0 && experts.used_groups >= 1 && experts.used_groups <= experts.groups);
   if (!divides || std::uint64_t{experts.used} * experts.groups > std::uint64_t{experts.count} * experts.used_groups)
     return Error{Code::range, "expert_group_count", fmt::format("{} of {} groups cannot give {} of {} experts", experts.used_groups, experts.groups, experts.used, experts.count)};

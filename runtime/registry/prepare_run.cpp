@@ -34,7 +34,7 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::open(const std::string& path, 
   facts.batch = chosen.batch;
   facts.bound_bytes = bound_bytes;
   ASSAY_TRY(out->file_, open_model(path));
-  ASSAY_TRY(out->model_, bind_model(out->file_));
+  ASSAY_TRY(out->model_, bind_model(out->file_, Copies::planned));
   const Config& config = out->model_.config;
   facts.architecture = config.arch->name;
   if (chosen.context == 0) chosen.context = std::min(config.context, kDefaultContext);
@@ -52,6 +52,7 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::open(const std::string& path, 
         fmt::format("needs {} (weights {}, KV cache {}, activations {}) and may use {}",
                     format_bytes(facts.planned_bytes), format_bytes(plan.weights_bytes), format_bytes(plan.kv_bytes),
                     format_bytes(plan.activation_bytes), format_bytes(bound_bytes))};
+  make_copies(out->model_, static_cast<int>(chosen.threads));
   ASSAY_TRY_VOID(out->open_session(static_cast<int>(chosen.threads)));
   facts.isa = out->session_->isa();
   // Without one the model still runs on ids.

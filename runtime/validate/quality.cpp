@@ -68,7 +68,7 @@ Quality estimate_quality(const ModelFile& model) {
     quality.expected = std::find_if(kSteps.begin(), kSteps.end(), [&](const Step& step) {
                          return quality.layer_bits >= step.least_bits;
                        })->expected;
-  if (const auto bound = bind_model(model)) {
+  if (const auto bound = bind_model(model, Copies::planned)) {
     quality.context = std::min(bound->config.context, 4096u);
     quality.memory = plan_memory(*bound, {.context = quality.context});
   }

@@ -121,6 +121,33 @@ TEST(GptOss, Mxfp4PassesThroughAFolderBitForBit) {
   EXPECT_EQ(count(*words.file), count(*golden));
 }
 
+// DeepSeek's published files hold kv_b_proj as FP8, GPT-2's matrices lie on their side: quantised, they are taken apart as float32.
+TEST(Copies, OfQuantisedMatricesAreTheirValues) {
+  for (const char* name : {"deepseek_v2", "gpt2"}) {
+    const auto wrapped = std::find_if(kFolders.begin(), kFolders.end(), [&](const Wrapped& w) { return w.name == name; });
+    const OpenFolder folder(*wrapped);
+    ASSERT_NE(folder.model, nullptr);
+    for (const FormatId format : {FormatId::F8_E4M3, FormatId::NF4}) {
+      SCOPED_TRACE(std::string(name) + " " + std::string(name_of(format)));
+      const TemporaryFolder out;
+      ConvertOptions options;
+      options.kind = ConvertKind::safetensors;
+      options.format = format;
+      const auto report = convert_model(*folder.file, out.path() / "small", options, ignore_progress);
+      ASSERT_TRUE(report) << report.error().message();
+      const auto file = open_model(out.path() / "small");
+      ASSERT_TRUE(file) << file.error().message();
+      const auto model = bind_model(*file);
+      ASSERT_TRUE(model) << model.error().message();
+      const LayerWeights& layer = model->layers[0];
+      EXPECT_EQ((layer.k_b != nullptr ? layer.k_b : layer.up)->format, FormatId::F32);
+      const AsGguf widened(*file);
+      ASSERT_TRUE(widened.model);
+      compare_models(*model, *widened.model, runs_of(*wrapped), {.backend = BackendKind::reference}).expect_within(kReference, name);
+    }
+  }
+}
+
 // What is copied is known before it is, and is part of the plan as memory that stays.
 TEST(Copies, ArePlannedBeforeTheyAreMade) {
   const auto* const wrapped = &*std::find_if(kFolders.begin(), kFolders.end(), [](const Wrapped& w) { return w.name == "gpt_oss_mxfp4"; });

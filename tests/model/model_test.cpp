@@ -132,6 +132,8 @@ TEST(HfConfig, SaysWhichOptionOfAKnownFamilyIsNotSupported) {
   EXPECT_EQ(of_family(R"({"model_type": "deepseek", "n_routed_experts": 8, "num_experts_per_tok": 2, "scoring_func": "tanh", )" + common + "}"), "scoring_func");
   EXPECT_EQ(of_family(R"({"model_type": "deepseek", "n_routed_experts": 8, "num_experts_per_tok": 2, "topk_method": "random", )" + common + "}"), "topk_method");
   EXPECT_EQ(of_family(R"({"model_type": "deepseek", "n_routed_experts": 8, "num_experts_per_tok": 3, "topk_method": "group_limited_greedy", "n_group": 4, "topk_group": 1, )" + common + "}"), "expert_group_count");
+  EXPECT_EQ(of_family(R"({"model_type": "mixtral", "num_local_experts": 4096, "num_experts_per_tok": 2, "hidden_size": 64, "intermediate_size": 80, "num_hidden_layers": 1024, "num_attention_heads": 4, "vocab_size": 256})"), "expert_count")
+      << "a few bytes of config.json must not ask for millions of tensors";
   EXPECT_EQ(of_family(R"({"model_type": "gpt_oss", "num_local_experts": 8, "num_experts_per_tok": 2, "swiglu_limit": 5.0, )" + common + "}"), "swiglu_limit");
   EXPECT_EQ(of_family(R"({"model_type": "deepseek_v2", "n_routed_experts": 8, "num_experts_per_tok": 2, "kv_lora_rank": 32, "qk_rope_head_dim": 16, "qk_nope_head_dim": 16, "v_head_dim": 16, )"
                       R"("rope_scaling": {"type": "yarn", "factor": 4, "original_max_position_embeddings": 64, "mscale": 1.0, "mscale_all_dim": 0.5}, )" + common + "}"), "rope_scaling.mscale");
