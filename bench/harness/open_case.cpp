@@ -80,6 +80,8 @@ Result<OpenCase> open_case(const TaskRequest& request) {
   const Loading loading = loading_of(request.settings.load);
   ASSAY_TRY_VOID(check_fit(plan_memory(*out.model, {options.context, options.batch, options.kv, options.sequences}), loading.copy || loading.lock ? WeightsAre::kept : WeightsAre::mapped, request.memory_limit_bytes));
   lap();
+  make_copies(*out.model, options.threads);
+  out.times.bind_ms += lap();
   ASSAY_TRY_VOID(load_files(*out.file, loading));
   out.times.open_ms += lap();
   if (auto tokenizer = Tokenizer::open(*out.file)) out.tokenizer.emplace(std::move(*tokenizer));
