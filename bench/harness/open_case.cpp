@@ -72,7 +72,7 @@ Result<OpenCase> open_case(const TaskRequest& request) {
   ASSAY_TRY(ModelFile file, open_model(std::filesystem::path(request.path)));
   out.file = std::make_unique<ModelFile>(std::move(file));
   out.times.open_ms = lap();
-  ASSAY_TRY(Model model, bind_model(*out.file));
+  ASSAY_TRY(Model model, bind_model(*out.file, Copies::planned));
   out.model = std::make_unique<Model>(std::move(model));
   out.times.bind_ms = lap();
   if (positions_of(request.settings) > out.model->config.context)
