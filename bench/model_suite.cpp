@@ -38,8 +38,7 @@ struct ModelSuite::Entry {
   std::string name;
   std::optional<Error> error;   // of opening or checking; nothing is measured then
   ModelFacts facts;
-  double layer_macs = 0;        // weight multiply-adds of one token without the head
-  double head_macs = 0;
+  MacCount macs;
   PeakProbe peak = PeakProbe::int8_dot;  // what bounds its prefill
   bool is_checked = false;
   std::optional<Agreement> agreement;
@@ -50,7 +49,6 @@ struct ModelSuite::Entry {
 
 namespace {
 
-double macs_of(const TensorView* weight) { return weight ? static_cast<double>(weight->count()) : 0; }
 
 Status status_of(const Error& error) {
   switch (error.code) {
@@ -125,8 +123,7 @@ ModelSuite::ModelSuite(SuiteOptions options) : options_(std::move(options)), hos
       const Model& model = *(*opened)->bound;
       entry.facts = describe_model(model, entry.name);
       entry.peak = bounding_peak(entry.facts);
-      for (const LayerWeights& layer : model.layers) entry.layer_macs += macs_of_layer(layer, model.config);
-      entry.head_macs = macs_of(model.output);
+      entry.macs = count_macs(model);
       const std::uint32_t most = options_.session.context > 0 ? std::min(options_.session.context, model.config.context) : model.config.context;
       const std::uint32_t left = most > options_.depth ? most - options_.depth : 0;
       entry.prefill_tokens = std::min(entry.prefill_tokens, left);
@@ -328,11 +325,11 @@ void ModelSuite::fill_rates(const Case& which, const Entry& entry, ModelRun& run
     // Weights are read once a batch; what attention reads again and again stays in the caches and is not counted.
     const double batches = std::ceil(tokens / std::max<std::uint32_t>(1, options_.session.batch));
     run.bytes_per_token = static_cast<double>(plan.bytes_per_token) * batches / tokens;
-    run.gmacs = (entry.layer_macs * tokens + entry.head_macs) / seconds / 1e9;  // logits of the last position only
+    run.gmacs = entry.macs.of_prompt(tokens) / seconds / 1e9;
   } else {
     // The token at position p reads p + 1 positions of the cache.
     run.bytes_per_token = static_cast<double>(plan.bytes_per_token) + plan.kv_read_bytes(options_.depth + (tokens + 1) / 2);
-    run.gmacs = (entry.layer_macs + entry.head_macs) * tokens / seconds / 1e9;
+    run.gmacs = (entry.macs.layers + entry.macs.head) * tokens / seconds / 1e9;
   }
   run.gbps = *run.bytes_per_token * tokens / seconds / 1e9;
 

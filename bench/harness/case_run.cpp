@@ -10,6 +10,7 @@
 #include "bench/harness/surroundings.h"
 #include "bench/significance.h"
 #include "runtime/core/sha256.h"
+#include "runtime/model/memory_plan.h"
 
 namespace assay {
 
@@ -86,7 +87,7 @@ void fill_work(CaseRun& run, const CaseFigures& figures) {
     Work work;
     work.bytes_per_token = weights * batches / tokens;
     work.gbps = work.bytes_per_token * tps / 1e9;
-    const double gmacs = (figures.layer_macs * tokens + figures.head_macs) / tokens * tps / 1e9;  // logits of the last position only
+    const double gmacs = MacCount{figures.layer_macs, figures.head_macs, figures.closing_macs}.of_prompt(tokens) / tokens * tps / 1e9;
     work.gflops = 2 * gmacs;
     const MachineLimits& limits = run.limits;
     const auto& peak = figures.prefill_limit == "int8_dot" ? limits.int8_dot_all_gmacs : figures.prefill_limit == "bf16_dot" ? limits.bf16_dot_all_gmacs : limits.f32_fma_all_gmacs;

@@ -206,7 +206,7 @@ std::string make_fingerprint(const HostFacts& host);
 
 // Fills in everything that follows from the rounds, the settings and the limits.
 struct CaseFigures {
-  double layer_macs = 0, head_macs = 0;     // weight multiply-adds of one token, without and of the head
+  double layer_macs = 0, head_macs = 0, closing_macs = 0;  // weight multiply-adds of one token, as in MacCount
   std::uint64_t bytes_per_token = 0, kv_bytes_per_position = 0;
   std::uint64_t window_kv_bytes_per_position = 0, window = 0;  // of layers that see the last `window` positions only
   std::string prefill_limit;                // field of MachineLimits that bounds prefill
@@ -215,6 +215,7 @@ struct CaseFigures {
     using C = CaseFigures;
     visit("layer_macs", "", Better::none, &C::layer_macs);
     visit("head_macs", "", Better::none, &C::head_macs);
+    visit("closing_macs", "", Better::none, &C::closing_macs);
     visit("bytes_per_token", "B", Better::none, &C::bytes_per_token);
     visit("kv_bytes_per_position", "B", Better::none, &C::kv_bytes_per_position);
     visit("window_kv_bytes_per_position", "B", Better::none, &C::window_kv_bytes_per_position);

@@ -99,8 +99,10 @@ Result<OpenCase> open_case(const TaskRequest& request) {
 
 CaseFigures figures_of(const Model& model, const MemoryPlan& plan) {
   CaseFigures out;
-  for (const LayerWeights& layer : model.layers) out.layer_macs += macs_of_layer(layer, model.config);
-  out.head_macs = static_cast<double>(model.output->count());
+  const MacCount macs = count_macs(model);
+  out.layer_macs = macs.layers;
+  out.head_macs = macs.head;
+  out.closing_macs = macs.closing;
   out.bytes_per_token = plan.bytes_per_token;
   out.kv_bytes_per_position = plan.kv_bytes_per_position;
   out.window_kv_bytes_per_position = plan.window_kv_bytes_per_position;

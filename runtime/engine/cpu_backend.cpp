@@ -231,7 +231,10 @@ void CpuBackend::soft_cap(Slot which, float cap) {
   share(threads_, count * sizeof(float), (count + kPart - 1) / kPart, [&](std::size_t part) { kernels_.soft_cap(rows + part * kPart, std::min(kPart, count - part * kPart), cap); });
 }
 
-void CpuBackend::keep_last() { tokens_ = keep_last_rows(slot(Slot::residual), segments_, width(Slot::residual)); }
+void CpuBackend::keep_last(std::initializer_list<Slot> slots) {
+  for (const Slot which : slots) keep_last_rows(slot(which), segments_, width(which));
+  tokens_ = static_cast<std::uint32_t>(segments_.size());
+}
 
 void CpuBackend::project(Slot from, std::initializer_list<Product> products) {
   jobs_.clear();

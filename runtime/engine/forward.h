@@ -41,15 +41,14 @@ struct Segment {
   std::uint32_t tokens = 0;
 };
 
-// Moves the last row of each segment to the front: [segments][columns]. Returns how many.
-inline std::uint32_t keep_last_rows(float* rows, std::span<const Segment> segments, std::size_t columns) {
-  std::size_t end = 0;
-  std::uint32_t kept = 0;
+// Moves the last row of each segment to the front: [segments][columns].
+inline void keep_last_rows(float* rows, std::span<const Segment> segments, std::size_t columns) {
+  std::size_t end = 0, kept = 0;
   for (const Segment& segment : segments) {
     end += segment.tokens;
-    std::copy_n(rows + (end - 1) * columns, columns, rows + kept++ * columns);
+    if (end - 1 != kept) std::copy_n(rows + (end - 1) * columns, columns, rows + kept * columns);
+    ++kept;
   }
-  return kept;
 }
 
 // One product of a projection: `to` = `weight` x the projection's input, plus `bias` where there is one.
@@ -62,7 +61,7 @@ struct Product {
 // What a backend must be able to do. Verbs are carried out in order; a backend may defer or fuse them.
 template <class B>
 concept PlainBackend = requires(B& backend, std::span<const Segment> segments, std::span<const std::int32_t> tokens, const TensorView& weight, Slot slot, std::uint32_t n,
-                                std::initializer_list<Product> products) {
+                                std::initializer_list<Product> products, std::initializer_list<Slot> slots) {
   backend.begin(segments);                     // what the tokens of this pass are, in their order; no sequence twice
   backend.embed(weight, tokens);               // rows of the embedding -> residual
   backend.norm(slot, slot, weight);            // to, from: RMS norm times weight
@@ -73,7 +72,7 @@ concept PlainBackend = requires(B& backend, std::span<const Segment> segments, s
   backend.store_kv(n);                         // layer: key and value go into the cache
   backend.attend(n);                           // layer: query x cache -> attended
   backend.gate_up();                           // gate = activation(gate) * up
-  backend.keep_last();                         // only the last token of each segment goes on from here
+  backend.keep_last(slots);                    // only the last token of each segment goes on from here, with these rows of it
 };
 
 // What some families need beyond that.
@@ -158,8 +157,9 @@ void latent_queries_and_keys(const LayerWeights& w, B& backend, Slot input) {
   backend.head_norm(Slot::key, *w.kv_a_norm);
 }
 
+// Queries of this pass, and its keys and values into the cache.
 template <Backend B>
-void attention_branch(const Model& model, B& backend, std::uint32_t layer, Slot input) {
+void attention_inputs(const Model& model, B& backend, std::uint32_t layer, Slot input) {
   const Config& config = model.config;
   const LayerWeights& w = model.layers[layer];
   if (config.is_latent()) {
@@ -184,7 +184,10 @@ void attention_branch(const Model& model, B& backend, std::uint32_t layer, Slot 
     }
   }
   backend.store_kv(layer);
-  backend.attend(layer);
+}
+
+template <Backend B>
+void attention_output(const Config& config, const LayerWeights& w, B& backend) {
   if (config.is_latent()) backend.project_heads(Slot::attended, Slot::heads, *w.v_b);
   close_branch(config, backend, config.is_latent() ? Slot::heads : Slot::attended, *w.attention_out, w.attention_out_bias, w.post_attention_norm);
 }
@@ -211,21 +214,33 @@ void ffn_branch(const Model& model, B& backend, std::uint32_t layer, Slot input)
   close_branch(config, backend, Slot::gate, *w.down, w.down_bias, w.post_ffn_norm);
 }
 
-// Layers [first, last) on tokens whose residual rows the backend already holds.
+enum class LogitsWanted : std::uint8_t { none, last, all };
+
+// Layers [first, last) on tokens whose residual rows the backend already holds. Of the model's last layer only what is wanted is computed:
+// for `none` what the cache holds, for `last` the rest for the last token of each segment.
 template <Backend B>
-void forward_layers(const Model& model, B& backend, std::uint32_t first, std::uint32_t last) {
+void forward_layers(const Model& model, B& backend, std::uint32_t first, std::uint32_t last, LogitsWanted wanted) {
   const Config& config = model.config;
   const Slot input = config.arch->has_pre_norms ? Slot::normed : Slot::residual;
   for (std::uint32_t layer = first; layer < last; ++layer) {
     const LayerWeights& w = model.layers[layer];
+    const bool is_final = layer + 1 == config.layers;
     if (w.attention_norm != nullptr) norm_with(config, backend, Slot::normed, Slot::residual, *w.attention_norm, w.attention_norm_bias);
-    attention_branch(model, backend, layer, input);
+    attention_inputs(model, backend, layer, input);
+    if (is_final && wanted == LogitsWanted::none) return;
+    backend.attend(layer);
+    if (is_final && wanted == LogitsWanted::last) {
+      const bool is_parallel = input == Slot::normed && w.ffn_norm == nullptr;
+      if (is_parallel)
+        backend.keep_last({Slot::residual, Slot::attended, Slot::normed});
+      else
+        backend.keep_last({Slot::residual, Slot::attended});
+    }
+    attention_output(config, w, backend);
     if (w.ffn_norm != nullptr) norm_with(config, backend, Slot::normed, Slot::residual, *w.ffn_norm, w.ffn_norm_bias);
     ffn_branch(model, backend, layer, input);
   }
 }
-
-enum class LogitsWanted : std::uint8_t { none, last, all };
 
 // The embedding of `tokens`, segment after segment, and layers [0, last): residual rows that forward_from() on another backend goes on with.
 template <Backend B>
@@ -235,16 +250,15 @@ void forward_until(const Model& model, B& backend, std::span<const std::int32_t>
   backend.embed(*model.embedding, tokens);
   if (config.embedding_scale != 1.0f) backend.scale(Slot::residual, config.embedding_scale);
   if (model.positions != nullptr) backend.add_positions(*model.positions);
-  forward_layers(model, backend, 0, last);
+  forward_layers(model, backend, 0, last, LogitsWanted::all);
 }
 
 // Layers from `first` on and the output; logits end up in Slot::logits, one row per token wanted (`last`: of each segment).
 template <Backend B>
 void forward_from(const Model& model, B& backend, std::uint32_t first, LogitsWanted wanted) {
   const Config& config = model.config;
-  forward_layers(model, backend, first, config.layers);
+  forward_layers(model, backend, first, config.layers, wanted);
   if (wanted == LogitsWanted::none) return;
-  if (wanted == LogitsWanted::last) backend.keep_last();
   norm_with(config, backend, Slot::normed, Slot::residual, *model.output_norm, model.output_norm_bias);
   backend.project(Slot::normed, {{model.output, Slot::logits, model.output_bias}});
   if (config.logit_scale != 1.0f) backend.scale(Slot::logits, config.logit_scale);

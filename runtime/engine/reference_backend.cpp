@@ -293,11 +293,12 @@ void ReferenceBackend::soft_cap(Slot which, float cap) {
   for (float& value : slot(which)) value = cap * std::tanh(value / cap);
 }
 
-void ReferenceBackend::keep_last() {
-  std::vector<float>& residual = slot(Slot::residual);
-  const std::size_t columns = width(Slot::residual);
-  tokens_ = keep_last_rows(residual.data(), segments_, columns);
-  residual.resize(tokens_ * columns);
+void ReferenceBackend::keep_last(std::initializer_list<Slot> slots) {
+  for (const Slot which : slots) {
+    keep_last_rows(slot(which).data(), segments_, width(which));
+    slot(which).resize(segments_.size() * width(which));
+  }
+  tokens_ = static_cast<std::uint32_t>(segments_.size());
 }
 
 }  // namespace assay

@@ -36,7 +36,7 @@ class ReferenceBackend {
   void scale(Slot slot, float factor);
   void soft_cap(Slot slot, float cap);
   void add_positions(const TensorView& weight);
-  void keep_last();
+  void keep_last(std::initializer_list<Slot> slots);
 
   std::span<const float> rows(Slot slot) const;
 

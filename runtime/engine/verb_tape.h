@@ -61,7 +61,9 @@ class VerbTape {
   void scale(Slot slot, float factor) { steps_.push_back({.verb = Verb::scale, .to = slot, .factor = factor}); }
   void soft_cap(Slot slot, float cap) { steps_.push_back({.verb = Verb::soft_cap, .to = slot, .factor = cap}); }
   void add_positions(const TensorView& weight) { steps_.push_back({.verb = Verb::add_positions, .weight = &weight}); }
-  void keep_last() { steps_.push_back({.verb = Verb::keep_last}); }
+  void keep_last(std::initializer_list<Slot> slots) {
+    for (const Slot slot : slots) steps_.push_back({.verb = Verb::keep_last, .from = slot});
+  }
   void experts(std::uint32_t layer) { steps_.push_back({.verb = Verb::experts, .layer = layer}); }
   void project_heads(Slot from, Slot to, const TensorView& weight) { steps_.push_back({.verb = Verb::project_heads, .to = to, .from = from, .weight = &weight}); }
 
@@ -71,6 +73,11 @@ class VerbTape {
   std::span<const Step> steps() const { return steps_; }
   std::span<const Segment> segments() const { return segments_; }
   std::span<const std::int32_t> ids() const { return ids_; }
+  std::uint32_t tokens_of_pass() const {
+    std::uint32_t tokens = 0;
+    for (const Segment& segment : segments_) tokens += segment.tokens;
+    return tokens;
+  }
 
  private:
   std::vector<Step> steps_;

@@ -138,7 +138,7 @@ Result<> VulkanBackend::save_pipelines() const {
 
 Result<> VulkanBackend::take_residual(std::span<const float> rows) {
   const std::uint32_t cols = model_.config.embedding;
-  is_kept_ = false;
+  is_kept_ = {};
   ASSAY_TRY(const vulkan::Rows to, rows_for(Slot::residual, cols));
   const vulkan::Buffer& buffer = slots_[static_cast<std::size_t>(Slot::residual)].buffer;
   std::vector<float> strided(rows.size() / cols * to.stride);

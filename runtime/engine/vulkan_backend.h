@@ -129,8 +129,8 @@ class VulkanBackend : public VerbTape {
   std::optional<vulkan::Ops> ops_;
   RopeTable rope_, local_rope_;
   std::array<SlotMemory, static_cast<std::size_t>(Slot::kCount)> slots_{};
-  SlotMemory kept_;             // the residual after keep_last
-  bool is_kept_ = false;        // while lowering
+  std::array<SlotMemory, static_cast<std::size_t>(Slot::kCount)> kept_{};  // what keep_last left of a slot
+  std::array<bool, static_cast<std::size_t>(Slot::kCount)> is_kept_{};     // while lowering: the slot's rows are there
   std::uint32_t rows_now_ = 0;  // while lowering: tokens, or what keep_last left
   std::optional<std::pair<vulkan::Ops::Rope, std::uint64_t>> key_rope_;  // while lowering: of keys that are not stored yet, and its angles
   struct PassLayout {

@@ -16,9 +16,9 @@ using vulkan::Touch;
 namespace {
 
 // What barriers are about, beside the slots.
-constexpr std::uint32_t kKeptResidual = static_cast<std::uint32_t>(Slot::kCount);
-constexpr std::uint32_t kLevels = kKeptResidual + 1, kParts = kKeptResidual + 2, kChoices = kKeptResidual + 3, kExpertGate = kKeptResidual + 4, kExpertUp = kKeptResidual + 5,
-                        kChosen = kKeptResidual + 6, kCaches = kKeptResidual + 7;
+constexpr std::uint32_t kKept = static_cast<std::uint32_t>(Slot::kCount);  // of every slot
+constexpr std::uint32_t kLevels = 2 * kKept, kParts = kLevels + 1, kChoices = kLevels + 2, kExpertGate = kLevels + 3, kExpertUp = kLevels + 4, kChosen = kLevels + 5,
+                        kCaches = kLevels + 6;
 
 // Decode with a long cache keeps few workgroups busy: its positions are shared out until there are about so many.
 constexpr std::uint32_t kEnoughWorkgroups = 256, kMostSplits = 16;
@@ -31,12 +31,14 @@ vulkan::Element gated(Activation activation) {
 }  // namespace
 
 std::uint32_t VulkanBackend::resource_of(Slot slot) const {
-  return slot == Slot::residual && is_kept_ ? kKeptResidual : static_cast<std::uint32_t>(slot);
+  const auto number = static_cast<std::uint32_t>(slot);
+  return is_kept_[number] ? kKept + number : number;
 }
 
 Rows VulkanBackend::rows_at(Slot slot) const {
   if (slot == Slot::logits) return {logits_.address, vulkan::stride_of(model_.config.vocabulary), model_.config.vocabulary};
-  const SlotMemory& memory = slot == Slot::residual && is_kept_ ? kept_ : slots_[static_cast<std::size_t>(slot)];
+  const auto number = static_cast<std::size_t>(slot);
+  const SlotMemory& memory = is_kept_[number] ? kept_[number] : slots_[number];
   ASSAY_CHECK(memory.buffer.bytes > 0);
   return {memory.buffer.address, vulkan::stride_of(memory.cols), memory.cols};
 }
@@ -56,6 +58,7 @@ Result<Rows> VulkanBackend::rows_for(Slot slot, std::uint32_t cols) {
     }
     return rows_at(slot);
   }
+  is_kept_[static_cast<std::size_t>(slot)] = false;  // written anew
   return make_rows(slots_[static_cast<std::size_t>(slot)], options_.batch, cols);
 }
 
@@ -270,16 +273,15 @@ Result<> VulkanBackend::lower_step(const Step& step, std::vector<Planned>& plan)
       return success();
     }
     case Verb::keep_last: {
-      const Rows from = rows_at(Slot::residual);
-      const Touch reads{resource_of(Slot::residual)};
-      if (kept_.cols != from.cols) {
-        ASSAY_TRY(kept_.buffer, memory_.allocate(std::uint64_t{options_.sequences} * from.stride * sizeof(float), vulkan::Where::device));
-        ASSAY_TRY_VOID(memory_.clear(kept_.buffer));
-        kept_.cols = from.cols;
-      }
-      is_kept_ = true;
-      rows_now_ = static_cast<std::uint32_t>(segments().size());
-      plan.push_back({ops_->keep_rows(from, rows_at(Slot::residual), pass + pass_.kept, rows_now_), {reads, {kKeptResidual, true}}, "keep_rows"});
+      const auto left = static_cast<std::uint32_t>(segments().size());
+      const auto number = static_cast<std::size_t>(step.from);
+      if (tokens_of_pass() == left) return success();
+      const Rows from = rows_at(step.from);
+      const Touch reads{resource_of(step.from)};
+      ASSAY_TRY(const Rows to, make_rows(kept_[number], options_.sequences, from.cols));
+      is_kept_[number] = true;
+      rows_now_ = left;
+      plan.push_back({ops_->keep_rows(from, to, pass + pass_.kept, left), {reads, {resource_of(step.from), true}}, "keep_rows"});
       return success();
     }
     case Verb::project:
@@ -305,10 +307,9 @@ Result<> VulkanBackend::lower_step(const Step& step, std::vector<Planned>& plan)
 
 Result<std::vector<VulkanBackend::Planned>> VulkanBackend::lower() {
   std::vector<Planned> plan;
-  is_kept_ = false;
+  is_kept_ = {};
   key_rope_.reset();
-  rows_now_ = 0;
-  for (const Segment& segment : segments()) rows_now_ += segment.tokens;
+  rows_now_ = tokens_of_pass();
   for (const Step& step : steps()) ASSAY_TRY_VOID(lower_step(step, plan));
   ASSAY_CHECK(!key_rope_);
   return plan;

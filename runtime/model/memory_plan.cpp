@@ -2,6 +2,7 @@
 #include "runtime/model/memory_plan.h"
 
 #include <algorithm>
+#include <initializer_list>
 
 #include "runtime/model/weights.h"
 
@@ -87,16 +88,24 @@ MemoryPlan plan_memory(const Model& model, const PlanOptions& options) {
   return plan;
 }
 
-double macs_of_layer(const LayerWeights& layer, const Config& config) {
-  double macs = 0;
-  for (const TensorView* weight : {layer.q, layer.k, layer.v, layer.q_a, layer.q_b, layer.kv_a, layer.k_b, layer.v_b, layer.attention_out, layer.gate, layer.up,
-                                   layer.down, layer.router, layer.shared_gate, layer.shared_up, layer.shared_down})
-    if (weight != nullptr) macs += static_cast<double>(weight->count());
-  if (layer.experts.empty()) return macs;
-  const ExpertWeights& expert = layer.experts.front();
-  for (const TensorView* weight : {expert.gate, expert.up, expert.down})
-    if (weight != nullptr) macs += static_cast<double>(weight->count()) * config.experts.used;
-  return macs;
+MacCount count_macs(const Model& model) {
+  MacCount out;
+  const auto macs = [](std::initializer_list<const TensorView*> weights) {
+    double sum = 0;
+    for (const TensorView* weight : weights)
+      if (weight != nullptr) sum += static_cast<double>(weight->count());
+    return sum;
+  };
+  for (const LayerWeights& layer : model.layers) {
+    out.closing = macs({layer.v_b, layer.attention_out, layer.gate, layer.up, layer.down, layer.router, layer.shared_gate, layer.shared_up, layer.shared_down});
+    if (!layer.experts.empty()) {
+      const ExpertWeights& expert = layer.experts.front();
+      out.closing += macs({expert.gate, expert.up, expert.down}) * model.config.experts.used;
+    }
+    out.layers += macs({layer.q, layer.k, layer.v, layer.q_a, layer.q_b, layer.kv_a, layer.k_b}) + out.closing;
+  }
+  out.head = macs({model.output});
+  return out;
 }
 
 }  // namespace assay

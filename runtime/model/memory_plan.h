@@ -40,7 +40,14 @@ MemoryPlan plan_memory(const Model& model, const PlanOptions& options);
 // Positions that the cache of a layer holds of each sequence: all of the context, or the window and what a batch adds to it.
 std::uint32_t cached_positions(const Config& config, std::uint32_t layer, std::uint32_t context, std::uint32_t batch);
 
-// Multiply-adds with this layer's weights for one token: of experts those that a token uses.
-double macs_of_layer(const LayerWeights& layer, const Config& config);
+// Multiply-adds with the weights for one token: of experts those that a token uses.
+struct MacCount {
+  double layers = 0, head = 0;
+  double closing = 0;  // of `layers`: of the last one, what comes behind the cache
+
+  // A prompt whose last token's logits are wanted: what closes the last layer is computed for that token only, as is the head.
+  double of_prompt(double tokens) const { return layers * tokens - closing * (tokens - 1) + head; }
+};
+MacCount count_macs(const Model& model);
 
 }  // namespace assay
