@@ -97,6 +97,8 @@ class VulkanBackend : public VerbTape {
   Result<> lower_elements(const Step& step, std::vector<Planned>& plan);
   Result<> lower_norm(const Step& step, std::vector<Planned>& plan);
   Result<> lower_experts(const Step& step, std::vector<Planned>& plan);
+  Result<> lower_expert_gates(std::uint32_t layer, const vulkan::Rows& gate, std::vector<Planned>& plan);
+  Result<std::size_t> lower_gated(std::span<const Step> next, std::vector<Planned>& plan);
   Result<> lower_heads(const Step& step, std::vector<Planned>& plan);
   Result<vulkan::Rows> rows_for(Slot slot, std::uint32_t cols);
   Result<vulkan::Rows> make_rows(SlotMemory& memory, std::uint32_t rows, std::uint32_t cols);
@@ -110,6 +112,8 @@ class VulkanBackend : public VerbTape {
   Result<> load_weights_of(const Step& step);
   Result<const vulkan::DeviceWeight*> weight_of(const TensorView& tensor);
   Result<const vulkan::DeviceTable*> experts_of(std::uint32_t layer, const TensorView* ExpertWeights::*which, const TensorView* ExpertWeights::*bias);
+  Result<const vulkan::DeviceTable*> gates_of(std::uint32_t layer);
+  Result<const vulkan::DeviceTable*> pair_of(const TensorView& gate, const TensorView& up);
   Result<const vulkan::DeviceTable*> heads_of(const TensorView& tensor);
   Result<std::uint64_t> vector_of(const TensorView* tensor);
   Result<vulkan::Ops::Cache> cache_of(std::uint32_t layer);

@@ -203,11 +203,8 @@ Result<> VulkanBackend::lower_experts(const Step& step, std::vector<Planned>& pl
   const Config& config = model_.config;
   const ExpertConfig& experts = config.experts;
   const std::uint32_t used = experts.used;
-  ASSAY_TRY(const vulkan::DeviceTable* const gates, experts_of(step.layer, &ExpertWeights::gate, &ExpertWeights::gate_bias));
-  ASSAY_TRY(const vulkan::DeviceTable* const ups, experts_of(step.layer, &ExpertWeights::up, &ExpertWeights::up_bias));
   ASSAY_TRY(const vulkan::DeviceTable* const downs, experts_of(step.layer, &ExpertWeights::down, &ExpertWeights::down_bias));
   ASSAY_TRY(const Rows gate, make_rows(expert_gate_, options_.batch * used, experts.feed_forward));
-  ASSAY_TRY(const Rows up, make_rows(expert_up_, options_.batch * used, experts.feed_forward));
   if (choices_.bytes == 0) {
     ASSAY_TRY(choices_, memory_.allocate(std::uint64_t{options_.batch} * used * Ops::kChoiceBytes, vulkan::Where::device));
   }
@@ -224,16 +221,48 @@ Result<> VulkanBackend::lower_experts(const Step& step, std::vector<Planned>& pl
                          .counts_best_two = experts.group_score == GroupScore::best_two};
   plan.push_back({ops_->route(route, rows_at(Slot::router), choices_.address, rows_now_), {{resource_of(Slot::router)}, {kChoices, true}}, "route"});
 
-  const Rows input = rows_at(Slot::normed);
-  const auto of_token = [&](const Rows& rows) { return Rows{rows.address, used * rows.stride, rows.cols}; };
-  const Ops::Parts in{.parts = used, .choices = choices_.address, .to_part = gate.stride}, out{.parts = used, .choices = choices_.address, .from_part = gate.stride};
-  const Touch normed{resource_of(Slot::normed)}, choices{kChoices};
-  plan.push_back({ops_->matvec_parts(*gates, in, input, rows_now_, of_token(gate)), {normed, choices, {kExpertGate, true}}, "matvec", gates->shape.format});
-  plan.push_back({ops_->matvec_parts(*ups, in, input, rows_now_, of_token(up)), {normed, choices, {kExpertUp, true}}, "matvec", ups->shape.format});
-  const Rows all_gates{gate.address, used * gate.stride, used * gate.stride}, all_ups{up.address, used * up.stride, used * up.stride};
-  plan.push_back({ops_->elements(gated(config.arch->activation), all_gates, all_ups, 0, rows_now_), {{kExpertUp}, {kExpertGate, true}}, "elements"});
-  plan.push_back({ops_->matvec_join(*downs, out, of_token(gate), rows_now_, rows_at(Slot::residual)), {{kExpertGate}, choices, {resource_of(Slot::residual), true}}, "matvec", downs->shape.format});
+  ASSAY_TRY_VOID(lower_expert_gates(step.layer, gate, plan));
+  const Ops::Parts parts{.parts = used, .choices = choices_.address, .from_part = gate.stride};
+  const Rows gates{gate.address, used * gate.stride, gate.cols};
+  plan.push_back({ops_->matvec_join(*downs, parts, gates, rows_now_, rows_at(Slot::residual)), {{kExpertGate}, {kChoices}, {resource_of(Slot::residual), true}}, "matvec", downs->shape.format});
   return success();
+}
+
+// Gate and up of every choice, and the activation: in one kernel where they are alike.
+Result<> VulkanBackend::lower_expert_gates(std::uint32_t layer, const Rows& gate, std::vector<Planned>& plan) {
+  const std::uint32_t used = model_.config.experts.used;
+  const vulkan::Element activation = gated(model_.config.arch->activation);
+  const auto of_token = [&](const Rows& rows) { return Rows{rows.address, used * rows.stride, rows.cols}; };
+  const Ops::Parts parts{.parts = used, .choices = choices_.address, .to_part = gate.stride};
+  const Rows input = rows_at(Slot::normed);
+  const Touch normed{resource_of(Slot::normed)}, choices{kChoices};
+  ASSAY_TRY(const vulkan::DeviceTable* const pairs, gates_of(layer));
+  if (pairs != nullptr) {
+    plan.push_back({ops_->matvec_gated(*pairs, parts, input, rows_now_, of_token(gate), activation), {normed, choices, {kExpertGate, true}}, "matvec", pairs->shape.format});
+    return success();
+  }
+  ASSAY_TRY(const vulkan::DeviceTable* const gates, experts_of(layer, &ExpertWeights::gate, &ExpertWeights::gate_bias));
+  ASSAY_TRY(const vulkan::DeviceTable* const ups, experts_of(layer, &ExpertWeights::up, &ExpertWeights::up_bias));
+  ASSAY_TRY(const Rows up, make_rows(expert_up_, options_.batch * used, gate.cols));
+  plan.push_back({ops_->matvec_parts(*gates, parts, input, rows_now_, of_token(gate)), {normed, choices, {kExpertGate, true}}, "matvec", gates->shape.format});
+  plan.push_back({ops_->matvec_parts(*ups, parts, input, rows_now_, of_token(up)), {normed, choices, {kExpertUp, true}}, "matvec", ups->shape.format});
+  const Rows all_gates{gate.address, used * gate.stride, used * gate.stride}, all_ups{up.address, used * up.stride, used * up.stride};
+  plan.push_back({ops_->elements(activation, all_gates, all_ups, 0, rows_now_), {{kExpertUp}, {kExpertGate, true}}, "elements"});
+  return success();
+}
+
+// One token's gate, up and activation in one kernel, where the next three steps are those. Returns how many steps that were.
+Result<std::size_t> VulkanBackend::lower_gated(std::span<const Step> next, std::vector<Planned>& plan) {
+  if (rows_now_ != 1 || next.size() < 3) return std::size_t{0};
+  const Step &gate = next[0], &up = next[1];
+  const bool is_pattern = gate.verb == Verb::project && gate.to == Slot::gate && up.verb == Verb::project && up.to == Slot::up && up.joined && next[2].verb == Verb::gate_up;
+  if (!is_pattern || gate.bias != nullptr || up.bias != nullptr || !vulkan::are_alike(*gate.weight, *up.weight)) return std::size_t{0};
+  ASSAY_TRY(const vulkan::DeviceTable* const pair, pair_of(*gate.weight, *up.weight));
+  const Rows from = rows_at(gate.from);
+  ASSAY_CHECK(pair->shape.cols == from.cols);
+  ASSAY_TRY(const Rows to, rows_for(Slot::gate, pair->shape.rows));
+  plan.push_back({ops_->matvec_gated(*pair, {.parts = 1}, from, 1, to, gated(model_.config.arch->activation)), {{resource_of(gate.from)}, {resource_of(Slot::gate), true}}, "matvec", pair->shape.format});
+  return std::size_t{3};
 }
 
 Result<> VulkanBackend::lower_heads(const Step& step, std::vector<Planned>& plan) {
@@ -310,7 +339,11 @@ Result<std::vector<VulkanBackend::Planned>> VulkanBackend::lower() {
   is_kept_ = {};
   key_rope_.reset();
   rows_now_ = tokens_of_pass();
-  for (const Step& step : steps()) ASSAY_TRY_VOID(lower_step(step, plan));
+  for (std::span<const Step> next = steps(); !next.empty();) {
+    ASSAY_TRY(const std::size_t fused, lower_gated(next, plan));
+    if (fused == 0) ASSAY_TRY_VOID(lower_step(next.front(), plan));
+    next = next.subspan(std::max<std::size_t>(fused, 1));
+  }
   ASSAY_CHECK(!key_rope_);
   return plan;
 }

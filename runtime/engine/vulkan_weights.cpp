@@ -40,8 +40,7 @@ std::uint64_t VulkanBackend::weight_bytes_of(const Step& step) const {
 
 Result<> VulkanBackend::load_weights_of(const Step& step) {
   if (step.verb == Verb::experts) {
-    ASSAY_TRY_VOID(experts_of(step.layer, &ExpertWeights::gate, &ExpertWeights::gate_bias));
-    ASSAY_TRY_VOID(experts_of(step.layer, &ExpertWeights::up, &ExpertWeights::up_bias));
+    ASSAY_TRY_VOID(gates_of(step.layer));  // or, one by one, when they are used
     ASSAY_TRY_VOID(experts_of(step.layer, &ExpertWeights::down, &ExpertWeights::down_bias));
   } else if (step.verb == Verb::project_heads) {
     ASSAY_TRY_VOID(heads_of(*step.weight));
@@ -73,6 +72,38 @@ Result<const vulkan::DeviceTable*> VulkanBackend::experts_of(std::uint32_t layer
   }
   ASSAY_TRY(const vulkan::DeviceTable table, vulkan::load_table(memory_, device_, matrices, biases));
   return &tables_.emplace(first, table).first->second;
+}
+
+// Gate and up of every expert in turns; nullptr where they are not alike.
+Result<const vulkan::DeviceTable*> VulkanBackend::gates_of(std::uint32_t layer) {
+  const std::vector<ExpertWeights>& experts = model_.layers[layer].experts;
+  const TensorView* const first = experts.front().gate;
+  const auto found = tables_.find(first);
+  if (found != tables_.end()) return &found->second;
+  std::vector<const TensorView*> matrices;
+  std::vector<std::uint64_t> biases;
+  for (const ExpertWeights& expert : experts) {
+    if (!vulkan::are_alike(*expert.gate, *expert.up)) return nullptr;
+    matrices.insert(matrices.end(), {expert.gate, expert.up});
+    for (const TensorView* bias : {expert.gate_bias, expert.up_bias}) {
+      if (bias == nullptr) continue;
+      ASSAY_TRY(const std::uint64_t address, vector_of(bias));
+      biases.push_back(address);
+    }
+  }
+  ASSAY_TRY(const vulkan::DeviceTable table, vulkan::load_table(memory_, device_, matrices, biases));
+  return &tables_.emplace(first, table).first->second;
+}
+
+// The same of two matrices that lie there already.
+Result<const vulkan::DeviceTable*> VulkanBackend::pair_of(const TensorView& gate, const TensorView& up) {
+  const auto found = tables_.find(&gate);
+  if (found != tables_.end()) return &found->second;
+  ASSAY_TRY(const vulkan::DeviceWeight* const first, weight_of(gate));
+  ASSAY_TRY(const vulkan::DeviceWeight* const second, weight_of(up));
+  const vulkan::DeviceWeight both[] = {*first, *second};
+  ASSAY_TRY(const vulkan::DeviceTable table, vulkan::make_table(memory_, both, {}));
+  return &tables_.emplace(&gate, table).first->second;
 }
 
 // [heads][rows][cols]

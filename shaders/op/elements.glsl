@@ -9,10 +9,7 @@ layout(push_constant, std430) uniform Push {
   float factor;
 } p;
 
-float silu(float x) { return x / (1.0 + exp(-x)); }
-// The tanh form; written by exp, as tanh's own precision is not promised to hold for large arguments.
-float tanh_of(float x) { return 1.0 - 2.0 / (exp(2.0 * x) + 1.0); }
-float gelu(float x) { return 0.5 * x * (1.0 + tanh_of(0.7978845608028654 * x * (1.0 + 0.044715 * x * x))); }
+#include "activation.glsl"
 
 void main() {
   const uint column = gl_GlobalInvocationID.x, token = gl_WorkGroupID.y;
@@ -22,12 +19,9 @@ void main() {
   float y = 0;
   if (kKind <= 2 || kKind == 5) y = Floats(p.from + 4 * (uint64_t(token) * p.from_stride + column)).at[0];
   switch (kKind) {
-    case 0: x = silu(x) * y; break;
-    case 1: x = gelu(x) * y; break;
-    case 2:
-      x = min(x, 7.0);
-      x = x / (1.0 + exp(-1.702 * x)) * (clamp(y, -7.0, 7.0) + 1.0);
-      break;
+    case 0:
+    case 1:
+    case 2: x = gated(kKind, x, y); break;
     case 3: x = silu(x); break;
     case 4: x = gelu(x); break;
     case 5: x = x + p.factor * y; break;

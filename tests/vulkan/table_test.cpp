@@ -90,6 +90,34 @@ TEST_P(Table, ChosenMatricesGiveTheirProductsAndTheirWeightedSums) {
     }
 }
 
+// Two matrices for each choice: a gate and an up.
+TEST_P(Table, PairsGiveTheActivationOfGateAndUp) {
+  std::vector<std::uint64_t> biases;
+  std::vector<std::vector<float>> bias_values;
+  for (std::uint32_t i = 0; i < kMatrices; ++i) {
+    bias_values.push_back(random_floats(kRows, 80 + i));
+    biases.push_back(gpu().put(bias_values.back()).address);
+  }
+  const Matrices matrices(GetParam(), biases);
+  const std::vector<Choice> pairs = {{1, 1}, {0, 1}, {0, 1}, {1, 1}, {1, 1}, {1, 1}};  // of five matrices two pairs
+  const vulkan::Buffer choices = gpu().put(pairs);
+  std::vector<float> inputs = random_floats(kTokens * kCols, 54);
+  for (float& input : inputs) input *= 0.01f;  // where activations bend
+  const Rows from = gpu().put_rows(inputs, kCols), slots = gpu().make_rows(kTokens * kParts, kRows);
+  gpu().run({gpu().ops.matvec_gated(matrices.table, {.parts = kParts, .choices = choices.address, .to_part = slots.stride}, from, kTokens, {slots.address, kParts * slots.stride, kRows}, vulkan::Element::silu_gate)});
+  const std::vector<float> found = gpu().take_rows(slots, kTokens * kParts);
+  for (std::uint32_t slot = 0; slot < kTokens * kParts; ++slot)
+    for (std::uint32_t row = 0; row < kRows; ++row) {
+      const std::uint32_t first = 2 * pairs[slot].matrix;
+      const auto [gate, gate_magnitude] = matrices.product(first, row, inputs.data() + slot / kParts * kCols);
+      const auto [up, up_magnitude] = matrices.product(first + 1, row, inputs.data() + slot / kParts * kCols);
+      const double g = gate + bias_values[first][row], u = up + bias_values[first + 1][row];
+      // Errors of both go through the product; silu is never steeper than 1.1.
+      const double bound = 2e-6 * (1.1 * gate_magnitude * std::abs(u) + up_magnitude * std::abs(g)) + 1e-5 * (1 + std::abs(g * u));
+      ASSERT_NEAR(found[slot * kRows + row], g / (1 + std::exp(-g)) * u, bound) << slot << " " << row;
+    }
+}
+
 // A kind of format each: elements, blocks, blocks of one byte's alignment, scales beside the weights, scales of the flattened matrix.
 INSTANTIATE_TEST_SUITE_P(Kinds, Table, ::testing::Values(FormatId::F32, FormatId::BF16, FormatId::Q4_K, FormatId::MXFP4, FormatId::MLX_Q4, FormatId::F8_E4M3, FormatId::NF4),
                          [](const auto& param) { return test_name(param.param); });

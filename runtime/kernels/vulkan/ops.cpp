@@ -81,9 +81,10 @@ struct MatvecKind {
   bool adds = false;
   std::uint32_t table = 0;
   bool is_chosen = false;
+  std::uint32_t gate = 0;
 };
-std::array<Constant, 10> matvec_constants(const DeviceFacts& facts, const DeviceWeight& weight, const MatvecShape& shape, const MatvecKind& kind) {
-  return constants_of<7>(weight, {{{0, shape.threads}, {1, kind.columns}, {2, shape.rows}, {3, kind.adds}, {4, divide_up(shape.threads, facts.min_subgroup_size)}, {5, kind.table}, {6, kind.is_chosen}}});
+std::array<Constant, 11> matvec_constants(const DeviceFacts& facts, const DeviceWeight& weight, const MatvecShape& shape, const MatvecKind& kind) {
+  return constants_of<8>(weight, {{{0, shape.threads}, {1, kind.columns}, {2, shape.rows}, {3, kind.adds}, {4, divide_up(shape.threads, facts.min_subgroup_size)}, {5, kind.table}, {6, kind.is_chosen}, {7, kind.gate}}});
 }
 
 }  // namespace
@@ -121,10 +122,11 @@ Call Ops::matvec(const DeviceWeight& weight, Rows from, std::uint32_t count, Row
   return made;
 }
 
-Call Ops::matvec_table(const DeviceTable& table, const Parts& parts, Rows from, std::uint32_t count, Rows to, bool joins) {
+Call Ops::matvec_table(const DeviceTable& table, const Parts& parts, Rows from, std::uint32_t count, Rows to, TableUse use, std::uint32_t gate) {
   const DeviceWeight& weight = table.shape;
+  const bool joins = use == TableUse::joined;
   const MatvecShape shape = matvec_shape(device_.facts(), weight, 1);
-  const auto constants = matvec_constants(device_.facts(), weight, shape, {1, joins, joins ? 2u : 1u, parts.choices != 0});
+  const auto constants = matvec_constants(device_.facts(), weight, shape, {1, joins, static_cast<std::uint32_t>(use), parts.choices != 0, gate});
   WeightPush push = push_of(weight, tables_, from, to, count);
   push.weights = table.table;
   push.extra = parts.choices;
@@ -136,13 +138,17 @@ Call Ops::matvec_table(const DeviceTable& table, const Parts& parts, Rows from, 
   const std::uint32_t groups = divide_up(weight.rows, shape.rows), matrices = count * parts.parts;
   ASSAY_CHECK(groups <= kMostGroups);
   Call made = call(device_.program(shader_name("matvec", weight.format), constants), push, {groups, count, joins ? 1 : parts.parts});
-  made.weight_bytes = matrices * weight_bytes(weight);
-  made.other_bytes = std::uint64_t{4} * (std::uint64_t{matrices} * groups * weight.cols + weight.rows * (joins ? 2 * count : matrices));
+  const std::uint64_t each = use == TableUse::gated ? 2 : 1;
+  made.weight_bytes = each * matrices * weight_bytes(weight);
+  made.other_bytes = std::uint64_t{4} * (each * matrices * groups * weight.cols + weight.rows * (joins ? 2 * count : matrices));
   return made;
 }
 
-Call Ops::matvec_parts(const DeviceTable& table, const Parts& parts, Rows from, std::uint32_t count, Rows to) { return matvec_table(table, parts, from, count, to, false); }
-Call Ops::matvec_join(const DeviceTable& table, const Parts& parts, Rows from, std::uint32_t count, Rows to) { return matvec_table(table, parts, from, count, to, true); }
+Call Ops::matvec_parts(const DeviceTable& table, const Parts& parts, Rows from, std::uint32_t count, Rows to) { return matvec_table(table, parts, from, count, to, TableUse::each); }
+Call Ops::matvec_gated(const DeviceTable& pairs, const Parts& parts, Rows from, std::uint32_t count, Rows to, Element activation) {
+  return matvec_table(pairs, parts, from, count, to, TableUse::gated, static_cast<std::uint32_t>(activation));
+}
+Call Ops::matvec_join(const DeviceTable& table, const Parts& parts, Rows from, std::uint32_t count, Rows to) { return matvec_table(table, parts, from, count, to, TableUse::joined); }
 
 Call Ops::route(const Route& route, Rows logits, std::uint64_t choices, std::uint32_t count) {
   const struct {

@@ -37,6 +37,9 @@ struct DeviceTable {
   bool has_bias = false;
 };
 // `biases`: addresses of rows of floats, or empty. Errors: as load_weight; unsupported where formats or shapes differ.
+Result<DeviceTable> make_table(Memory& memory, std::span<const DeviceWeight> weights, std::span<const std::uint64_t> biases);
+// Whether matrices can lie in one table.
+bool are_alike(const TensorView& a, const TensorView& b);
 Result<DeviceTable> load_table(Memory& memory, const Device& device, std::span<const TensorView* const> tensors, std::span<const std::uint64_t> biases);
 
 // One dispatch, ready to be recorded.
@@ -96,6 +99,8 @@ class Ops {
     std::uint32_t rest = 0;                // values behind an input that are copied behind the result
   };
   Call matvec_parts(const DeviceTable& table, const Parts& parts, Rows from, std::uint32_t count, Rows to);
+  // The same with two matrices for each choice, whose results are a gate and an up: `to` gets the activation's.
+  Call matvec_gated(const DeviceTable& pairs, const Parts& parts, Rows from, std::uint32_t count, Rows to, Element activation);
   // The results of a token's parts, times their weights, added up and added to `to`.
   Call matvec_join(const DeviceTable& table, const Parts& parts, Rows from, std::uint32_t count, Rows to);
   enum class Gating : std::uint32_t { softmax, softmax_of_chosen, sigmoid };
@@ -151,7 +156,8 @@ class Ops {
   Call attend_join(const Attention& attention, std::uint64_t parts, Rows to, std::uint32_t count);
 
  private:
-  Call matvec_table(const DeviceTable& table, const Parts& parts, Rows from, std::uint32_t count, Rows to, bool joins);
+  enum class TableUse : std::uint32_t { each = 1, joined, gated };  // as matvec.glsl counts
+  Call matvec_table(const DeviceTable& table, const Parts& parts, Rows from, std::uint32_t count, Rows to, TableUse use, std::uint32_t gate = 0);
 
   Device& device_;
   std::uint64_t tables_;

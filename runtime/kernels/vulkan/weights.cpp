@@ -63,23 +63,34 @@ Result<DeviceWeight> load_weight(Memory& memory, const Device& device, const Ten
   return weight;
 }
 
-Result<DeviceTable> load_table(Memory& memory, const Device& device, std::span<const TensorView* const> tensors, std::span<const std::uint64_t> biases) {
+bool are_alike(const TensorView& a, const TensorView& b) {
+  return a.format == b.format && a.shape == b.shape && a.side.format == b.side.format && a.side.group == b.side.group && a.side.group_rows == b.side.group_rows &&
+         a.side.scales.empty() == b.side.scales.empty();
+}
+
+Result<DeviceTable> make_table(Memory& memory, std::span<const DeviceWeight> weights, std::span<const std::uint64_t> biases) {
   DeviceTable made;
-  made.count = static_cast<std::uint32_t>(tensors.size());
+  made.shape = weights.front();
+  made.count = static_cast<std::uint32_t>(weights.size());
   made.has_bias = !biases.empty();
   std::vector<std::array<std::uint64_t, 4>> rows;
-  for (std::size_t i = 0; i < tensors.size(); ++i) {
-    const TensorView &tensor = *tensors[i], &first = *tensors.front();
-    if (tensor.format != first.format || tensor.shape != first.shape || tensor.side.format != first.side.format || tensor.side.group != first.side.group || tensor.side.group_rows != first.side.group_rows ||
-        tensor.side.scales.empty() != first.side.scales.empty())
-      return Error{Code::unsupported, tensor.name, fmt::format("is stored in another way than {}, and Vulkan kernels take experts of one format and shape; use --backend cpu", first.name)};
-    ASSAY_TRY(const DeviceWeight weight, load_weight(memory, device, tensor));
-    rows.push_back({weight.data, weight.scales, weight.biases, biases.empty() ? 0 : biases[i]});
-    if (i == 0) made.shape = weight;
-    made.shape.is_aligned = made.shape.is_aligned && weight.is_aligned;
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    rows.push_back({weights[i].data, weights[i].scales, weights[i].biases, biases.empty() ? 0 : biases[i]});
+    made.shape.is_aligned = made.shape.is_aligned && weights[i].is_aligned;
   }
   ASSAY_TRY(made.table, copy(memory, std::as_bytes(std::span(rows))));
   return made;
+}
+
+Result<DeviceTable> load_table(Memory& memory, const Device& device, std::span<const TensorView* const> tensors, std::span<const std::uint64_t> biases) {
+  std::vector<DeviceWeight> weights;
+  for (const TensorView* tensor : tensors) {
+    if (!are_alike(*tensor, *tensors.front()))
+      return Error{Code::unsupported, tensor->name, fmt::format("is stored in another way than {}, and Vulkan kernels take experts of one format and shape; use --backend cpu", tensors.front()->name)};
+    ASSAY_TRY(const DeviceWeight weight, load_weight(memory, device, *tensor));
+    weights.push_back(weight);
+  }
+  return make_table(memory, weights, biases);
 }
 
 }  // namespace assay::vulkan
