@@ -42,8 +42,9 @@ std::vector<std::string> llama_bench_arguments(const PeerRequest& request) {
   const std::uint32_t samples = request.samples > 0 ? request.samples : kSamples;
   const int threads = s.threads > 0 ? s.threads : available_threads();
   std::vector<std::string> out = {"-m", request.model, "-o", "json", "-r", std::to_string(samples), "-t", std::to_string(threads), "-b", std::to_string(s.batch), "-ub", std::to_string(s.ubatch),
-                                  "-ctk", s.kv_keys, "-ctv", s.kv_values, "-d", std::to_string(s.depth)};
+                                  "-ctk", s.kv_keys, "-ctv", s.kv_values};
   const auto add = [&](const char* name, std::string value) { out.insert(out.end(), {name, std::move(value)}); };
+  if (s.depth > 0) add("-d", std::to_string(s.depth));  // forks of llama.cpp may not know it
   if (s.is_joined) {
     add("-p", "0"), add("-n", "0");
     add("-pg", fmt::format("{},{}", s.prompt_tokens, s.generated_tokens));

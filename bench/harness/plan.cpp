@@ -231,7 +231,9 @@ void read_named_paths(Reader& reader, std::string_view option, std::vector<Plann
     if (equals == std::string::npos || equals == 0 || equals + 1 == value.text.size()) return reader.fail(at(value, "must be NAME=PATH"));
     for (const PlannedPeer& other : out)
       if (other.name == name) return reader.fail(at(value, fmt::format("\"{}\" is given twice", name)));
-    if (option == "peer" && name != "llama-bench") return reader.fail(at(value, fmt::format("\"{}\" is unknown; known: llama-bench", name)));
+    // A word behind a colon tells several builds or forks apart.
+    if (option == "peer" && name.substr(0, name.find(':')) != "llama-bench")
+      return reader.fail(at(value, fmt::format("\"{}\" is unknown; known: llama-bench, llama-bench:WORD", name)));
     out.push_back({name, value.text.substr(equals + 1)});
   }
 }

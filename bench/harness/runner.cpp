@@ -150,8 +150,10 @@ Result<TaskReply> Runner::run_round(const PlannedCase& which) {
   const auto peer = std::find_if(plan_.peers.begin(), plan_.peers.end(), [&](const PlannedPeer& p) { return p.name == which.engine; });
   if (peer == plan_.peers.end()) return failed(Status::failed, "the peer is not in the plan");
   const TaskReply& inspected = models_[which.model].inspected;
-  return run_peer_round({.program = peer->path, .model = plan_.models[which.model].path, .kind = inspected.model ? inspected.model->kind : "", .settings = which.settings,
+  auto reply = run_peer_round({.program = peer->path, .model = plan_.models[which.model].path, .kind = inspected.model ? inspected.model->kind : "", .settings = which.settings,
                          .samples = plan_.samples, .timeout_s = plan_.timeout_s, .memory_limit_bytes = plan_.memory_limit_bytes, .stop_requested = options_.stop_requested});
+  if (reply) reply->engine.name = which.engine;
+  return reply;
 }
 
 Result<BenchPlan> Runner::read_plan(const std::filesystem::path& journal) {

@@ -320,15 +320,17 @@ TEST_F(BenchCommand, PeerStandsBesideAndItsFailuresAreRows) {
                                         "echo '[{\"build_commit\":\"fa4e\",\"build_number\":1,\"backends\":\"CPU\",\"n_threads\":1,\"n_prompt\":'$n',\"n_gen\":0,\"samples_ns\":[1000000,1100000]},"
                                         "{\"n_threads\":1,\"n_prompt\":0,\"n_gen\":4,\"samples_ns\":[2000000]}]'\n";
   std::filesystem::permissions(path("llama-bench"), std::filesystem::perms::owner_all);
-  const Outcome ran = bench({q4_, model("nano-frankenstein/mlx-4bit"), "--peer", "llama-bench=" + path("llama-bench")});
+  const Outcome ran = bench({q4_, model("nano-frankenstein/mlx-4bit"), "--peer", "llama-bench=" + path("llama-bench"), "--peer", "llama-bench:fork=" + path("llama-bench")});
   EXPECT_EQ(ran.exit_code, 3) << ran.err;
   const auto all = records();
-  ASSERT_EQ(all.size(), 4u);
+  ASSERT_EQ(all.size(), 6u);
   EXPECT_EQ(all[1].engine.name, "llama-bench");
   EXPECT_EQ(all[1].status, Status::ok) << all[1].reason;
   EXPECT_NEAR(all[1].prefill_tps->median, 16 / 1.05e-3, 1);
   EXPECT_NEAR(all[1].decode_tps->median, 2000, 1e-6);
-  EXPECT_EQ(all[3].status, Status::unsupported) << "no GGUF";
+  EXPECT_EQ(all[2].engine.name, "llama-bench:fork");
+  EXPECT_EQ(all[4].status, Status::unsupported) << "no GGUF";
+  test::expect_error(bench({q4_, "--peer", "other=" + path("llama-bench")}), 2, "known: llama-bench");
 }
 
 TEST_F(BenchCommand, FalseAlarmsAreCounted) {

@@ -234,6 +234,7 @@ TEST(Peer, SettingsBecomeItsOptions) {
   const auto arguments = llama_bench_arguments(request);
   const std::string all = fmt::format("{}", fmt::join(arguments, " "));
   for (const char* part : {"-m m.gguf", "-pg 64,16", "-p 0 -n 0", "-ctk q8_0", "-r 2", "-o json"}) EXPECT_NE(all.find(part), std::string::npos) << part << " in " << all;
+  EXPECT_EQ(all.find("-d "), std::string::npos) << "forks of llama.cpp may not know it: " << all;
 }
 
 

@@ -33,6 +33,7 @@ Examples:
   assay bench model.gguf --tag main --preset ci         at least ten rounds, to compare with later: assay compare main HEAD
   assay bench model.gguf --quality --reference model-f16.gguf
   assay bench model.gguf --peer llama-bench=/path/to/llama-bench
+  assay bench model.gguf --peer llama-bench:old=/one --peer llama-bench:fork=/another
   assay bench --plan plan.yaml                          the same options in a file
   assay bench --resume last                             goes on after an interruption
   assay bench model.gguf --aa 20                        how often would an unchanged program raise an alarm here?
