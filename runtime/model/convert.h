@@ -54,8 +54,9 @@ struct ConvertReport {
   double bits_per_weight() const { return values == 0 ? 0 : 8.0 * static_cast<double>(bytes) / static_cast<double>(values); }
 };
 
-// Writes `out` (a file for gguf, else a folder that is made when missing). Weights pass through in runs of rows: memory stays
-// bounded by them and one tensor's scales. Nothing is left under the final name when it fails.
+// Writes `out` (a file for gguf, else a folder that is made when missing). Weights pass through in runs of rows: memory stays bounded
+// by them, one tensor's scales and, where columns become rows, one matrix; folders whose weights lie in another order than the
+// decoder's (see Copy) have those in memory. Nothing is left under the final name when it fails.
 // Errors: of the readers and encoders, with tensor and row named; unsupported where a family has no other layout; interrupted.
 Result<ConvertReport> convert_model(const ModelFile& in, const std::filesystem::path& out, const ConvertOptions& options, ProgressFn progress);
 

@@ -105,11 +105,13 @@ class Lister {
     const Layout names = layout == Layout::gguf ? Layout::gguf : Layout::hf;
     const auto* const found = std::find_if(kDialects.begin(), kDialects.end(), [&](const Dialect& d) { return d.family == config.arch->name && d.layout == names; });
     if (found != kDialects.end()) dialect_ = *found;
-    if (layout != Layout::gguf && config.wrapper != nullptr) prefix_ = config.wrapper->prefix;
-    // Some folders were saved from inside the class that has the head.
     const std::string embedding = name_of(pattern_of(kWeights[0].gguf, kWeights[0].hf), 0);
-    for (const std::string_view base : {"transformer.", "model."})
-      if (file != nullptr && file->find(embedding) == nullptr && file->find(std::string(base) + embedding) != nullptr) prefix_ = base;
+    if (layout != Layout::gguf && config.wrapper != nullptr) prefix_ = config.wrapper->prefix;
+    if (layout == Layout::mlx && config.arch->hf_transposes) prefix_ = kMlxBase;  // a reader of MLX's turns matrices that lack it
+    // Some folders were saved from inside the class that has the head.
+    const auto holds = [&](std::string_view prefix) { return file->find(std::string(prefix) + embedding) != nullptr; };
+    for (const std::string_view other : {std::string_view(), std::string_view("transformer."), kMlxBase})
+      if (file != nullptr && !holds(prefix_) && holds(other)) prefix_ = other;
   }
 
   std::vector<ExpectedTensor> list() {
@@ -312,6 +314,7 @@ class Lister {
   }
 
   static constexpr std::uint64_t kMxBlock = 32;
+  static constexpr std::string_view kMlxBase = "model.";
 
   const Config& config_;
   Layout layout_;

@@ -44,6 +44,21 @@ TEST_P(WrappedAnew, AsMlxFolderOfEightBitsIsItsOwnWeightsAndStaysNearTheGoldenLo
   expect_eight_bits(*mlx.model, *mlx.file, runs_of(GetParam()));
 }
 
+// MLX's own programs would turn GPT-2's matrices once more if the names did not begin so.
+TEST(MlxFolder, OfGpt2HasMlxNamesAndMatricesTheRightWayRound) {
+  const auto wrapped = std::find_if(kFolders.begin(), kFolders.end(), [](const Wrapped& w) { return w.name == "gpt2"; });
+  const OpenFolder folder(*wrapped);
+  ASSERT_NE(folder.file, nullptr);
+  EXPECT_EQ(folder.file->find("h.0.mlp.c_fc.weight")->shape, (std::vector<std::uint64_t>{64, 160}));
+  const MlxFolder mlx(*folder.file);
+  ASSERT_TRUE(mlx.model);
+  const TensorView* matrix = mlx.file->find("model.h.0.mlp.c_fc.weight");
+  ASSERT_NE(matrix, nullptr);
+  EXPECT_EQ(matrix->shape, (std::vector<std::uint64_t>{160, 64}));
+  EXPECT_TRUE(mlx.model->copies.empty());
+  EXPECT_TRUE(mlx.model->made_bytes.empty()) << "nothing is copied";
+}
+
 INSTANTIATE_TEST_SUITE_P(Families, WrappedAnew, ::testing::ValuesIn(all_wrapped()), [](const auto& param) { return param.param.name; });
 
 class Repository : public ::testing::TestWithParam<Wrapped> {};

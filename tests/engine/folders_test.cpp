@@ -11,7 +11,8 @@ namespace assay {
 using namespace test;
 namespace {
 
-// What GGUF files of every family become as folders, and the folders as files again: keys, names, orders, and no value lost.
+// What GGUF files of every family become as folders, and the folders as files again: keys, names, orders, and no value lost. The goldens
+// of quantised files are those of their values, which the folder holds as float32.
 class FolderOfGguf : public ::testing::TestWithParam<Case> {};
 
 TEST_P(FolderOfGguf, GivesTheGoldenLogitsAndTheSameFileAgain) {
@@ -43,7 +44,9 @@ TEST_P(FolderOfGguf, GivesTheGoldenLogitsAndTheSameFileAgain) {
   EXPECT_EQ(again.file->tensors.size(), source->tensors.size());
 }
 
-TEST_P(FolderOfGguf, AsQ8FileIsItsOwnWeightsAndStaysNearTheGoldenLogits) {
+class EightBitTwin : public ::testing::TestWithParam<Case> {};
+
+TEST_P(EightBitTwin, IsItsOwnWeightsAndStaysNearTheGoldenLogits) {
   const auto source = open_model(fixture("architectures") / GetParam().model);
   ASSERT_TRUE(source);
   const AsGguf quantised(*source, "Q8_0");
@@ -51,12 +54,13 @@ TEST_P(FolderOfGguf, AsQ8FileIsItsOwnWeightsAndStaysNearTheGoldenLogits) {
   expect_eight_bits(*quantised.model, *quantised.file, GetParam().runs);
 }
 
-std::vector<Case> gguf_cases() {
-  std::vector<Case> cases = float_cases();
-  std::erase_if(cases, [](const Case& c) { return !c.model.ends_with("/model.gguf"); });
+std::vector<Case> cases_that_end(std::string_view end) {
+  std::vector<Case> cases = architecture_cases();
+  std::erase_if(cases, [&](const Case& c) { return !c.model.ends_with(end); });
   return cases;
 }
-INSTANTIATE_TEST_SUITE_P(Families, FolderOfGguf, ::testing::ValuesIn(gguf_cases()), [](const auto& param) { return param.param.name; });
+INSTANTIATE_TEST_SUITE_P(Families, FolderOfGguf, ::testing::ValuesIn(cases_that_end(".gguf")), [](const auto& param) { return param.param.name; });
+INSTANTIATE_TEST_SUITE_P(Families, EightBitTwin, ::testing::ValuesIn(cases_that_end("/model.gguf")), [](const auto& param) { return param.param.name; });
 
 // A router of DeepSeek-V3 in the golden model of DeepSeek-V2. No golden logits of such exist: the routing itself is reckoned anew in
 // windows_test.cpp; here it is the same through every kind of file, and another than the golden's.

@@ -53,7 +53,7 @@ std::uint64_t source_row(const Piece& piece, std::uint64_t row);
 std::vector<float> values_of(const Piece& piece);
 // One tensor as it is.
 Step step_from(const TensorView& tensor);
-// How heads of Q and K move between the file that `from` was read from and the other layout of the family.
+// Whether a weight's rows are those of heads that rotate, which layouts order differently.
 bool moves_rows(const WeightRow& row);
 
 // Formats that the user asked for by name.

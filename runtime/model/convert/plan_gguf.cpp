@@ -49,7 +49,7 @@ Result<Plan> plan_gguf_from_gguf(const ModelFile& in, const ConvertOptions& opti
 // GGUF's names for what a folder holds; experts are stacked.
 class FolderToGguf {
  public:
-  FolderToGguf(const ModelFile& in, const ConvertOptions& options, const Model& bound) : options_(options), bound_(bound), model_(mix_model_of(in)), overrides_(options.overrides) {}
+  FolderToGguf(const ModelFile& in, const ConvertOptions& options, const Model& bound) : options_(options), bound_(bound), model_(mix_model_of(in)), overrides_(options.overrides) { model_.is_tied = bound.is_tied(); }
 
   Result<Plan> plan() {
     Config config = bound_.config;
