@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <random>
@@ -198,6 +199,22 @@ inline double ulps_between(float a, float b) {
   int exponent = 0;
   std::frexp(size, &exponent);
   return std::abs(static_cast<double>(a) - b) / std::ldexp(1.0, exponent - 24);
+}
+
+struct Difference {
+  double worst = 0, rms = 0;
+};
+inline Difference compare(std::span<const float> found, std::span<const float> expected) {
+  Difference difference;
+  EXPECT_EQ(found.size(), expected.size());
+  for (std::size_t i = 0; i < std::min(found.size(), expected.size()); ++i) {
+    const double d = std::abs(static_cast<double>(found[i]) - expected[i]);
+    EXPECT_FALSE(std::isnan(d)) << i;
+    difference.worst = std::max(difference.worst, d);
+    difference.rms += d * d;
+  }
+  difference.rms = std::sqrt(difference.rms / static_cast<double>(std::max<std::size_t>(1, expected.size())));
+  return difference;
 }
 
 }  // namespace assay::test
