@@ -2,7 +2,7 @@
 #include "runtime/apps/generate_chat.h"
 
 #include <fmt/format.h>
-#include <signal.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -65,11 +65,12 @@ bool has_tools(const Conversation& conversation) {
   return false;
 }
 
-// Lines of standard input; a signal ends the waiting for one.
+// Lines of standard input; an interrupt ends the waiting for one. The signal may come to any thread, or just before the waiting begins:
+// it is looked for again and again, and no system call is relied on to end by it.
 class Lines {
  public:
-  enum class Got : std::uint8_t { line, end, signal };
-  explicit Lines(std::string held) : held_(std::move(held)) {}
+  enum class Got : std::uint8_t { line, end, interrupt };
+  Lines(std::string held, const volatile std::sig_atomic_t& interrupted) : held_(std::move(held)), interrupted_(interrupted) {}
   std::string take_rest() { return std::move(held_); }
 
   Got next(std::string& line) {
@@ -82,40 +83,29 @@ class Lines {
         return Got::line;
       }
       if (ended_) return Got::end;
+      pollfd input = {STDIN_FILENO, POLLIN, 0};
+      const int ready = ::poll(&input, 1, kLookMs);
+      if (interrupted_ != 0) return Got::interrupt;
+      if (ready <= 0) continue;
       std::array<char, 4096> bytes;
       const ssize_t count = ::read(STDIN_FILENO, bytes.data(), bytes.size());
-      if (count < 0 && errno == EINTR) return Got::signal;
+      if (count < 0 && errno == EINTR) continue;
       if (count <= 0) ended_ = true;
       if (count > 0) held_.append(bytes.data(), static_cast<std::size_t>(count));
     }
   }
 
  private:
+  static constexpr int kLookMs = 100;
   std::string held_;
+  const volatile std::sig_atomic_t& interrupted_;
   bool ended_ = false;
-};
-
-// While it lives SIGINT ends a system call that waits instead of letting it go on.
-class SignalsInterruptReads {
- public:
-  SignalsInterruptReads() {
-    struct sigaction action = {};
-    ::sigaction(SIGINT, nullptr, &before_);
-    action = before_;
-    action.sa_flags &= ~SA_RESTART;
-    ::sigaction(SIGINT, &action, nullptr);
-  }
-  ~SignalsInterruptReads() { ::sigaction(SIGINT, &before_, nullptr); }
-  SignalsInterruptReads(const SignalsInterruptReads&) = delete;
-
- private:
-  struct sigaction before_ = {};
 };
 
 class Talk {
  public:
   Talk(const ChatSurroundings& around, Session& session, const Tokenizer& tokenizer, const ChatFormat& format, Conversation conversation, std::string input)
-      : around_(around), session_(session), format_(format), chat_(session, tokenizer, format, around.options), conversation_(std::move(conversation)), interrupted_(around.interrupted), lines_(std::move(input)) {}
+      : around_(around), session_(session), format_(format), chat_(session, tokenizer, format, around.options), conversation_(std::move(conversation)), interrupted_(around.interrupted), lines_(std::move(input), around.interrupted) {}
 
   Result<> answer() {
     ASSAY_TRY(Answer answer, chat_.answer(conversation_, now_here(), [&](std::string_view text) {
@@ -133,7 +123,6 @@ class Talk {
 
   // Reads to the end of input, /quit, a Ctrl-C at the prompt, or the first message for another model.
   Result<std::optional<NextModel>> run() {
-    const SignalsInterruptReads signals;
     const bool is_terminal = ::isatty(STDIN_FILENO) == 1;
     if (is_terminal) say("/help tells the commands; Ctrl-C ends an answer, Ctrl-D the conversation");
     std::string message;
@@ -142,10 +131,7 @@ class Talk {
       std::string line;
       const Lines::Got got = lines_.next(line);
       if (got == Lines::Got::end) return std::optional<NextModel>();
-      if (got == Lines::Got::signal) {
-        if (interrupted_) return std::optional<NextModel>();  // the program ends with what that means
-        continue;
-      }
+      if (got == Lines::Got::interrupt) return std::optional<NextModel>();  // the program ends with what that means
       if (message.empty() && line.starts_with('/') && !line.starts_with("//")) {
         if (!command(line)) return std::optional<NextModel>();
         continue;
