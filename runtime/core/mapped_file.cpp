@@ -33,6 +33,11 @@ struct FileDescriptor {
   }
 };
 
+std::uint64_t page_start(std::uint64_t offset) {
+  const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  return offset / page * page;
+}
+
 // Advice makes the system read single pages; its own reading ahead of faults takes runs of pages at once, which is up to
 // twice as fast, but only as far as the device's setting lets it: 128 KB by default.
 bool system_reads_far_ahead(std::uint64_t device) {
@@ -180,19 +185,23 @@ Result<> MappedFile::lock() const {
 }
 
 void MappedFile::read_ahead(std::uint64_t offset, std::uint64_t size) const {
-  if (offset >= size_) return;
-  const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
-  const std::uint64_t from = offset / page * page;
-  const std::uint64_t count = std::min<std::uint64_t>(offset - from + size, size_ - from);
-  std::byte* start = const_cast<std::byte*>(data_ + from);
-  // Asking for what is there already costs a look at every page; one page answers for its neighbours.
-  unsigned char is_resident = 0;
-  if (::mincore(start, page, &is_resident) == 0 && (is_resident & 1) != 0) return;
-  ::madvise(start, count, MADV_WILLNEED);  // advice: failing costs nothing
+  if (!is_resident(offset)) advise(offset, size);
 }
 
 void MappedFile::walk_ahead(std::uint64_t offset, std::uint64_t size) const {
-  if (!system_reads_far_ahead(identity_.device)) read_ahead(offset, size);
+  if (!is_resident(offset) && !system_reads_far_ahead(identity_.device)) advise(offset, size);
+}
+
+// Asking for what is there already costs a look at every page; one page answers for its neighbours.
+bool MappedFile::is_resident(std::uint64_t offset) const {
+  if (offset >= size_) return true;  // nothing to ask for
+  unsigned char page = 0;
+  return ::mincore(const_cast<std::byte*>(data_ + page_start(offset)), 1, &page) == 0 && (page & 1) != 0;
+}
+
+void MappedFile::advise(std::uint64_t offset, std::uint64_t size) const {
+  const std::uint64_t from = page_start(offset), count = std::min<std::uint64_t>(offset - from + size, size_ - from);
+  ::madvise(const_cast<std::byte*>(data_ + from), count, MADV_WILLNEED);  // advice: failing costs nothing
 }
 
 void MappedFile::map_in(std::uint64_t offset, std::uint64_t size) const {

@@ -52,6 +52,8 @@ class MappedFile {
 
  private:
   MappedFile() = default;
+  bool is_resident(std::uint64_t offset) const;
+  void advise(std::uint64_t offset, std::uint64_t size) const;
   const std::byte* data_ = nullptr;
   std::size_t size_ = 0;
   std::filesystem::path path_;

@@ -34,9 +34,6 @@ namespace {
 #include "runtime/kernels/cpu/pack_avx512.inl.h"
 #include "runtime/kernels/cpu/pack.inl.h"
 #include "runtime/kernels/cpu/dequantize_avx512.inl.h"
-#include "runtime/kernels/cpu/tiles_avx512.inl.h"
-#include "runtime/kernels/cpu/tiles_avx512_turned.inl.h"
-#include "runtime/kernels/cpu/tiles_avx512_rows.inl.h"
 #include "runtime/kernels/cpu/matmul_avx512.inl.h"
 #include "runtime/kernels/cpu/matmul_avx512_bf16.inl.h"
 }  // namespace

@@ -1,5 +1,146 @@
-// Mat-mul for AVX-512: a tile of 32 rows x 256 values times every input. Two registers of rows times six inputs need 8 loads for 12
-// multiply-adds, so that the two load ports do not bound it.
+// Mat-mul for AVX-512: 32 rows x 256 values are unpacked once into a register-ordered tile, then used for every input. A tile of
+// two registers of rows times six inputs needs 8 loads for 12 multiply-adds, so that the two load ports do not bound it.
+
+// Signed weights of one chunk; vpdpbusd wants four values of a row in each 32-bit lane.
+struct LevelTile {
+  alignas(64) std::int8_t levels[kChunk / 4][kTileRows][4];
+  alignas(64) float scales[kGroupsPerChunk][kTileRows];
+  alignas(64) float offsets[kGroupsPerChunk][kTileRows];
+  alignas(64) std::int32_t starts[kGroupsPerChunk][kTileRows];  // -128 * (sum of a group's levels): inputs are levels + 128
+  alignas(64) std::int16_t minimums[kGroupsPerChunk / 2][kTileRows][2];  // K-quants: of two neighbouring groups
+  alignas(64) float minimum_scales[kTileRows];
+};
+struct FloatTile {
+  alignas(64) float values[kChunk][kTileRows];
+};
+
+// Rows of sixteen 32-bit values to columns, in place.
+inline void transpose16(__m512i* r) {
+  __m512i t[16];
+  for (int i = 0; i < 16; i += 4) {
+    const __m512i a = _mm512_unpacklo_epi32(r[i], r[i + 1]), b = _mm512_unpackhi_epi32(r[i], r[i + 1]);
+    const __m512i c = _mm512_unpacklo_epi32(r[i + 2], r[i + 3]), d = _mm512_unpackhi_epi32(r[i + 2], r[i + 3]);
+    t[i] = _mm512_unpacklo_epi64(a, c);
+    t[i + 1] = _mm512_unpackhi_epi64(a, c);
+    t[i + 2] = _mm512_unpacklo_epi64(b, d);
+    t[i + 3] = _mm512_unpackhi_epi64(b, d);
+  }
+  for (int j = 0; j < 4; ++j) {  // t[4k + j]: lanes l hold column 4l + j of rows 4k .. 4k + 3
+    const __m512i a = _mm512_shuffle_i32x4(t[j], t[4 + j], 0x88), b = _mm512_shuffle_i32x4(t[j], t[4 + j], 0xdd);
+    const __m512i c = _mm512_shuffle_i32x4(t[8 + j], t[12 + j], 0x88), d = _mm512_shuffle_i32x4(t[8 + j], t[12 + j], 0xdd);
+    r[j] = _mm512_shuffle_i32x4(a, c, 0x88);
+    r[8 + j] = _mm512_shuffle_i32x4(a, c, 0xdd);
+    r[4 + j] = _mm512_shuffle_i32x4(b, d, 0x88);
+    r[12 + j] = _mm512_shuffle_i32x4(b, d, 0xdd);
+  }
+}
+
+// 16 rows of 16 words to 16 rows of a tile's column half.
+template <class T>
+inline void transpose_words(const T* rows, std::size_t row_words, T* out, std::size_t out_words) {
+  static_assert(sizeof(T) == 4);
+  __m512i r[16];
+  for (int i = 0; i < 16; ++i) r[i] = _mm512_load_si512(rows + row_words * static_cast<std::size_t>(i));
+  transpose16(r);
+  for (int i = 0; i < 16; ++i) _mm512_store_si512(out + out_words * static_cast<std::size_t>(i), r[i]);
+}
+
+// gcc moves the sums around a loop when these are intrinsics: every move costs as much as a multiply-add.
+inline void dot_levels(__m512i& sum, __m512i inputs, __m512i weights) { asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(inputs), "v"(weights)); }
+inline __m512i splat_word(const void* at) {
+  __m512i word;
+  asm("vpbroadcastd %1, %0" : "=v"(word) : "m"(*static_cast<const std::int32_t*>(at)));
+  return word;
+}
+
+template <class F>
+inline constexpr int kGroupOf = 32;  // values per weight scale; MLX groups are 32, 64 or 128
+template <BlockFormat F>
+inline constexpr int kGroupOf<F> = F::kGroup < 32 ? 16 : 32;
+template <class F>
+inline constexpr bool kHasSuperBlock = false;
+template <BlockFormat F>
+inline constexpr bool kHasSuperBlock<F> = F::kBlock == 256;
+// What is taken from levels to make them signed: their bias, or 128 where they would not fit otherwise (MLX 8-bit, whose
+// offsets then make up for it).
+template <class F>
+inline constexpr int kShiftOf = F::kMaxLevel - kBiasOf<F> > 127 ? 128 : kBiasOf<F>;
+
+// How a format's offsets enter the sums: K-quants have whole numbers with one scale a block, which two groups at a time multiply
+// with the sums of inputs; others have floats.
+enum class OffsetKind : std::uint8_t { none, whole, floats };
+template <class F>
+inline constexpr OffsetKind kOffsetKindOf = kOffsetOf<F> || kShiftOf<F> != kBiasOf<F> ? OffsetKind::floats : OffsetKind::none;
+template <>
+inline constexpr OffsetKind kOffsetKindOf<Q4_K> = OffsetKind::whole;
+template <>
+inline constexpr OffsetKind kOffsetKindOf<Q5_K> = OffsetKind::whole;
+template <>
+inline constexpr OffsetKind kOffsetKindOf<Q2_K> = OffsetKind::whole;
+
+// The minimums of one block as 16-bit numbers in group order.
+inline void read_minimums(const Q2_K::Block& block, std::int16_t (&out)[kGroupsPerChunk]) {
+  for (std::uint32_t g = 0; g < kGroupsPerChunk; ++g) out[g] = static_cast<std::int16_t>(block.scales[g] >> 4);
+}
+template <class Block>
+inline void read_minimums(const Block& block, std::int16_t (&out)[kGroupsPerChunk]) {
+  std::uint32_t word[3];
+  std::memcpy(word, block.scales, sizeof word);
+  const std::uint64_t high = ((word[2] >> 4) & 0x0f0f0f0fu) | ((word[1] >> 2) & 0x30303030u);
+  const __m128i bytes8 = _mm_cvtsi64_si128(static_cast<long long>((word[1] & 0x3f3f3f3fu) | high << 32));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm_cvtepu8_epi16(bytes8));
+}
+template <class F>
+inline void unpack_minimums(const WeightRows& weights, std::uint32_t first_row, std::uint32_t rows, std::uint32_t chunk, LevelTile& tile) {
+  for (std::uint32_t r = 0; r < kTileRows; ++r) {
+    std::int16_t minimums[kGroupsPerChunk] = {};
+    float scale = 0;
+    if (r < rows) {
+      const auto& block = *reinterpret_cast<const typename F::Block*>(weights.data + (first_row + r) * weights.row_bytes + std::size_t{chunk} * sizeof(typename F::Block));
+      read_minimums(block, minimums);
+      scale = -to_float(block.dmin);
+    }
+    for (std::uint32_t pair = 0; pair < kChunk / kGroupOf<F> / 2; ++pair) std::memcpy(tile.minimums[pair][r], minimums + 2 * pair, 4);
+    tile.minimum_scales[r] = scale;
+  }
+}
+
+// `rows` <= 32 are there; the others become zero.
+template <class F>
+void unpack_tile(const WeightRows& weights, std::uint32_t first_row, std::uint32_t rows, std::uint32_t chunk, LevelTile& tile) {
+  alignas(64) std::int32_t levels[16][kChunk / 4];
+  alignas(64) float scales[16][kGroupsPerChunk], offsets[16][kGroupsPerChunk];
+  const __m512i shift = bytes(kShiftOf<F>);
+  const Vec offset_per_scale = splat(static_cast<float>(kShiftOf<F> - kBiasOf<F>));
+  for (std::uint32_t half = 0; half < kTileRows; half += 16) {
+    for (std::uint32_t r = 0; r < 16; ++r) {
+      Chunk q;
+      if (half + r < rows) {
+        Reader<F>::read(weights, first_row + half + r, chunk, q);
+        for (__m512i& part : q.levels) part = _mm512_sub_epi8(part, shift);
+      } else {
+        for (__m512i& part : q.levels) part = _mm512_setzero_si512();
+        q.scales = q.offsets = zero();
+      }
+      for (int i = 0; i < 4; ++i) _mm512_store_si512(levels[r] + 16 * i, q.levels[i]);
+      store(scales[r], q.scales);
+      store(offsets[r], kShiftOf<F> != kBiasOf<F> ? fma(offset_per_scale, q.scales, q.offsets) : q.offsets);
+    }
+    std::int32_t* out = reinterpret_cast<std::int32_t*>(tile.levels[0][half]);
+    for (int i = 0; i < 4; ++i) transpose_words(levels[0] + 16 * i, kChunk / 4, out + std::size_t{16} * kTileRows * static_cast<std::size_t>(i), kTileRows);
+    transpose_words(scales[0], kGroupsPerChunk, tile.scales[0] + half, kTileRows);
+    if (kOffsetKindOf<F> == OffsetKind::floats) transpose_words(offsets[0], kGroupsPerChunk, tile.offsets[0] + half, kTileRows);
+  }
+  if constexpr (kOffsetKindOf<F> == OffsetKind::whole) unpack_minimums<F>(weights, first_row, rows, chunk, tile);
+  constexpr int kSteps = kGroupOf<F> / 4;
+  for (int g = 0; g < static_cast<int>(kChunk) / kGroupOf<F>; ++g) {
+    for (int half = 0; half < 2; ++half) {
+      __m512i sum = _mm512_setzero_si512();
+      for (int k = 0; k < kSteps; ++k) dot_levels(sum, bytes(-128), _mm512_load_si512(tile.levels[g * kSteps + k][16 * half]));
+      _mm512_store_si512(tile.starts[g] + 16 * half, _mm512_sub_epi32(_mm512_setzero_si512(), sum));
+    }
+  }
+}
 
 inline void dot_pairs(__m512i& sum, __m512i a, __m512i b) { asm("vpdpwssd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b)); }
 
