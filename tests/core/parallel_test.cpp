@@ -4,7 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
+#include <new>
 #include <numeric>
+#include <thread>
 #include <vector>
 
 #include "runtime/core/aligned.h"
@@ -64,6 +67,50 @@ TEST(Threads, TwoPoolsLiveSideBySide) {
   Threads moved = std::move(first);
   moved.for_chunks(10, [&](std::size_t) { ++sum; });
   EXPECT_EQ(sum.load(), 30);
+}
+
+TEST(Threads, WhatABodyThrowsComesOut) {
+  Threads threads(3);
+  for (int round = 0; round < 100; ++round) {
+    const auto fail = [&](std::size_t chunk) {
+      if (chunk % 5 == 2) throw std::bad_alloc();
+    };
+    EXPECT_THROW(threads.for_chunks(20, fail), std::bad_alloc);
+    std::atomic<int> runs{0};
+    threads.for_chunks(20, [&](std::size_t) { ++runs; });
+    ASSERT_EQ(runs.load(), 20);
+  }
+}
+
+// As when a busy neighbour takes a worker's core away while it holds a chunk.
+TEST(Threads, AWorkerThatKeepsTheOthersWaitingIsLeftOutForAWhile) {
+  constexpr int kRounds = 100;
+  Threads threads(2);
+  std::atomic<int> by_worker{0}, runs{0};
+  for (int round = 0; round < kRounds; ++round)
+    threads.for_chunks_by_worker(8, [&](std::size_t, std::size_t worker) {
+      ++runs;
+      if (worker == 0) return;
+      ++by_worker;
+      std::this_thread::sleep_for(std::chrono::milliseconds(3));
+    });
+  EXPECT_EQ(runs.load(), kRounds * 8);
+  EXPECT_LT(by_worker.load(), kRounds / 4);
+}
+
+TEST(Threads, WorkersComeBackAfterAPause) {
+  Threads threads(2);
+  for (int round = 0; round < 3; ++round) {
+    std::atomic<bool> came{false};
+    const auto now = [] { return std::chrono::steady_clock::now(); };
+    for (const auto end = now() + std::chrono::seconds(20); !came && now() < end;)
+      threads.for_chunks_by_worker(2, [&](std::size_t, std::size_t worker) {
+        if (worker == 1) came = true;
+        for (const auto until = now() + std::chrono::microseconds(100); !came && now() < until;) std::this_thread::yield();
+      });
+    EXPECT_TRUE(came);
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));  // long enough for a worker to leave
+  }
 }
 
 TEST(FunctionRef, CallsWhatItRefersTo) {
