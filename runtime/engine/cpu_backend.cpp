@@ -134,7 +134,8 @@ void CpuBackend::store_kv(std::uint32_t layer) {
   const std::uint32_t heads = config.kv_heads, dim = config.head_dim, value_stride = config.is_latent() ? dim : config.value_dim;
   const float* keys = slot(Slot::key);
   const float* values = slot(config.is_latent() ? Slot::key : Slot::value);  // latent: the first part of the key
-  share(threads_, std::size_t{tokens_} * heads * dim * 2 * sizeof(float), heads, [&](std::size_t head) {
+  // A key's values lie a strip of a key block apart each: what counts is the lines that are touched.
+  share(threads_, std::size_t{tokens_} * heads * dim * kKeyBlock * sizeof(std::uint16_t), heads, [&](std::size_t head) {
     std::size_t token = 0;
     for (const Segment& segment : segments_) {
       const KvView view = cache_.view(segment.sequence, layer, static_cast<std::uint32_t>(head));

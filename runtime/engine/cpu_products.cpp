@@ -13,8 +13,8 @@ namespace {
 // The row grid of a product depends on its shape alone, so that results do not depend on the number of threads.
 constexpr std::uint32_t kChunksPerProduct = 16;
 constexpr std::uint32_t kMaxChunkRows = 512;
-// Bytes below which handing work to other threads takes longer than doing it: a few microseconds at memory speed.
-constexpr std::size_t kWorthSharing = 96 * 1024;
+// Bytes below which handing work to other threads takes longer than doing it: about a microsecond at memory speed.
+constexpr std::size_t kWorthSharing = 48 * 1024;
 // Beyond so many tokens a mat-mul, which unpacks weights first, is faster than mat-vecs: measured with Q4_K_M.
 constexpr std::uint32_t kMostMatvecTokens = 12;
 // Rows of one weight that the second cache level keeps for another mat-vec.
