@@ -31,7 +31,7 @@ void matvec_levels_n(const WeightRows& weights, const Inputs& inputs, std::uint3
     for (std::uint32_t chunk = 0; chunk < chunks; ++chunk) {
       Chunk q;
       Reader<F>::read(weights, row, chunk, q);
-      fetch_ahead(from + chunk * bytes, bytes);
+      fetch_ahead<N>(from + chunk * bytes, bytes);
       const Vec offsets = kShift != kBiasOf<F> ? fma(to_offset, q.scales, q.offsets) : q.offsets;
       for (int n = 0; n < N; ++n) {
         const std::size_t at = static_cast<std::size_t>(n) * chunks + chunk;

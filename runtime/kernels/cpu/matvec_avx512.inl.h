@@ -41,7 +41,7 @@ void matvec_levels_n(const WeightRows& weights, const Inputs& inputs, std::uint3
     for (std::uint32_t chunk = 0; chunk < chunks; ++chunk) {
       Chunk q;
       Reader<F>::read(weights, row, chunk, q);
-      fetch_ahead(from + chunk * bytes, bytes);
+      fetch_ahead<N>(from + chunk * bytes, bytes);
       const Vec offsets = kBiasOf<F> != 0 ? _mm512_fnmadd_ps(bias, q.scales, q.offsets) : q.offsets;
       for (int n = 0; n < N; ++n) {
         const std::size_t at = static_cast<std::size_t>(n) * chunks + chunk;
@@ -83,7 +83,7 @@ void matvec_pairs_n(const WeightRows& weights, const Inputs& inputs, std::uint32
     for (std::uint32_t chunk = 0; chunk < chunks; ++chunk, ++block) {
       Chunk q;
       decode_levels(block, q);
-      fetch_ahead(reinterpret_cast<const std::byte*>(block), sizeof(Block));
+      fetch_ahead<N>(reinterpret_cast<const std::byte*>(block), sizeof(Block));
       const KAffines affines = read_k_affines(block->scales);
       const Vec whole = unsigned_bytes(_mm_unpacklo_epi8(_mm_cvtsi64_si128(static_cast<long long>(affines.scales)), _mm_cvtsi64_si128(static_cast<long long>(affines.minimums))));
       const Vec pair = mul(whole, _mm512_cvtph_ps(_mm256_set1_epi32(word_at<std::int32_t>(&block->d))));  // d and dmin

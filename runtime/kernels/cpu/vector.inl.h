@@ -159,7 +159,7 @@ void matvec_floats_n(const WeightRows& weights, const Inputs& inputs, std::uint3
     for (int n = 0; n < N; ++n) sums[n] = more[n] = zero();
     std::uint32_t i = 0;
     for (; i + 32 <= cols; i += 32) {
-      fetch_ahead(at + i * sizeof(typename F::Element), 32 * sizeof(typename F::Element));
+      fetch_ahead<N>(at + i * sizeof(typename F::Element), 32 * sizeof(typename F::Element));
       const Vec w0 = load_weights(kFormat, at, i), w1 = load_weights(kFormat, at, i + 16);
       for (int n = 0; n < N; ++n) {
         const float* x = inputs.values + static_cast<std::size_t>(n) * inputs.cols + i;
