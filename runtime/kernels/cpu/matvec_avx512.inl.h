@@ -55,26 +55,86 @@ void matvec_levels_n(const WeightRows& weights, const Inputs& inputs, std::uint3
   }
 }
 
-// Q4_K and Q5_K, with fewer instructions: scale and minimum of a group side by side, so that all sixteen numbers of a block are
-// converted and multiplied together.
+// Q4_K and Q5_K, with fewer instructions: scale and minimum of a group of 32 side by side, so that all sixteen numbers of a block
+// are taken apart, converted and multiplied together.
 template <class F>
 inline constexpr bool kHasWholePairs = std::is_same_v<F, Q4_K> || std::is_same_v<F, Q5_K>;
 constexpr std::uint32_t kMostPairedChunks = 64;  // longer rows take the way of all formats
 
+// Lane 2g: the 6-bit scale of group g; lane 2g + 1: its minimum (layout: runtime/quant). The last four groups have their lower bits
+// in one nibble and the upper two in the byte of another group.
+struct PairFields {
+  alignas(64) std::uint8_t bytes[64];  // of the block's: lower bits, upper bits, two zeros
+  alignas(64) std::uint32_t shifts[16], masks[16];
+};
+constexpr PairFields make_pair_fields() {
+  PairFields out{};
+  constexpr std::uint8_t kZero = 0x80;
+  for (std::uint8_t lane = 0; lane < 16; ++lane) {
+    const std::uint8_t group = lane / 2 % 4, own = static_cast<std::uint8_t>(lane % 2 * 4 + group);
+    const bool is_split = lane >= 8;
+    const std::uint8_t bytes[4] = {is_split ? static_cast<std::uint8_t>(8 + group) : own, is_split ? own : kZero, kZero, kZero};
+    for (int i = 0; i < 4; ++i) out.bytes[4 * lane + i] = bytes[i];
+    out.shifts[lane] = is_split && lane % 2 == 1 ? 4 : 0;
+    out.masks[lane] = is_split ? 0x0f : 0x3f;
+  }
+  return out;
+}
+constexpr PairFields kPairFields = make_pair_fields();
+[[gnu::always_inline]] inline Vec read_pairs(const std::uint8_t* scales) {
+  const __m512i fields = _mm512_shuffle_epi8(_mm512_broadcast_i32x4(load16(scales)), _mm512_load_si512(kPairFields.bytes));
+  const __m512i low = _mm512_and_si512(_mm512_srlv_epi32(fields, _mm512_load_si512(kPairFields.shifts)), _mm512_load_si512(kPairFields.masks));
+  return _mm512_cvtepi32_ps(_mm512_or_si512(low, _mm512_and_si512(_mm512_srli_epi32(fields, 10), _mm512_set1_epi32(0x30))));
+}
+
+// Levels of a block in the order that takes the fewest instructions: half h of the registers holds group kGroupOfHalf[h]. Upper
+// nibbles of Q4_K stay where they are, and count sixteen times as much.
+template <class F>
+inline constexpr int kGroupOfHalf[8] = {0, 1, 2, 3, 4, 5, 6, 7};
+template <>
+inline constexpr int kGroupOfHalf<Q4_K>[8] = {0, 2, 1, 3, 4, 6, 5, 7};
+template <class F>
+inline constexpr float kOddGroupsCount = 1;
+template <>
+inline constexpr float kOddGroupsCount<Q4_K> = 16;
+[[gnu::always_inline]] inline void split_levels(const Q4_K::Block* block, Chunk& out) {
+  for (int i = 0; i < 2; ++i) {
+    const __m512i both = _mm512_loadu_si512(block->levels + 64 * i);
+    out.levels[2 * i] = _mm512_and_si512(both, bytes(0x0f));
+    out.levels[2 * i + 1] = _mm512_and_si512(both, bytes(0xf0));
+  }
+}
+[[gnu::always_inline]] inline void split_levels(const Q5_K::Block* block, Chunk& out) { decode_levels(block, out); }
+
+// Inputs as the levels of a block lie, and for every pair of it the input's scale and minus its sum.
+template <class F>
+struct PairedInput {
+  alignas(64) std::int8_t levels[kMostPairedChunks][8][32];
+  alignas(64) float pairs[kMostPairedChunks][16];
+
+  void prepare(const std::int8_t* from, const float* scales, const float* sums, std::uint32_t chunks) {
+    const Vec parts = _mm512_mask_mov_ps(splat(1), 0x4444, splat(1 / kOddGroupsCount<F>));  // of what a scale is for odd groups
+    for (std::uint32_t chunk = 0; chunk < chunks; ++chunk, from += kChunk, scales += kGroupsPerChunk, sums += kGroupsPerChunk) {
+      const Vec sum16 = load(sums), sum32 = add(sum16, _mm512_permute_ps(sum16, 0xb1));
+      store(pairs[chunk], _mm512_mask_mov_ps(mul(load(scales), parts), kMinimums, negate(sum32)));
+      for (int half = 0; half < 8; ++half) std::memcpy(levels[chunk][half], from + 32 * kGroupOfHalf<F>[half], 32);
+    }
+  }
+  static constexpr __mmask16 kMinimums = 0xaaaa;
+};
+
 template <class F, int N>
 void matvec_pairs_n(const WeightRows& weights, const Inputs& inputs, std::uint32_t begin, std::uint32_t end, const Outputs& out) {
   using Block = typename F::Block;
-  constexpr __mmask16 kMinimums = 0xaaaa;
   const std::uint32_t chunks = chunks_of(weights.cols);
-  alignas(64) float pairs[N][kMostPairedChunks][16];  // of 32 values each: their scale, and minus their sum
-  for (std::uint32_t n = 0; n < N; ++n)
-    for (std::uint32_t chunk = 0; chunk < chunks; ++chunk) {
-      const std::size_t at = (std::size_t{n} * chunks + chunk) * kGroupsPerChunk;
-      const Vec sum16 = load(inputs.sums + at), sum32 = add(sum16, _mm512_permute_ps(sum16, 0xb1));
-      store(pairs[n][chunk], _mm512_mask_mov_ps(load(inputs.scales + at), kMinimums, negate(sum32)));
-    }
-  __m512i spread[4];  // lane -> pair: eight lanes hold the four-value sums of one group of 32
-  for (int i = 0; i < 4; ++i) spread[i] = _mm512_add_epi32(_mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 2, 2, 2, 2, 2, 2, 2, 2), _mm512_set1_epi32(4 * i));
+  PairedInput<F> paired[N];
+  for (std::size_t n = 0; n < N; ++n)
+    paired[n].prepare(inputs.levels + n * chunks * kChunk, inputs.scales + n * chunks * kGroupsPerChunk, inputs.sums + n * chunks * kGroupsPerChunk, chunks);
+  __m512i spread[4];  // lane -> pair: eight lanes hold the four-value sums of one group
+  for (int i = 0; i < 4; ++i) {
+    const int low = 2 * kGroupOfHalf<F>[2 * i], high = 2 * kGroupOfHalf<F>[2 * i + 1];
+    spread[i] = _mm512_setr_epi32(low, low, low, low, low, low, low, low, high, high, high, high, high, high, high, high);
+  }
   for (std::uint32_t row = begin; row < end; ++row) {
     const Block* block = reinterpret_cast<const Block*>(weights.data + row * weights.row_bytes);
     Vec sums[N][kChains<N>];
@@ -82,16 +142,14 @@ void matvec_pairs_n(const WeightRows& weights, const Inputs& inputs, std::uint32
       for (Vec& sum : sums[n]) sum = zero();
     for (std::uint32_t chunk = 0; chunk < chunks; ++chunk, ++block) {
       Chunk q;
-      decode_levels(block, q);
+      split_levels(block, q);
       fetch_ahead<N>(reinterpret_cast<const std::byte*>(block), sizeof(Block));
-      const KAffines affines = read_k_affines(block->scales);
-      const Vec whole = unsigned_bytes(_mm_unpacklo_epi8(_mm_cvtsi64_si128(static_cast<long long>(affines.scales)), _mm_cvtsi64_si128(static_cast<long long>(affines.minimums))));
-      const Vec pair = mul(whole, _mm512_cvtph_ps(_mm256_set1_epi32(word_at<std::int32_t>(&block->d))));  // d and dmin
+      const Vec pair = mul(read_pairs(block->scales), _mm512_cvtph_ps(_mm256_set1_epi32(word_at<std::int32_t>(&block->d))));  // d and dmin
       for (int n = 0; n < N; ++n) {
-        const Vec scale = mul(pair, load(pairs[n][chunk]));
+        const Vec scale = mul(pair, load(paired[n].pairs[chunk]));
         Vec& offset_sum = sums[n][4 % kChains<N>];
-        offset_sum = _mm512_mask_add_ps(offset_sum, kMinimums, offset_sum, scale);
-        add_dots<N>(q, inputs.levels + (static_cast<std::size_t>(n) * chunks + chunk) * kChunk, spread, scale, sums[n]);
+        offset_sum = _mm512_mask_add_ps(offset_sum, PairedInput<F>::kMinimums, offset_sum, scale);
+        add_dots<N>(q, paired[n].levels[chunk][0], spread, scale, sums[n]);
       }
     }
     write_sums<N>(sums, row, out);
