@@ -6,7 +6,7 @@ constexpr std::uint32_t kMaxHead = kMaxHeadDim;
 // Key blocks, or vectors of values, worked on together for R rows: sums enough that no multiply-add waits for the one before
 // it, and no more than registers hold.
 template <int R>
-constexpr int kTogether = std::max({1, kVectors / 16, std::min(kVectors / 2, 8) / R});
+constexpr int kTogether = std::max({1, kVectors / 16, std::min(kVectors / 2 / R, 8)});
 
 // How sixteen values of the cache become floats.
 template <KvType K>
@@ -65,7 +65,7 @@ void score_blocks(const KvView& kv, const Rows<R>& rows, std::uint32_t base, std
       const std::uint32_t end = std::min(dim, first + group_size);
       for (std::uint32_t d = first; d < end; ++d) {
         Vec key[W];
-        for (int w = 0; w < W; ++w) key[w] = Stored<K>::read(block + (static_cast<std::size_t>(w) * dim + d) * kKeyBlock);
+        for (int w = 0; w < W; ++w) key[w] = in_register(Stored<K>::read(block + (static_cast<std::size_t>(w) * dim + d) * kKeyBlock));
         fetch<K>(kv.values, (std::size_t{base} + at) * dim + std::size_t{d} * W * kKeyBlock);
         for (int r = 0; r < R; ++r) {
           const Vec q = splat(rows.query[r][d]);
@@ -127,7 +127,7 @@ void add_values(const KvView& kv, std::uint32_t base, std::uint32_t present, std
     const Value* values = static_cast<const Value*>(kv.values) + std::size_t{base} * kv.padded_dim + d;
     for (std::uint32_t at = 0; at < present; ++at, values += kv.padded_dim) {
       Vec value[W];
-      for (int w = 0; w < W; ++w) value[w] = Stored<K>::read(values + 16 * w);
+      for (int w = 0; w < W; ++w) value[w] = in_register(Stored<K>::read(values + 16 * w));
       fetch<K>(kv.keys, std::size_t{base + kSpan} * kv.head_dim + std::size_t{d} * present + std::size_t{at} * W * 16);
       for (int r = 0; r < R; ++r) {
         const Vec share = splat(span.scores[r][at]);

@@ -4,6 +4,11 @@ using Vec = __m512;
 constexpr int kVectors = 32;  // how many the registers hold
 
 inline Vec splat(float x) { return _mm512_set1_ps(x); }
+// Used several times: gcc would at times keep it on the stack and read it from there for every use.
+inline Vec in_register(Vec v) {
+  asm("" : "+v"(v));
+  return v;
+}
 inline Vec zero() { return _mm512_setzero_ps(); }
 inline Vec load(const float* p) { return _mm512_loadu_ps(p); }
 inline void store(float* p, Vec v) { _mm512_storeu_ps(p, v); }

@@ -10,6 +10,7 @@ inline Vec splat(float x) {
   for (float& lane : v.lane) lane = x;
   return v;
 }
+inline Vec in_register(Vec v) { return v; }
 inline Vec zero() { return splat(0); }
 inline Vec load(const float* p) {
   Vec v;
