@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <exception>
 #include <memory>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -35,12 +36,6 @@ constexpr Clock::duration kStall = std::chrono::microseconds(200), kFirstRest = 
 constexpr std::size_t kMostThreads = 4096;
 // One look at the clock for so many looks at a counter.
 constexpr int kLooksPerClock = 64;
-
-inline void relax() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#endif
-}
 
 // The chunks of a region that are one worker's. It takes them from the front: it walks through memory in order, and what it fetches
 // ahead is its own. Others take from the back when they have done theirs.
@@ -70,7 +65,7 @@ class alignas(64) Share {
 // The caller's side and the workers' side of regions. Workers keep it alive: they may end later than Threads.
 class Crew : public std::enable_shared_from_this<Crew> {
  public:
-  explicit Crew(std::size_t count) : members_(count) {}
+  explicit Crew(std::size_t count) : members_(count), is_crowded_(count > static_cast<std::size_t>(available_threads())) {}
 
   std::size_t size() const { return members_.size(); }
 
@@ -86,7 +81,11 @@ class Crew : public std::enable_shared_from_this<Crew> {
       if (!member.takes_part.load(std::memory_order_relaxed) || member.is_here.load(std::memory_order_seq_cst) || member.is_here.exchange(true)) continue;
       member.crew = shared_from_this();
       handing_over();
-      arena.enqueue(Summons{this, worker});
+      try {
+        arena.enqueue(Summons{this, worker});
+      } catch (...) {  // without memory for a task the others do its chunks
+        member.is_here.store(false);
+      }
     }
     take_chunks(0);
     wait_for(chunks, start);
@@ -114,7 +113,7 @@ class Crew : public std::enable_shared_from_this<Crew> {
             last = Clock::now();
           }
         }
-        relax();
+        pause();
         if (looks % kLooksPerClock == 0 && Clock::now() - last > kStay) break;
       }
       self.is_here.store(false, std::memory_order_seq_cst);
@@ -152,6 +151,14 @@ class Crew : public std::enable_shared_from_this<Crew> {
     Clock::time_point rests_until{};  // the caller's alone, as `rest`: for how long it was sent
     Clock::duration rest{};
   };
+
+  // With more threads than cores, whoever looks keeps another from working.
+  void pause() const {
+    if (is_crowded_) return std::this_thread::yield();
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
+  }
 
   void hand_out(std::size_t chunks, Clock::time_point now) {
     std::size_t parts = 0;
@@ -196,8 +203,12 @@ class Crew : public std::enable_shared_from_this<Crew> {
     const Clock::duration patience = std::max(kStall, (waiting - start) / 2);
     bool has_patience = true;
     for (int looks = 1; done_.load(std::memory_order_acquire) != chunks; ++looks) {
-      relax();
-      if (!has_patience || looks % kLooksPerClock != 0) continue;
+      if (!has_patience) {
+        std::this_thread::yield();  // perhaps to the very thread that is waited for
+        continue;
+      }
+      pause();
+      if (looks % kLooksPerClock != 0) continue;
       const Clock::time_point now = Clock::now();
       has_patience = now - waiting < patience;
       if (!has_patience) send_late_to_rest(now);
@@ -214,6 +225,7 @@ class Crew : public std::enable_shared_from_this<Crew> {
   }
 
   std::vector<Member> members_;
+  const bool is_crowded_;
   const Body* body_ = nullptr;
   std::exception_ptr failure_;  // of the body that failed first
   alignas(64) std::atomic<std::uint32_t> region_{0};
