@@ -41,6 +41,7 @@ VENDORS = [
     ("boost/url*", ["runtime/hub/*.cpp", "tests/hub/*"]),
     ("openssl/*", ["runtime/core/sha256.cpp", "runtime/hub/*.cpp"]),
     ("tbb/*", ["runtime/core/parallel.cpp"]),
+    ("sanitizer/*", ["runtime/core/parallel.cpp"]),
     ("oneapi/*", ["runtime/core/parallel.cpp"]),
     ("pcre2.h", ["runtime/model/*.cpp"]),
     ("utf8proc.h", ["runtime/model/*.cpp"]),
