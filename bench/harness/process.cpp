@@ -119,6 +119,7 @@ std::optional<ProcessEnd> converse(const ProcessRequest& request, pid_t child, P
     ::kill(-child, SIGKILL);
     ::kill(child, SIGKILL);
   };
+  bool is_gone = false;
   while (out.ends[0] >= 0 || err.ends[0] >= 0) {
     pollfd fds[2] = {{out.ends[0], POLLIN, 0}, {err.ends[0], POLLIN, 0}};  // a negative one is ignored
     if (::poll(fds, 2, kPollMs) < 0 && errno != EINTR) break;
@@ -135,9 +136,10 @@ std::optional<ProcessEnd> converse(const ProcessRequest& request, pid_t child, P
     drain(out, fds[0], outcome.output);
     drain(err, fds[1], outcome.errors);
     if (outcome.errors.size() > 2 * kKeptErrors) outcome.errors.erase(0, outcome.errors.size() - kKeptErrors);
-    // A grandchild may hold the pipes open after the child is gone.
+    // A grandchild may hold the pipes open after the child is gone; what the child wrote was there before it went.
+    if (is_gone && (fds[0].revents | fds[1].revents) == 0) break;
     siginfo_t gone{};
-    if ((fds[0].revents | fds[1].revents) == 0 && ::waitid(P_PID, static_cast<id_t>(child), &gone, WEXITED | WNOHANG | WNOWAIT) == 0 && gone.si_pid == child) break;
+    is_gone = ::waitid(P_PID, static_cast<id_t>(child), &gone, WEXITED | WNOHANG | WNOWAIT) == 0 && gone.si_pid == child;
   }
   return ended;
 }

@@ -31,6 +31,22 @@ TEST(Process, OutputErrorsAndExitCodeComeBack) {
   EXPECT_GT(outcome->peak_bytes, 100'000u);
 }
 
+// The child writes and ends after a look at the pipes has found nothing and before the look at whether it is still there.
+TEST(Process, WhatAChildWritesLastIsNotLost) {
+  const test::TemporaryFolder folder;
+  const std::string sign = (folder.path() / "go").string();
+  ProcessRequest request = shell("while [ ! -e " + sign + " ]; do sleep 0.01; done; echo last");
+  request.stop_requested = [&, looks = 0]() mutable {
+    if (++looks != 2) return false;
+    std::ofstream(sign).close();
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    return false;
+  };
+  const auto outcome = run_process(request);
+  ASSERT_TRUE(outcome);
+  EXPECT_EQ(outcome->output, "last\n");
+}
+
 TEST(Process, LargeOutputIsReadToTheEnd) {
   const auto outcome = run_process(shell("head -c 3000000 /dev/zero | tr '\\0' x"));
   ASSERT_TRUE(outcome);
