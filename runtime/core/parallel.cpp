@@ -84,6 +84,7 @@ class Crew : public std::enable_shared_from_this<Crew> {
       try {
         arena.enqueue(Summons{this, worker});
       } catch (...) {  // without memory for a task the others do its chunks
+        member.crew.reset();
         member.is_here.store(false);
       }
     }

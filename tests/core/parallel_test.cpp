@@ -90,7 +90,8 @@ TEST(Threads, AWorkerThatKeepsTheOthersWaitingIsLeftOutForAWhile) {
   for (int round = 0; round < kRounds; ++round)
     threads.for_chunks_by_worker(8, [&](std::size_t, std::size_t worker) {
       ++runs;
-      if (worker == 0) return;
+      // Long enough for the worker to come for its share of each round.
+      if (worker == 0) return std::this_thread::sleep_for(std::chrono::microseconds(100));
       ++by_worker;
       std::this_thread::sleep_for(std::chrono::milliseconds(3));
     });

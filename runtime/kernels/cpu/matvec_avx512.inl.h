@@ -81,6 +81,7 @@ constexpr PairFields make_pair_fields() {
   return out;
 }
 constexpr PairFields kPairFields = make_pair_fields();
+// Reads 16 bytes: four more than the scales have, which are the block's, too.
 [[gnu::always_inline]] inline Vec read_pairs(const std::uint8_t* scales) {
   const __m512i fields = _mm512_shuffle_epi8(_mm512_broadcast_i32x4(load16(scales)), _mm512_load_si512(kPairFields.bytes));
   const __m512i low = _mm512_and_si512(_mm512_srlv_epi32(fields, _mm512_load_si512(kPairFields.shifts)), _mm512_load_si512(kPairFields.masks));
