@@ -103,6 +103,14 @@ void fill_work(CaseRun& run, const CaseFigures& figures) {
     work.gbps = work.bytes_per_token * tps / 1e9;
     work.gflops = 2 * (figures.layer_macs + figures.head_macs) * tps / 1e9;
     set_limit(work, "read_all_gbps", work.gbps, run.limits.read_all_gbps);
+    const auto share = median_of(run.rounds, [&](const Round& r) -> std::optional<double> {
+      if (r.decode_ms.empty() || r.read_gbps.value_or(0) <= 0) return std::nullopt;
+      return 100 * work.bytes_per_token * tokens * together / median(r.decode_ms) / 1e6 / *r.read_gbps;
+    });
+    if (share) {
+      work.limit = "read_gbps";
+      work.limit_percent = share;
+    }
     run.decode = work;
   }
 }

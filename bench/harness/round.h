@@ -188,6 +188,7 @@ struct Round {
   ProcessMemory memory;
   Surroundings surroundings;
   Energy energy;
+  std::optional<double> read_gbps;   // what reading alone reaches right after, with as many threads; of a CPU's decoding
   std::optional<DevicePass> device;  // of one decoded token on a device, with times of its kernels, off the clock
 
   static constexpr void fields(auto visit) {
@@ -208,6 +209,7 @@ struct Round {
     visit("memory", "", none, &R::memory);
     visit("surroundings", "", none, &R::surroundings);
     visit("energy", "", none, &R::energy);
+    visit("read_gbps", "GB/s", none, &R::read_gbps);
     visit("device", "", none, &R::device);
   }
 };

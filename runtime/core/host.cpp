@@ -258,7 +258,9 @@ ProcessMemory read_process_memory() {
   memory.anonymous_bytes = kilobytes_of(status, "RssAnon").value_or(0);
   memory.file_bytes = kilobytes_of(status, "RssFile").value_or(0);
   memory.shared_bytes = kilobytes_of(status, "RssShmem").value_or(0);
-  memory.proportional_bytes = kilobytes_of(read_line_file("/proc/self/smaps_rollup").value_or(""), "Pss");
+  const std::string mapped = read_line_file("/proc/self/smaps_rollup").value_or("");
+  memory.proportional_bytes = kilobytes_of(mapped, "Pss");
+  if (const auto anonymous = kilobytes_of(mapped, "AnonHugePages")) memory.huge_page_bytes = *anonymous + kilobytes_of(mapped, "FilePmdMapped").value_or(0);
   rusage usage{};
   if (::getrusage(RUSAGE_SELF, &usage) == 0) {
     memory.minor_faults = static_cast<std::uint64_t>(usage.ru_minflt);

@@ -95,6 +95,7 @@ struct ProcessMemory {
   std::uint64_t file_bytes = 0;      // mapped files that are in memory now: model weights among them
   std::uint64_t shared_bytes = 0;    // RssShmem
   std::optional<std::uint64_t> proportional_bytes;  // PSS: pages shared with other processes count by their share
+  std::optional<std::uint64_t> huge_page_bytes;     // of mapped files and of memory of its own, what is mapped in huge pages
   std::uint64_t minor_faults = 0;
   std::uint64_t major_faults = 0;    // pages that had to come from the disk
 
@@ -106,6 +107,7 @@ struct ProcessMemory {
     visit("file_bytes", "B", Better::none, &P::file_bytes);
     visit("shared_bytes", "B", Better::none, &P::shared_bytes);
     visit("proportional_bytes", "B", Better::lower, &P::proportional_bytes);
+    visit("huge_page_bytes", "B", Better::none, &P::huge_page_bytes);
     visit("minor_faults", "", Better::none, &P::minor_faults);
     visit("major_faults", "", Better::none, &P::major_faults);
   }

@@ -19,7 +19,7 @@ class MappedFile {
     bool operator==(const Identity&) const = default;
   };
 
-  // Maps all of a regular file. Errors: not_found, io (a folder, a permission, the map itself). An empty file maps to
+  // Maps all of a regular file, in pages of 2 MB where the file lies so in memory or comes from the disk only now. Errors: not_found, io (a folder, a permission, the map itself). An empty file maps to
   // no bytes.
   static Result<MappedFile> open(const std::filesystem::path& path);
 
@@ -41,9 +41,8 @@ class MappedFile {
   // Keeps every page in memory, so that the system never drops one. Errors: memory (beyond what this process may lock).
   Result<> lock() const;
 
-  // Asks the system to have bytes [offset, offset + size) in memory soon.
-  void read_ahead(std::uint64_t offset, std::uint64_t size) const;
-  // The same for work that walks the file, where the system does not fetch far ahead of such work by itself.
+  // For work that walks the file: asks the system to have bytes [offset, offset + size) in memory soon, where it does not
+  // read far ahead of such work by itself.
   void walk_ahead(std::uint64_t offset, std::uint64_t size) const;
 
   // Puts bytes [offset, offset + size) into the page tables before they are worked on: the processor fetches ahead only
@@ -53,11 +52,11 @@ class MappedFile {
  private:
   MappedFile() = default;
   bool is_resident(std::uint64_t offset) const;
-  void advise(std::uint64_t offset, std::uint64_t size) const;
   const std::byte* data_ = nullptr;
   std::size_t size_ = 0;
   std::filesystem::path path_;
   Identity identity_;
+  bool is_read_far_ahead_ = false;    // by the system, whatever the device
   std::optional<std::size_t> guard_;  // place among the guarded mappings
 };
 

@@ -17,7 +17,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::size_t kPiece = std::size_t{1} << 20;
+// Written at multiples of itself: a file system that keeps files in pages of 2 MB in memory makes them from such writes.
+constexpr std::size_t kPiece = std::size_t{2} << 20;
 constexpr int kTries = 100;  // other files of the same temporary name
 
 Error cannot(const fs::path& path, std::string_view what, int number) {
@@ -99,13 +100,17 @@ Result<> OutputFile::flush() {
 
 Result<> OutputFile::write(Bytes bytes) {
   if (descriptor_ < 0) return Error{Code::usage, "", "the file is already complete", target_.string()};
-  if (pending_.size() + bytes.size() > kPiece) ASSAY_TRY_VOID(flush());
-  if (bytes.size() >= kPiece) {
-    ASSAY_TRY_VOID(write_all(bytes));
-  } else {
-    pending_.insert(pending_.end(), bytes.begin(), bytes.end());
-  }
   written_ += bytes.size();
+  const std::size_t room = kPiece - pending_.size();
+  if (bytes.size() >= room) {
+    pending_.insert(pending_.end(), bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(room));
+    ASSAY_TRY_VOID(flush());
+    bytes = bytes.subspan(room);
+    const std::size_t whole = bytes.size() / kPiece * kPiece;
+    ASSAY_TRY_VOID(write_all(bytes.first(whole)));
+    bytes = bytes.subspan(whole);
+  }
+  pending_.insert(pending_.end(), bytes.begin(), bytes.end());
   return success();
 }
 

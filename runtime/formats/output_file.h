@@ -10,7 +10,7 @@
 
 namespace assay {
 
-// Collects small writes into 1 MiB pieces. An object that is destroyed before commit() removes the temporary file.
+// Collects writes into 2 MiB pieces. An object that is destroyed before commit() removes the temporary file.
 class OutputFile {
  public:
   // `expected_bytes`, when known, is held against the free space first.

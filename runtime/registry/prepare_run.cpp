@@ -90,7 +90,7 @@ Result<double> LoadedModel::measure(std::uint32_t tokens) {
 }
 
 Result<> LoadedModel::choose_threads(OptimiseFacts& facts) {
-  for (const MappedFile& file : file_.files) file.read_ahead(0, file.bytes().size());
+  ASSAY_TRY_VOID(load_files(file_, {.preload = true}));
   std::vector<int> counts;
   for (int threads = available_threads(); threads >= 1 && counts.size() < 4; threads /= 2) counts.push_back(threads);
   // What the first count reads from the disk must not count against it.

@@ -35,6 +35,15 @@ TEST(CaseRun, FiguresFollowFromRounds) {
   EXPECT_LE(run.latency.p50_ms.value(), run.latency.p99_ms.value());
 }
 
+// Memory drifts: what reading reached beside each round is what that round is held against.
+TEST(CaseRun, DecodingIsHeldAgainstTheReadingOfItsRounds) {
+  CaseRun run = made_run("m", {1000, 1000, 1000}, {25, 20, 10});
+  for (std::size_t i = 0; i < 3; ++i) run.rounds[i].read_gbps = std::vector<double>{20, 18, 8}[i];
+  finish_case(run, {.layer_macs = 9e8, .head_macs = 1e8, .bytes_per_token = 600'000'000, .kv_bytes_per_position = 1000, .prefill_limit = "int8_dot"}, 2);
+  EXPECT_EQ(run.decode->limit, "read_gbps");
+  EXPECT_NEAR(run.decode->limit_percent.value(), 100 * 0.6000645 * 10 / 8, 1e-6) << "the median of 75.0, 66.7 and 75.0 percent";
+}
+
 TEST(CaseRun, RecordSurvivesJson) {
   const CaseRun run = made_run("m", {1000, 1010, 990}, {25, 26, 24});
   const auto again = from_json<CaseRun>(to_json(run));

@@ -5,7 +5,9 @@
 
 #include <fstream>
 #include <utility>
+#include <vector>
 
+#include "runtime/core/host.h"
 #include "tests/support/data.h"
 
 namespace assay {
@@ -107,6 +109,45 @@ TEST(MappedFile, LockedPagesAreCountedOrTheLimitIsNamed) {
     EXPECT_EQ(locked.error().code, Code::memory);
     EXPECT_NE(locked.error().message().find("ulimit -l"), std::string::npos) << locked.error().message();
   }
+}
+
+constexpr std::size_t kHugePage = 2 << 20;
+
+// Writes of whole huge pages, as OutputFile makes them.
+std::filesystem::path write_huge_pages(const test::TemporaryFolder& folder, std::size_t count) {
+  const auto path = folder.path() / "large";
+  std::ofstream out;
+  out.rdbuf()->pubsetbuf(nullptr, 0);
+  out.open(path, std::ios::binary);
+  const std::vector<char> page(kHugePage, 'x');
+  for (std::size_t i = 0; i < count; ++i) out.write(page.data(), static_cast<std::streamsize>(page.size()));
+  return path;
+}
+
+TEST(MappedFile, CopiesLieInHugePagesWhereTheSystemHasThem) {
+  const auto huge = read_host_facts().huge_pages;
+  if (!huge || *huge == "never" || !read_process_memory().huge_page_bytes) GTEST_SKIP() << "no huge pages here";
+  const test::TemporaryFolder folder;
+  auto file = MappedFile::open(write_huge_pages(folder, 8));
+  ASSERT_TRUE(file);
+  const std::uint64_t before = *read_process_memory().huge_page_bytes;
+  ASSERT_TRUE(file->copy_into_memory());
+  EXPECT_EQ(file->bytes()[kHugePage], std::byte{'x'});
+  if (reinterpret_cast<std::uintptr_t>(file->bytes().data()) % kHugePage != 0) GTEST_SKIP() << "this system does not align mappings";
+  EXPECT_GE(*read_process_memory().huge_page_bytes, before + 4 * kHugePage);
+}
+
+TEST(MappedFile, ShrinkingAFileOfHugePagesGivesZerosAndIsTold) {
+  survive_shrinking_files();
+  const test::TemporaryFolder folder;
+  const auto path = write_huge_pages(folder, 4);
+  const auto file = MappedFile::open(path);
+  ASSERT_TRUE(file);
+  EXPECT_EQ(file->bytes()[3 * kHugePage], std::byte{'x'});
+  std::filesystem::resize_file(path, kHugePage + 5000);
+  EXPECT_EQ(file->bytes()[kHugePage + 4000], std::byte{'x'});
+  EXPECT_EQ(file->bytes()[3 * kHugePage], std::byte{0});
+  EXPECT_FALSE(file->check_unchanged());
 }
 
 TEST(MappedFile, MovesTakeTheMappingAlong) {
