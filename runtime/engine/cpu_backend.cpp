@@ -179,7 +179,9 @@ void CpuBackend::attend(std::uint32_t layer) {
       const std::uint32_t visible = segment->position + at_token + 1;
       rows[i] = {query + at * dim, out + at * out_dim, visible, visible > window ? visible - window : 0, sinks == nullptr ? AttentionRow::kNoSink : sinks[head]};
     }
-    kernels_.attend(cache_.view(segment->sequence, layer, kv_head), rows.data(), count, rule);
+    KvView view = cache_.view(segment->sequence, layer, kv_head);
+    if (kv_head + 1 < config.kv_heads) view.next_keys = cache_.view(segment->sequence, layer, kv_head + 1).keys;
+    kernels_.attend(view, rows.data(), count, rule);
   });
 }
 

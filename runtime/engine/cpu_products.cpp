@@ -15,8 +15,8 @@ constexpr std::uint32_t kChunksPerProduct = 16;
 constexpr std::uint32_t kMaxChunkRows = 512;
 // Bytes below which handing work to other threads takes longer than doing it: about a microsecond at memory speed.
 constexpr std::size_t kWorthSharing = 48 * 1024;
-// Beyond so many tokens a mat-mul, which unpacks weights first, is faster than mat-vecs: measured with Q4_K_M.
-constexpr std::uint32_t kMostMatvecTokens = 12;
+// Beyond so many tokens a mat-mul, which unpacks weights first, is faster than mat-vecs: measured with Q4_K_M and Q8_0, and with BF16.
+constexpr std::uint32_t most_matvec_tokens(Packing packing) { return packing == Packing::floats || packing == Packing::bfloats ? 12 : 8; }
 // Rows of one weight that the second cache level keeps for another mat-vec.
 constexpr std::uint32_t kRowsInCache = 64;
 // Rows dequantised at a time for formats without a kernel of their own.
@@ -37,7 +37,7 @@ void CpuProducts::multiply(const float* from, std::uint32_t rows, std::uint32_t 
   bool any_many = false, any_levels = false;
   for (const ProductJob& job : jobs) {
     const FormatKernels& kernel = kernels_.formats[static_cast<std::size_t>(job.weight->format)];
-    Work work{weight_rows(*job.weight), &kernel, job, job.count > kMostMatvecTokens, 0, chunks, 0};
+    Work work{weight_rows(*job.weight), &kernel, job, job.count > most_matvec_tokens(kernel.packing), 0, chunks, 0};
     ASSAY_CHECK(work.weights.cols == cols);
     const bool has_matmul = kernel.matvec != nullptr && kernel.matmul != nullptr;
     if (kernel.matvec == nullptr)

@@ -116,9 +116,9 @@ void exponentiate(Rows<R>& rows, int r, std::uint32_t base, std::uint32_t presen
   for (std::uint32_t d = 0; d < padded_dim; d += 16) store(rows.sums[r] + d, mul(load(rows.sums[r] + d), wide_shrink));
 }
 
-// sums += shares x values for value columns d .. end, W vectors together.
+// sums += shares x values for value columns d .. end, W vectors together. `ahead`: the keys that are scored next.
 template <int R, int W, KvType K>
-void add_values(const KvView& kv, std::uint32_t base, std::uint32_t present, std::uint32_t d, std::uint32_t end, const Span<R>& span, Rows<R>& rows) {
+void add_values(const KvView& kv, const void* ahead, std::uint32_t base, std::uint32_t present, std::uint32_t d, std::uint32_t end, const Span<R>& span, Rows<R>& rows) {
   using Value = typename Stored<K>::Value;
   for (; d + W * 16 <= end; d += W * 16) {
     Vec sum[R][W];
@@ -128,7 +128,7 @@ void add_values(const KvView& kv, std::uint32_t base, std::uint32_t present, std
     for (std::uint32_t at = 0; at < present; ++at, values += kv.padded_dim) {
       Vec value[W];
       for (int w = 0; w < W; ++w) value[w] = in_register(Stored<K>::read(values + 16 * w));
-      fetch<K>(kv.keys, std::size_t{base + kSpan} * kv.head_dim + std::size_t{d} * present + std::size_t{at} * W * 16);
+      if (ahead != nullptr) fetch<K>(ahead, std::size_t{d} * present + std::size_t{at} * W * 16);
       for (int r = 0; r < R; ++r) {
         const Vec share = splat(span.scores[r][at]);
         for (int w = 0; w < W; ++w) sum[r][w] = fma(share, value[w], sum[r][w]);
@@ -137,12 +137,12 @@ void add_values(const KvView& kv, std::uint32_t base, std::uint32_t present, std
     for (int r = 0; r < R; ++r)
       for (int w = 0; w < W; ++w) store(rows.sums[r] + d + 16 * w, sum[r][w]);
   }
-  if constexpr (W > 1) add_values<R, W / 2, K>(kv, base, present, d, end, span, rows);
+  if constexpr (W > 1) add_values<R, W / 2, K>(kv, ahead, base, present, d, end, span, rows);
 }
 
 // The same with the scales of 8-bit values, which go into the shares: one group of columns after the other.
 template <int R>
-void add_scaled_values(const KvView& kv, std::uint32_t base, std::uint32_t present, const Span<R>& span, Rows<R>& rows) {
+void add_scaled_values(const KvView& kv, const void* ahead, std::uint32_t base, std::uint32_t present, const Span<R>& span, Rows<R>& rows) {
   const std::uint32_t groups = kv_groups(KvType::q8_0, kv.value_dim);
   Span<R> scaled;
   for (std::uint32_t group = 0; group < groups; ++group) {
@@ -151,7 +151,7 @@ void add_scaled_values(const KvView& kv, std::uint32_t base, std::uint32_t prese
       for (int r = 0; r < R; ++r) store(scaled.scores[r] + at, mul(load(span.scores[r] + at), scale));
     }
     const std::uint32_t end = std::min(kv.padded_dim, (group + 1) * kKvGroup);
-    add_values<R, std::min(2, kTogether<R>), KvType::q8_0>(kv, base, present, group * kKvGroup, end, scaled, rows);
+    add_values<R, std::min(2, kTogether<R>), KvType::q8_0>(kv, ahead, base, present, group * kKvGroup, end, scaled, rows);
   }
 }
 
@@ -184,10 +184,12 @@ void attend_rows(const KvView& kv, const AttentionRow* tasks, std::uint32_t coun
       if (rule.soft_cap > 0) soft_cap(span.scores[r], blocks_end, rule.soft_cap);
       exponentiate<R>(rows, r, base, present, padded, span);
     }
+    const std::uint32_t next = (base + present) % kv.positions;
+    const void* ahead = base + present < longest ? static_cast<const typename Stored<K>::Value*>(kv.keys) + std::size_t{next} * kv.head_dim : kv.next_keys;
     if constexpr (K == KvType::q8_0)
-      add_scaled_values<R>(kv, place, present, span, rows);
+      add_scaled_values<R>(kv, ahead, place, present, span, rows);
     else
-      add_values<R, kTogether<R>, K>(kv, place, present, 0, padded, span, rows);
+      add_values<R, kTogether<R>, K>(kv, ahead, place, present, 0, padded, span, rows);
   }
   for (std::uint32_t r = 0; r < count; ++r) {
     const Vec share = splat(1.0f / rows.total[r]);

@@ -30,3 +30,30 @@ template <int N>
 inline void fetch_ahead(const std::byte* at, std::size_t bytes) {
   for (std::size_t i = 0; i < bytes; i += 64) __builtin_prefetch(at + kFetchAhead + i, 0, N == 1 ? 0 : 3);
 }
+
+// The chunk that a mat-mul unpacks next of many rows side by side, which the hardware does not follow: fetched a few lines at a time
+// while the present one is multiplied. All at once they would keep the multiplication's own reads waiting.
+class RowsAhead {
+ public:
+  // Rows [row, end) at `chunk`, as far as there are so many, in `times` calls of fetch().
+  RowsAhead(const WeightRows& weights, std::uint32_t row, std::uint32_t end, std::uint32_t chunk, std::uint32_t times)
+      : row_bytes_(weights.row_bytes), bytes_(static_cast<std::uint32_t>(weights.row_bytes * kChunk / weights.cols)), at_(weights.data + row * row_bytes_ + std::size_t{chunk} * bytes_) {
+    rows_ = std::min(end, weights.rows) - std::min(row, weights.rows);
+    lines_ = (rows_ * ((bytes_ + 63) / 64) + times - 1) / times;
+  }
+  void fetch() {
+    for (std::uint32_t line = 0; line < lines_ && rows_ > 0; ++line) {
+      __builtin_prefetch(at_ + offset_, 0, 3);
+      offset_ += 64;
+      if (offset_ < bytes_) continue;
+      offset_ = 0;
+      at_ += row_bytes_;
+      --rows_;
+    }
+  }
+
+ private:
+  std::size_t row_bytes_;
+  std::uint32_t bytes_, offset_ = 0, rows_, lines_;
+  const std::byte* at_;
+};

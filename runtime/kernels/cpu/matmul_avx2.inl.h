@@ -266,13 +266,6 @@ inline void write_tile(const float* sums, std::uint32_t inputs, std::uint32_t ro
   }
 }
 
-// The hardware does not follow 32 rows at once.
-inline void prefetch_chunk(const WeightRows& weights, std::uint32_t row, std::uint32_t chunk) {
-  const std::size_t bytes_per_chunk = weights.row_bytes * kChunk / weights.cols;
-  const std::byte* at = weights.data + row * weights.row_bytes + chunk * bytes_per_chunk;
-  for (std::size_t i = 0; i < bytes_per_chunk; i += 64) _mm_prefetch(reinterpret_cast<const char*>(at + i), _MM_HINT_T0);
-}
-
 template <class Traits>
 void matmul(const WeightRows& weights, const PackedInputs& inputs, std::uint32_t begin, std::uint32_t end, float* scratch, const Outputs& out) {
   const std::uint32_t panels = panels_of(inputs.count), chunks = chunks_of(inputs.cols);
@@ -282,8 +275,12 @@ void matmul(const WeightRows& weights, const PackedInputs& inputs, std::uint32_t
     std::memset(scratch, 0, matmul_scratch_floats(inputs.count) * sizeof(float));
     for (std::uint32_t chunk = 0; chunk < chunks; ++chunk) {
       Traits::unpack(weights, row, rows, chunk, tile);
+      // What is unpacked next: the following chunk, or the first one of the rows below, which often are this thread's, too.
+      const bool is_last = chunk + 1 == chunks;
+      const std::uint32_t next_row = is_last ? row + kTileRows : row, next_chunk = is_last ? 0 : chunk + 1;
+      RowsAhead ahead(weights, next_row, next_row + kTileRows, next_chunk, panels);
       for (std::uint32_t p = 0; p < panels; ++p) {
-        if (p < rows && chunk + 1 < chunks) prefetch_chunk(weights, row + p, chunk + 1);
+        ahead.fetch();
         Traits::multiply(tile, *inputs.panel<typename Traits::Panel>(chunk, p), std::min(kPanel, inputs.count - p * kPanel), scratch + std::size_t{p} * kPanel * kTileRows);
       }
     }

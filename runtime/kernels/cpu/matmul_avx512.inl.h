@@ -82,14 +82,6 @@ inline constexpr OffsetKind kOffsetKindOf<Q2_K> = OffsetKind::whole;
 inline void read_minimums(const Q2_K::Block& block, std::int16_t (&out)[kGroupsPerChunk]) {
   for (std::uint32_t g = 0; g < kGroupsPerChunk; ++g) out[g] = static_cast<std::int16_t>(block.scales[g] >> 4);
 }
-template <class Block>
-inline void read_minimums(const Block& block, std::int16_t (&out)[kGroupsPerChunk]) {
-  std::uint32_t word[3];
-  std::memcpy(word, block.scales, sizeof word);
-  const std::uint64_t high = ((word[2] >> 4) & 0x0f0f0f0fu) | ((word[1] >> 2) & 0x30303030u);
-  const __m128i bytes8 = _mm_cvtsi64_si128(static_cast<long long>((word[1] & 0x3f3f3f3fu) | high << 32));
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm_cvtepu8_epi16(bytes8));
-}
 template <class F>
 inline void unpack_minimums(const WeightRows& weights, std::uint32_t first_row, std::uint32_t rows, std::uint32_t chunk, LevelTile& tile) {
   for (std::uint32_t r = 0; r < kTileRows; ++r) {
@@ -105,33 +97,77 @@ inline void unpack_minimums(const WeightRows& weights, std::uint32_t first_row, 
   }
 }
 
+// What belongs to the levels of 16 rows, on its way into half of a tile.
+template <class F>
+struct Factors {
+  alignas(64) float scales[16][kGroupsPerChunk], offsets[16][kGroupsPerChunk];
+
+  void read(const WeightRows& weights, std::uint32_t row, std::uint32_t chunk, std::uint32_t place, Chunk& q) {
+    Reader<F>::read(weights, row, chunk, q);
+    for (__m512i& part : q.levels) part = _mm512_sub_epi8(part, bytes(kShiftOf<F>));
+    store(scales[place], q.scales);
+    store(offsets[place], kShiftOf<F> != kBiasOf<F> ? fma(splat(static_cast<float>(kShiftOf<F> - kBiasOf<F>)), q.scales, q.offsets) : q.offsets);
+  }
+  void clear(std::uint32_t place) {
+    store(scales[place], zero());
+    store(offsets[place], zero());
+  }
+  void write(std::uint32_t half, LevelTile& tile) const {
+    transpose_words(scales[0], kGroupsPerChunk, tile.scales[0] + half, kTileRows);
+    if (kOffsetKindOf<F> == OffsetKind::floats) transpose_words(offsets[0], kGroupsPerChunk, tile.offsets[0] + half, kTileRows);
+  }
+};
+
+// As whole numbers until they lie as they should.
+template <class F>
+  requires kHasWholePairs<F>
+struct Factors<F> {
+  alignas(64) std::int32_t pairs[16][16];  // read_pairs()
+  alignas(64) std::uint32_t halves[16];    // d and dmin
+
+  void read(const WeightRows& weights, std::uint32_t row, std::uint32_t chunk, std::uint32_t place, Chunk& q) {
+    const auto* block = reinterpret_cast<const typename F::Block*>(weights.data + row * weights.row_bytes) + chunk;
+    decode_levels(block, q);
+    _mm512_store_si512(pairs[place], read_pairs(block->scales));
+    halves[place] = word_at<std::uint32_t>(&block->d);
+  }
+  void clear(std::uint32_t place) {
+    _mm512_store_si512(pairs[place], _mm512_setzero_si512());
+    halves[place] = 0;
+  }
+  void write(std::uint32_t half, LevelTile& tile) const {
+    __m512i r[16];  // afterwards of all rows: 2g the scale of group g, 2g + 1 its minimum
+    for (int i = 0; i < 16; ++i) r[i] = _mm512_load_si512(pairs[i]);
+    transpose16(r);
+    const __m512i both = _mm512_load_si512(halves);
+    const Vec d = _mm512_cvtph_ps(_mm512_cvtepi32_epi16(both)), dmin = _mm512_cvtph_ps(_mm512_cvtepi32_epi16(_mm512_srli_epi32(both, 16)));
+    for (int g = 0; g < 8; ++g) store(tile.scales[2 * g] + half, mul(_mm512_cvtepi32_ps(r[2 * g]), d));
+    for (int two = 0; two < 4; ++two) _mm512_store_si512(tile.minimums[two][half], _mm512_or_si512(r[4 * two + 1], _mm512_slli_epi32(r[4 * two + 3], 16)));
+    store(tile.minimum_scales + half, negate(dmin));
+  }
+};
+
 // `rows` <= 32 are there; the others become zero.
 template <class F>
 void unpack_tile(const WeightRows& weights, std::uint32_t first_row, std::uint32_t rows, std::uint32_t chunk, LevelTile& tile) {
   alignas(64) std::int32_t levels[16][kChunk / 4];
-  alignas(64) float scales[16][kGroupsPerChunk], offsets[16][kGroupsPerChunk];
-  const __m512i shift = bytes(kShiftOf<F>);
-  const Vec offset_per_scale = splat(static_cast<float>(kShiftOf<F> - kBiasOf<F>));
+  Factors<F> factors;
   for (std::uint32_t half = 0; half < kTileRows; half += 16) {
     for (std::uint32_t r = 0; r < 16; ++r) {
       Chunk q;
       if (half + r < rows) {
-        Reader<F>::read(weights, first_row + half + r, chunk, q);
-        for (__m512i& part : q.levels) part = _mm512_sub_epi8(part, shift);
+        factors.read(weights, first_row + half + r, chunk, r, q);
       } else {
+        factors.clear(r);
         for (__m512i& part : q.levels) part = _mm512_setzero_si512();
-        q.scales = q.offsets = zero();
       }
       for (int i = 0; i < 4; ++i) _mm512_store_si512(levels[r] + 16 * i, q.levels[i]);
-      store(scales[r], q.scales);
-      store(offsets[r], kShiftOf<F> != kBiasOf<F> ? fma(offset_per_scale, q.scales, q.offsets) : q.offsets);
     }
     std::int32_t* out = reinterpret_cast<std::int32_t*>(tile.levels[0][half]);
     for (int i = 0; i < 4; ++i) transpose_words(levels[0] + 16 * i, kChunk / 4, out + std::size_t{16} * kTileRows * static_cast<std::size_t>(i), kTileRows);
-    transpose_words(scales[0], kGroupsPerChunk, tile.scales[0] + half, kTileRows);
-    if (kOffsetKindOf<F> == OffsetKind::floats) transpose_words(offsets[0], kGroupsPerChunk, tile.offsets[0] + half, kTileRows);
+    factors.write(half, tile);
   }
-  if constexpr (kOffsetKindOf<F> == OffsetKind::whole) unpack_minimums<F>(weights, first_row, rows, chunk, tile);
+  if constexpr (kOffsetKindOf<F> == OffsetKind::whole && !kHasWholePairs<F>) unpack_minimums<F>(weights, first_row, rows, chunk, tile);
   constexpr int kSteps = kGroupOf<F> / 4;
   for (int g = 0; g < static_cast<int>(kChunk) / kGroupOf<F>; ++g) {
     for (int half = 0; half < 2; ++half) {
@@ -192,9 +228,10 @@ inline void add_minimums(const LevelTile& tile, const LevelPanel& panel, float* 
 // One tile times C inputs of one panel, added to sums[input][row]. Group: values per weight scale, 16 or 32; InputGroup: per input
 // scale, 32 or 64.
 template <int Group, int InputGroup, OffsetKind kOffset, int C>
-[[gnu::noinline]] void multiply_levels(const LevelTile& tile, const LevelPanel& panel, float* sums) {
+[[gnu::noinline]] void multiply_levels(const LevelTile& tile, const LevelPanel& panel, RowsAhead& ahead, float* sums) {
   constexpr int kInner = InputGroup / Group;
   for (int outer = 0; outer < static_cast<int>(kChunk) / InputGroup; ++outer) {
+    ahead.fetch();
     Vec low[C], high[C];
 #pragma GCC unroll 4
     for (int inner = 0; inner < kInner; ++inner) {
@@ -228,13 +265,16 @@ template <int Group, int InputGroup, OffsetKind kOffset, int C>
   if constexpr (kOffset == OffsetKind::whole) add_minimums<Group, C>(tile, panel, sums);
 }
 
+constexpr std::uint32_t kFloatFetches = 4;
+
 template <int C>
-[[gnu::noinline]] void multiply_floats(const FloatTile& tile, const FloatPanel& panel, float* sums) {
+[[gnu::noinline]] void multiply_floats(const FloatTile& tile, const FloatPanel& panel, RowsAhead& ahead, float* sums) {
   Vec low[C], high[C];
 #pragma GCC unroll 6
   for (int c = 0; c < C; ++c) low[c] = load(sums + 32 * c), high[c] = load(sums + 32 * c + 16);
 #pragma GCC unroll 4
   for (std::uint32_t k = 0; k < kChunk; ++k) {
+    if (k % (kChunk / kFloatFetches) == 0) ahead.fetch();
     const Vec w_low = load(tile.values[k]), w_high = load(tile.values[k] + 16);
 #pragma GCC unroll 6
     for (int c = 0; c < C; ++c) {
@@ -249,13 +289,13 @@ template <int C>
 
 // The last panel may be narrower: it is computed as 2, 4 or 6 inputs.
 template <class Traits>
-inline void multiply_panel(const typename Traits::Tile& tile, const typename Traits::Panel& panel, std::uint32_t inputs, float* sums) {
+inline void multiply_panel(const typename Traits::Tile& tile, const typename Traits::Panel& panel, std::uint32_t inputs, RowsAhead& ahead, float* sums) {
   if (inputs > 4)
-    Traits::template multiply<6>(tile, panel, sums);
+    Traits::template multiply<6>(tile, panel, ahead, sums);
   else if (inputs > 2)
-    Traits::template multiply<4>(tile, panel, sums);
+    Traits::template multiply<4>(tile, panel, ahead, sums);
   else
-    Traits::template multiply<2>(tile, panel, sums);
+    Traits::template multiply<2>(tile, panel, ahead, sums);
 }
 
 // Sums [input][32 rows] of one panel to their places.
@@ -275,13 +315,6 @@ inline void prefetch_panel(std::uint32_t inputs, const float* to, const Outputs&
     for (int i = 0; i < 3; ++i) __builtin_prefetch(to + 16 * i, 1, 3);  // 32 rows touch up to three lines
 }
 
-// The hardware does not follow 32 rows at once.
-inline void prefetch_chunk(const WeightRows& weights, std::uint32_t row, std::uint32_t chunk) {
-  const std::size_t bytes_per_chunk = weights.row_bytes * kChunk / weights.cols;
-  const std::byte* at = weights.data + row * weights.row_bytes + chunk * bytes_per_chunk;
-  for (std::size_t i = 0; i < bytes_per_chunk; i += 64) _mm_prefetch(reinterpret_cast<const char*>(at + i), _MM_HINT_T0);
-}
-
 // Two tiles at a time: what a panel brings into the first cache level serves both. Scratch holds [panel][tile][input][row].
 template <class Traits>
 void matmul(const WeightRows& weights, const PackedInputs& inputs, std::uint32_t begin, std::uint32_t end, float* scratch, const Outputs& out) {
@@ -292,8 +325,11 @@ void matmul(const WeightRows& weights, const PackedInputs& inputs, std::uint32_t
     const std::uint32_t rows = std::min(kTilesTogether * kTileRows, end - row), tile_count = (rows + kTileRows - 1) / kTileRows;
     std::memset(scratch, 0, matmul_scratch_floats(inputs.count) * sizeof(float));
     for (std::uint32_t chunk = 0; chunk < chunks; ++chunk) {
+      // What is unpacked next: the following chunk, or the first one of the rows below, which often are this thread's, too.
       const bool is_last = chunk + 1 == chunks;
+      const std::uint32_t next_row = is_last ? row + kTilesTogether * kTileRows : row, next_chunk = is_last ? 0 : chunk + 1;
       for (std::uint32_t t = 0; t < tile_count; ++t) Traits::unpack(weights, row + t * kTileRows, std::min(kTileRows, rows - t * kTileRows), chunk, tiles[t]);
+      RowsAhead ahead(weights, next_row, next_row + kTilesTogether * kTileRows, next_chunk, panels * tile_count * Traits::kFetches);
       for (std::uint32_t p = 0; p < panels; ++p) {
         const std::uint32_t present = std::min(kPanel, inputs.count - p * kPanel);
         const auto& panel = *inputs.panel<typename Traits::Panel>(chunk, p);
@@ -301,11 +337,8 @@ void matmul(const WeightRows& weights, const PackedInputs& inputs, std::uint32_t
           const std::uint32_t first = t * kTileRows, its_rows = std::min(kTileRows, rows - first);
           float* sums = scratch + (std::size_t{p} * kTilesTogether + t) * kTileSums;
           float* to = out.data + std::size_t{p} * kPanel * out.stride + row + first;
-          if (is_last)
-            prefetch_panel(present, to, out);
-          else if (p < its_rows)
-            prefetch_chunk(weights, row + first + p, chunk + 1);
-          multiply_panel<Traits>(tiles[t], panel, present, sums);
+          if (is_last) prefetch_panel(present, to, out);
+          multiply_panel<Traits>(tiles[t], panel, present, ahead, sums);
           if (is_last) write_panel(sums, present, its_rows, to, out);
         }
       }
@@ -317,20 +350,23 @@ template <class F>
 struct LevelTraits {
   // K-quants: where the reference programs use an input scale for 256 values, 64 keep the error well below theirs.
   static constexpr Packing kPacking = kHasSuperBlock<F> ? Packing::levels64 : Packing::levels32;
+  static constexpr int kInputGroup = kPacking == Packing::levels64 ? 64 : 32;
+  static constexpr std::uint32_t kFetches = kChunk / kInputGroup;  // of RowsAhead in one multiplication
   using Tile = LevelTile;
   using Panel = LevelPanel;
   static void unpack(const WeightRows& weights, std::uint32_t row, std::uint32_t rows, std::uint32_t chunk, Tile& tile) {
     unpack_tile<F>(weights, row, rows, chunk, tile);
   }
   template <int C>
-  static void multiply(const Tile& tile, const Panel& panel, float* sums) {
-    multiply_levels<kGroupOf<F>, kPacking == Packing::levels64 ? 64 : 32, kOffsetKindOf<F>, C>(tile, panel, sums);
+  static void multiply(const Tile& tile, const Panel& panel, RowsAhead& ahead, float* sums) {
+    multiply_levels<kGroupOf<F>, kInputGroup, kOffsetKindOf<F>, C>(tile, panel, ahead, sums);
   }
 };
 
 template <class F>
 struct FloatTraits {
   static constexpr Packing kPacking = Packing::floats;
+  static constexpr std::uint32_t kFetches = kFloatFetches;
   using Tile = FloatTile;
   using Panel = FloatPanel;
   static void unpack(const WeightRows& weights, std::uint32_t first_row, std::uint32_t rows, std::uint32_t chunk, Tile& tile) {
@@ -352,7 +388,7 @@ struct FloatTraits {
     }
   }
   template <int C>
-  static void multiply(const Tile& tile, const Panel& panel, float* sums) {
-    multiply_floats<C>(tile, panel, sums);
+  static void multiply(const Tile& tile, const Panel& panel, RowsAhead& ahead, float* sums) {
+    multiply_floats<C>(tile, panel, ahead, sums);
   }
 };

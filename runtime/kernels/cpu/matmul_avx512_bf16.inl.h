@@ -13,12 +13,13 @@ inline __m512i load_bfloats(const std::byte* from, std::uint32_t present) {
 inline void dot_bfloats(Vec& sum, __m512i a, __m512i b) { asm("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b)); }
 
 template <int C>
-[[gnu::noinline]] void multiply_bfloats(const BfloatTile& tile, const BfloatPanel& panel, float* sums) {
+[[gnu::noinline]] void multiply_bfloats(const BfloatTile& tile, const BfloatPanel& panel, RowsAhead& ahead, float* sums) {
   Vec low[C], high[C];
 #pragma GCC unroll 6
   for (int c = 0; c < C; ++c) low[c] = load(sums + 32 * c), high[c] = load(sums + 32 * c + 16);
 #pragma GCC unroll 4
   for (std::uint32_t k = 0; k < kChunk / 2; ++k) {
+    if (k % (kChunk / 2 / kFloatFetches) == 0) ahead.fetch();
     const __m512i w_low = _mm512_load_si512(tile.values[k]), w_high = _mm512_load_si512(tile.values[k][16]);
 #pragma GCC unroll 6
     for (int c = 0; c < C; ++c) {
@@ -33,6 +34,7 @@ template <int C>
 
 struct BfloatTraits {
   static constexpr Packing kPacking = Packing::bfloats;
+  static constexpr std::uint32_t kFetches = kFloatFetches;
   using Tile = BfloatTile;
   using Panel = BfloatPanel;
   static void unpack(const WeightRows& weights, std::uint32_t first_row, std::uint32_t rows, std::uint32_t chunk, Tile& tile) {
@@ -49,7 +51,7 @@ struct BfloatTraits {
     }
   }
   template <int C>
-  static void multiply(const Tile& tile, const Panel& panel, float* sums) {
-    multiply_bfloats<C>(tile, panel, sums);
+  static void multiply(const Tile& tile, const Panel& panel, RowsAhead& ahead, float* sums) {
+    multiply_bfloats<C>(tile, panel, ahead, sums);
   }
 };

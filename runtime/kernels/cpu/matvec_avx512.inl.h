@@ -82,10 +82,10 @@ constexpr PairFields make_pair_fields() {
 }
 constexpr PairFields kPairFields = make_pair_fields();
 // Reads 16 bytes: four more than the scales have, which are the block's, too.
-[[gnu::always_inline]] inline Vec read_pairs(const std::uint8_t* scales) {
+[[gnu::always_inline]] inline __m512i read_pairs(const std::uint8_t* scales) {
   const __m512i fields = _mm512_shuffle_epi8(_mm512_broadcast_i32x4(load16(scales)), _mm512_load_si512(kPairFields.bytes));
   const __m512i low = _mm512_and_si512(_mm512_srlv_epi32(fields, _mm512_load_si512(kPairFields.shifts)), _mm512_load_si512(kPairFields.masks));
-  return _mm512_cvtepi32_ps(_mm512_or_si512(low, _mm512_and_si512(_mm512_srli_epi32(fields, 10), _mm512_set1_epi32(0x30))));
+  return _mm512_or_si512(low, _mm512_and_si512(_mm512_srli_epi32(fields, 10), _mm512_set1_epi32(0x30)));
 }
 
 // Levels of a block in the order that takes the fewest instructions: half h of the registers holds group kGroupOfHalf[h]. Upper
@@ -145,7 +145,7 @@ void matvec_pairs_n(const WeightRows& weights, const Inputs& inputs, std::uint32
       Chunk q;
       split_levels(block, q);
       fetch_ahead<N>(reinterpret_cast<const std::byte*>(block), sizeof(Block));
-      const Vec pair = mul(read_pairs(block->scales), _mm512_cvtph_ps(_mm256_set1_epi32(word_at<std::int32_t>(&block->d))));  // d and dmin
+      const Vec pair = mul(_mm512_cvtepi32_ps(read_pairs(block->scales)), _mm512_cvtph_ps(_mm256_set1_epi32(word_at<std::int32_t>(&block->d))));  // d and dmin
       for (int n = 0; n < N; ++n) {
         const Vec scale = mul(pair, load(paired[n].pairs[chunk]));
         Vec& offset_sum = sums[n][4 % kChains<N>];
