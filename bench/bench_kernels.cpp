@@ -27,7 +27,7 @@ constexpr const char* kExamples = R"(Examples:
 Cases: dequantize/FORMAT/ISA  weights to float32 rows, both in the second cache; all kernels are measured with one thread
        stream/FORMAT/ISA      weights, read from memory, to 128 MiB of float32 rows, stored past the caches
        dot/FORMAT/ISA         weights, read from memory, times one vector
-       gemm/FORMAT/ISA        weights, read from memory, times 192 vectors
+       gemm/FORMAT/ISA        weights, read from memory, times 512 vectors
        attention|norm|gate|quantize/ISA   4 heads against 4096 F16 positions from memory; rows of 4096 (gate: 8192) values
        sampler/greedy|sample  one token of 131072 logits
        tokenizer/MODEL/encode text to ids

@@ -1,4 +1,4 @@
-// The mat-mul case of a weight format and an instruction set: 192 packed inputs against rows of weights.
+// The mat-mul case of a weight format and an instruction set: 512 packed inputs against rows of weights.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@ namespace assay {
 
 class GemmWork {
  public:
-  static constexpr std::uint32_t kInputs = 192;
+  static constexpr std::uint32_t kInputs = 512;
 
   // Packs the inputs as the format's kernel wants them.
   GemmWork(const Kernels& kernels, FormatId format);

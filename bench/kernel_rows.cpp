@@ -77,8 +77,10 @@ void RowWork::compute(const Kernels* kernels) {
   Data& data = *data_;
   switch (which_) {
     case RowKernel::attention: {
-      std::uint16_t* keys = data.cache.data() + data.head * 2 * kCacheValues;
-      const KvView kv{.head_dim = kHead, .padded_dim = padded_dim_of(kHead), .keys = keys, .values = keys + kCacheValues};
+      const auto keys_of = [&](std::size_t head) { return data.cache.data() + head * 2 * kCacheValues; };
+      std::uint16_t* keys = keys_of(data.head);
+      KvView kv{.head_dim = kHead, .padded_dim = padded_dim_of(kHead), .keys = keys, .values = keys + kCacheValues};
+      kv.next_keys = keys_of((data.head + 1) % data.heads);
       AttentionRow rows[kQueries];
       for (std::size_t r = 0; r < kQueries; ++r) rows[r] = {data.in.data() + r * kHead, data.out.data() + r * kHead, kPositions};
       kernels->attend(kv, rows, kQueries, {0.125f});

@@ -27,7 +27,7 @@ enum class KernelKind : std::uint8_t {
   dequantize,  // weights to float32 rows; both stay in the second cache. All but the last two: one thread
   stream,      // the same from memory to memory
   dot,         // weights from memory times one vector
-  gemm,        // the same times 192 vectors
+  gemm,        // the same times 512 vectors
   row,         // a RowKernel
   tokenizer,   // text to ids
   memory,      // a MemoryProbe

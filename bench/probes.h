@@ -36,7 +36,8 @@ struct ProbeOptions {
 // Eight times the last-level cache, 256 MiB to 1 GiB, but at most an eighth of the memory available.
 std::uint64_t probe_buffer_bytes();
 
-// A rate in units a second: `best`, the second best of the passes, is the limit that percentages refer to.
+// A rate in units a second: `best`, the second best of the passes, is the machine's limit; `median` is what it gave while it was
+// measured.
 struct Rate {
   double best = 0;
   double median = 0;

@@ -6,7 +6,6 @@
 #include "bench/check.h"
 #include "bench/harness/sample_text.h"
 #include "bench/harness/surroundings.h"
-#include "bench/probes.h"
 #include "bench/statistics.h"
 #include "bench/timing.h"
 #include "runtime/engine/sampler.h"
@@ -21,7 +20,6 @@ constexpr std::size_t kMostSamples = 64;
 constexpr std::size_t kLeastSamples = 3;
 constexpr std::size_t kKeptTokenTimes = 256;
 constexpr std::size_t kWarmupTokens = 8;
-constexpr double kReadSeconds = 0.15;
 
 class Measurement {
  public:
@@ -49,7 +47,6 @@ class Measurement {
     round_.surroundings = between(before, read_moment());
     ASSAY_TRY_VOID(look_at_device());
     finish();
-    look_at_memory();
     return std::move(round_);
   }
 
@@ -79,15 +76,6 @@ class Measurement {
     }
     round_.device = open_.session->device_pass();
     return success();
-  }
-
-  // Memory is shared with whoever else is on the machine, and its speed may change by a third within minutes: a share of it is
-  // one of the same seconds. After finish(), since it takes memory.
-  void look_at_memory() {
-    const SessionOptions& options = open_.session->options();
-    if (round_.token_ms.empty() || options.backend.kind != BackendKind::cpu) return;
-    const Rate rate = measure_bandwidth(MemoryProbe::read, {.threads = options.threads, .seconds = kReadSeconds});
-    if (rate.passes > 0) round_.read_gbps = rate.median / 1e9;
   }
 
   // The same token in every sequence, each of which reads its own cache; and of each the likeliest next one.

@@ -188,7 +188,7 @@ struct Round {
   ProcessMemory memory;
   Surroundings surroundings;
   Energy energy;
-  std::optional<double> read_gbps;   // what reading alone reaches right after, with as many threads; of a CPU's decoding
+  std::optional<double> read_gbps;   // the median of what reading alone reaches right after, with as many threads; of a CPU's decoding
   std::optional<DevicePass> device;  // of one decoded token on a device, with times of its kernels, off the clock
 
   static constexpr void fields(auto visit) {

@@ -12,6 +12,7 @@
 #include "bench/harness/measure_quality.h"
 #include "bench/harness/measure_round.h"
 #include "bench/harness/page_cache.h"
+#include "bench/probes.h"
 #include "runtime/core/parallel.h"
 #include "runtime/core/sha256.h"
 #include "runtime/engine/sampler.h"
@@ -121,6 +122,16 @@ Result<> check(const TaskRequest& request, TaskReply& reply) {
   return Error{Code::mismatch, "", fmt::format("wrong answer against {}: {}", reply.agreement->against, reply.agreement->reason), request.path};
 }
 
+// Memory is shared with whoever else is on the machine, and its speed may change by a third within minutes: a share of it is one
+// of the same seconds. Nothing under a memory limit, which is the model's alone.
+std::optional<double> read_beside(const Round& measured, const TaskRequest& request, const SessionOptions& options) {
+  constexpr double kSeconds = 0.15;
+  if (measured.token_ms.empty() || options.backend.kind != BackendKind::cpu || request.memory_limit_bytes > 0) return std::nullopt;
+  const Rate rate = measure_bandwidth(MemoryProbe::read, {.threads = options.threads, .seconds = kSeconds});
+  if (rate.passes == 0) return std::nullopt;
+  return rate.median / 1e9;
+}
+
 Result<> round(const TaskRequest& request, TaskReply& reply) {
   ASSAY_TRY(OpenCase open, open_case(request));
   const MemoryPlan& plan = open.session->plan();
@@ -130,6 +141,7 @@ Result<> round(const TaskRequest& request, TaskReply& reply) {
   reply.resolved.isa = open.session->isa();
   reply.resolved.context = open.session->context();
   ASSAY_TRY(Round measured, measure_round(open, request.settings, request.samples));
+  measured.read_gbps = read_beside(measured, request, open.session->options());  // now that memory has been measured, since it takes some
   // A file that changed meanwhile was not the one that is named.
   for (const MappedFile& mapped : open.file->files) ASSAY_TRY_VOID(mapped.check_unchanged());
   reply.round = std::move(measured);

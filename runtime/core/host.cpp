@@ -260,7 +260,8 @@ ProcessMemory read_process_memory() {
   memory.shared_bytes = kilobytes_of(status, "RssShmem").value_or(0);
   const std::string mapped = read_line_file("/proc/self/smaps_rollup").value_or("");
   memory.proportional_bytes = kilobytes_of(mapped, "Pss");
-  if (const auto anonymous = kilobytes_of(mapped, "AnonHugePages")) memory.huge_page_bytes = *anonymous + kilobytes_of(mapped, "FilePmdMapped").value_or(0);
+  for (const char* kind : {"AnonHugePages", "FilePmdMapped", "ShmemPmdMapped"})
+    if (const auto bytes = kilobytes_of(mapped, kind)) memory.huge_page_bytes = memory.huge_page_bytes.value_or(0) + *bytes;
   rusage usage{};
   if (::getrusage(RUSAGE_SELF, &usage) == 0) {
     memory.minor_faults = static_cast<std::uint64_t>(usage.ru_minflt);

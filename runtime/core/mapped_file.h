@@ -19,8 +19,8 @@ class MappedFile {
     bool operator==(const Identity&) const = default;
   };
 
-  // Maps all of a regular file, in pages of 2 MB where the file lies so in memory or comes from the disk only now. Errors: not_found, io (a folder, a permission, the map itself). An empty file maps to
-  // no bytes.
+  // Maps all of a regular file, in pages of 2 MB where the file system keeps it so; what is in memory already stays as it is.
+  // Errors: not_found, io (a folder, a permission, the map itself). An empty file maps to no bytes.
   static Result<MappedFile> open(const std::filesystem::path& path);
 
   MappedFile(MappedFile&& other) noexcept;

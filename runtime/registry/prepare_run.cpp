@@ -90,12 +90,11 @@ Result<double> LoadedModel::measure(std::uint32_t tokens) {
 }
 
 Result<> LoadedModel::choose_threads(OptimiseFacts& facts) {
-  ASSAY_TRY_VOID(load_files(file_, {.preload = true}));
   std::vector<int> counts;
   for (int threads = available_threads(); threads >= 1 && counts.size() < 4; threads /= 2) counts.push_back(threads);
-  // What the first count reads from the disk must not count against it.
+  // What the first count reads from the disk must not count against it: the same tokens, and with them the same experts.
   ASSAY_TRY_VOID(open_session(counts.front()));
-  ASSAY_TRY([[maybe_unused]] const double warm, measure(1));
+  ASSAY_TRY([[maybe_unused]] const double cold, measure(kTrialTokens));
   for (const int threads : counts) {
     ASSAY_TRY_VOID(open_session(threads));
     ASSAY_TRY(const double speed, measure(kTrialTokens));

@@ -189,6 +189,7 @@ TEST_F(BenchCommand, MemoryLimitIsAnOomRowAndTheOthersGoOn) {
   const auto all = records();
   ASSERT_EQ(all.size(), 2u);
   EXPECT_EQ(all[0].settings.prompt_tokens, 16u);
+  EXPECT_EQ(all[0].status, Status::ok) << all[0].reason;
   EXPECT_EQ(all[1].status, Status::oom) << all[1].reason;
   EXPECT_NE(all[1].reason.find("of which 5.24 MB are free"), std::string::npos) << all[1].reason;
   std::filesystem::remove(path("r.jsonl"));

@@ -55,9 +55,9 @@ TEST(GgufWriter, TakesDataInPiecesOfAnySize) {
   const TemporaryFolder folder;
   GgufWriter writer;
   ASSERT_TRUE(writer.add_tensor("a", FormatId::F32, {5}));
-  ASSERT_TRUE(writer.add_tensor("b", FormatId::F32, {3 << 18}));
+  ASSERT_TRUE(writer.add_tensor("b", FormatId::F32, {9 << 18}));
   ASSERT_TRUE(writer.begin(folder.path() / "x.gguf"));
-  const std::string all = pattern(20 + (3 << 20), 4);
+  const std::string all = pattern(20 + (9 << 20), 4);
   Bytes rest = bytes_of(all);
   for (std::size_t size = 1; !rest.empty(); size = size * 3 + 1) {
     const Bytes piece = rest.first(std::min(size, rest.size()));

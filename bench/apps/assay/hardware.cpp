@@ -24,7 +24,7 @@ constexpr const char* kFooter = R"(Examples:
 
 Read, write and copy are sequential passes over a buffer of eight times the last cache; a copy counts bytes read and written.
 Peaks are multiply-adds in registers. Benchmarks relate their results to these numbers ("of limit"): decode to the read
-bandwidth, prefill to the multiply-add peak of its arithmetic.
+bandwidth (assay bench: to what it is right after each round), prefill to the multiply-add peak of its arithmetic.
 
 Devices are those that --backend vulkan:N takes, with what a shader reads a second, what the processor uploads, and the peaks of
 float32, float16 and packed 8-bit dot products in operations (a multiply-add is two).

@@ -118,7 +118,8 @@ void exponentiate(Rows<R>& rows, int r, std::uint32_t base, std::uint32_t presen
 
 // sums += shares x values for value columns d .. end, W vectors together. `ahead`: the keys that are scored next.
 template <int R, int W, KvType K>
-void add_values(const KvView& kv, const void* ahead, std::uint32_t base, std::uint32_t present, std::uint32_t d, std::uint32_t end, const Span<R>& span, Rows<R>& rows) {
+void add_values(const KvView& kv, const void* ahead, std::uint32_t base, std::uint32_t present, std::uint32_t d, std::uint32_t end, const Span<R>& span,
+                Rows<R>& rows) {
   using Value = typename Stored<K>::Value;
   for (; d + W * 16 <= end; d += W * 16) {
     Vec sum[R][W];
@@ -174,8 +175,13 @@ void attend_rows(const KvView& kv, const AttentionRow* tasks, std::uint32_t coun
     earliest = std::min(earliest, task.first);
     std::memset(rows.sums[r], 0, padded * sizeof(float));
   }
-  std::uint32_t base = earliest / kKeyBlock * kKeyBlock, present = 0;
-  for (; base < longest; base += present) {
+  const std::uint32_t start = earliest / kKeyBlock * kKeyBlock;
+  std::uint32_t present = 0;
+  const auto keys_at = [&](const void* keys, std::uint32_t position) {
+    return static_cast<const typename Stored<K>::Value*>(keys) + std::size_t{position % kv.positions} * kv.head_dim;
+  };
+  const void* const next_head = kv.next_keys == nullptr ? nullptr : keys_at(kv.next_keys, start);
+  for (std::uint32_t base = start; base < longest; base += present) {
     const std::uint32_t place = base < kv.positions ? base : base % kv.positions;
     present = std::min({kSpan, longest - base, kv.positions - place});
     const std::uint32_t blocks_end = (present + kKeyBlock - 1) / kKeyBlock * kKeyBlock;
@@ -184,8 +190,7 @@ void attend_rows(const KvView& kv, const AttentionRow* tasks, std::uint32_t coun
       if (rule.soft_cap > 0) soft_cap(span.scores[r], blocks_end, rule.soft_cap);
       exponentiate<R>(rows, r, base, present, padded, span);
     }
-    const std::uint32_t next = (base + present) % kv.positions;
-    const void* ahead = base + present < longest ? static_cast<const typename Stored<K>::Value*>(kv.keys) + std::size_t{next} * kv.head_dim : kv.next_keys;
+    const void* const ahead = base + present < longest ? keys_at(kv.keys, base + present) : next_head;
     if constexpr (K == KvType::q8_0)
       add_scaled_values<R>(kv, ahead, place, present, span, rows);
     else

@@ -37,15 +37,16 @@ class RowsAhead {
  public:
   // Rows [row, end) at `chunk`, as far as there are so many, in `times` calls of fetch().
   RowsAhead(const WeightRows& weights, std::uint32_t row, std::uint32_t end, std::uint32_t chunk, std::uint32_t times)
-      : row_bytes_(weights.row_bytes), bytes_(static_cast<std::uint32_t>(weights.row_bytes * kChunk / weights.cols)), at_(weights.data + row * row_bytes_ + std::size_t{chunk} * bytes_) {
+      : row_bytes_(weights.row_bytes), bytes_(weights.row_bytes * kChunk / weights.cols), at_(weights.data + row * row_bytes_ + chunk * bytes_) {
     rows_ = std::min(end, weights.rows) - std::min(row, weights.rows);
-    lines_ = (rows_ * ((bytes_ + 63) / 64) + times - 1) / times;
+    const std::size_t most_lines = (bytes_ + kLine - 2) / kLine + 1;  // that a chunk touches, wherever it lies
+    lines_ = (rows_ * most_lines + times - 1) / times;
   }
   void fetch() {
-    for (std::uint32_t line = 0; line < lines_ && rows_ > 0; ++line) {
+    for (std::size_t line = 0; line < lines_ && rows_ > 0; ++line) {
       __builtin_prefetch(at_ + offset_, 0, 3);
-      offset_ += 64;
-      if (offset_ < bytes_) continue;
+      offset_ += kLine;
+      if (offset_ < bytes_ + reinterpret_cast<std::uintptr_t>(at_) % kLine) continue;
       offset_ = 0;
       at_ += row_bytes_;
       --rows_;
@@ -53,7 +54,8 @@ class RowsAhead {
   }
 
  private:
-  std::size_t row_bytes_;
-  std::uint32_t bytes_, offset_ = 0, rows_, lines_;
+  static constexpr std::size_t kLine = 64;
+  std::size_t row_bytes_, bytes_, offset_ = 0, lines_;
   const std::byte* at_;
+  std::uint32_t rows_;
 };

@@ -78,21 +78,17 @@ inline constexpr OffsetKind kOffsetKindOf<Q5_K> = OffsetKind::whole;
 template <>
 inline constexpr OffsetKind kOffsetKindOf<Q2_K> = OffsetKind::whole;
 
-// The minimums of one block as 16-bit numbers in group order.
-inline void read_minimums(const Q2_K::Block& block, std::int16_t (&out)[kGroupsPerChunk]) {
-  for (std::uint32_t g = 0; g < kGroupsPerChunk; ++g) out[g] = static_cast<std::int16_t>(block.scales[g] >> 4);
-}
-template <class F>
+// Those of Q2_K; Q4_K and Q5_K have theirs beside their scales.
 inline void unpack_minimums(const WeightRows& weights, std::uint32_t first_row, std::uint32_t rows, std::uint32_t chunk, LevelTile& tile) {
   for (std::uint32_t r = 0; r < kTileRows; ++r) {
     std::int16_t minimums[kGroupsPerChunk] = {};
     float scale = 0;
     if (r < rows) {
-      const auto& block = *reinterpret_cast<const typename F::Block*>(weights.data + (first_row + r) * weights.row_bytes + std::size_t{chunk} * sizeof(typename F::Block));
-      read_minimums(block, minimums);
+      const auto& block = reinterpret_cast<const Q2_K::Block*>(weights.data + (first_row + r) * weights.row_bytes)[chunk];
+      for (std::uint32_t g = 0; g < kGroupsPerChunk; ++g) minimums[g] = static_cast<std::int16_t>(block.scales[g] >> 4);
       scale = -to_float(block.dmin);
     }
-    for (std::uint32_t pair = 0; pair < kChunk / kGroupOf<F> / 2; ++pair) std::memcpy(tile.minimums[pair][r], minimums + 2 * pair, 4);
+    for (std::uint32_t pair = 0; pair < kGroupsPerChunk / 2; ++pair) std::memcpy(tile.minimums[pair][r], minimums + 2 * pair, 4);
     tile.minimum_scales[r] = scale;
   }
 }
@@ -123,23 +119,23 @@ template <class F>
   requires kHasWholePairs<F>
 struct Factors<F> {
   alignas(64) std::int32_t pairs[16][16];  // read_pairs()
-  alignas(64) std::uint32_t halves[16];    // d and dmin
+  alignas(64) std::uint32_t d_and_dmin[16];
 
   void read(const WeightRows& weights, std::uint32_t row, std::uint32_t chunk, std::uint32_t place, Chunk& q) {
     const auto* block = reinterpret_cast<const typename F::Block*>(weights.data + row * weights.row_bytes) + chunk;
     decode_levels(block, q);
     _mm512_store_si512(pairs[place], read_pairs(block->scales));
-    halves[place] = word_at<std::uint32_t>(&block->d);
+    d_and_dmin[place] = word_at<std::uint32_t>(&block->d);
   }
   void clear(std::uint32_t place) {
     _mm512_store_si512(pairs[place], _mm512_setzero_si512());
-    halves[place] = 0;
+    d_and_dmin[place] = 0;
   }
   void write(std::uint32_t half, LevelTile& tile) const {
     __m512i r[16];  // afterwards of all rows: 2g the scale of group g, 2g + 1 its minimum
     for (int i = 0; i < 16; ++i) r[i] = _mm512_load_si512(pairs[i]);
     transpose16(r);
-    const __m512i both = _mm512_load_si512(halves);
+    const __m512i both = _mm512_load_si512(d_and_dmin);
     const Vec d = _mm512_cvtph_ps(_mm512_cvtepi32_epi16(both)), dmin = _mm512_cvtph_ps(_mm512_cvtepi32_epi16(_mm512_srli_epi32(both, 16)));
     for (int g = 0; g < 8; ++g) store(tile.scales[2 * g] + half, mul(_mm512_cvtepi32_ps(r[2 * g]), d));
     for (int two = 0; two < 4; ++two) _mm512_store_si512(tile.minimums[two][half], _mm512_or_si512(r[4 * two + 1], _mm512_slli_epi32(r[4 * two + 3], 16)));
@@ -167,7 +163,7 @@ void unpack_tile(const WeightRows& weights, std::uint32_t first_row, std::uint32
     for (int i = 0; i < 4; ++i) transpose_words(levels[0] + 16 * i, kChunk / 4, out + std::size_t{16} * kTileRows * static_cast<std::size_t>(i), kTileRows);
     factors.write(half, tile);
   }
-  if constexpr (kOffsetKindOf<F> == OffsetKind::whole && !kHasWholePairs<F>) unpack_minimums<F>(weights, first_row, rows, chunk, tile);
+  if constexpr (std::is_same_v<F, Q2_K>) unpack_minimums(weights, first_row, rows, chunk, tile);
   constexpr int kSteps = kGroupOf<F> / 4;
   for (int g = 0; g < static_cast<int>(kChunk) / kGroupOf<F>; ++g) {
     for (int half = 0; half < 2; ++half) {

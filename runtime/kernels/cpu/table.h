@@ -149,7 +149,7 @@ struct KvView {
   std::uint32_t value_dim = head_dim;
   std::uint32_t positions = kUnbounded;  // that there is room for, a multiple of kKeyBlock
   static constexpr std::uint32_t kUnbounded = 0xfffffff0;
-  const void* next_keys = nullptr;  // what is likely to be attended to after this, to be fetched meanwhile
+  const void* next_keys = nullptr;  // of the head that is attended to after this one, of the same shape, or none: fetched meanwhile
 };
 constexpr std::uint32_t padded_dim_of(std::uint32_t head_dim) { return (head_dim + 15) / 16 * 16; }
 
