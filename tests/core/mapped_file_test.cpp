@@ -2,8 +2,10 @@
 #include "runtime/core/mapped_file.h"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
 #include <cstdio>
+#include <cstring>
 #include <fstream>
 #include <string>
 #include <utility>
@@ -140,9 +142,16 @@ std::string flags_of_mapping(const std::byte* at) {
   return "";
 }
 
+// Whether memory that asks for huge pages gets them now.
 bool has_huge_pages() {
-  const auto kind = read_host_facts().huge_pages;
-  return kind && *kind != "never" && read_process_memory().huge_page_bytes;
+  constexpr std::size_t kSize = 8 * kHugePage;
+  const std::uint64_t before = read_process_memory().huge_page_bytes.value_or(0);
+  void* const room = ::mmap(nullptr, kSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (room == MAP_FAILED || ::madvise(room, kSize, MADV_HUGEPAGE) != 0) return false;
+  std::memset(room, 1, kSize);
+  const std::uint64_t after = read_process_memory().huge_page_bytes.value_or(0);
+  ::munmap(room, kSize);
+  return after >= before + 4 * kHugePage;
 }
 
 TEST(MappedFile, AsksForHugePages) {
