@@ -102,7 +102,6 @@ void fill_work(CaseRun& run, const CaseFigures& figures) {
     work.bytes_per_token = weights / together + cache_read(first + (tokens + 1) / 2);
     work.gbps = work.bytes_per_token * tps / 1e9;
     work.gflops = 2 * (figures.layer_macs + figures.head_macs) * tps / 1e9;
-    set_limit(work, "read_all_gbps", work.gbps, run.limits.read_all_gbps);
     const auto share = median_of(run.rounds, [&](const Round& r) -> std::optional<double> {
       if (r.decode_ms.empty() || r.read_gbps.value_or(0) <= 0) return std::nullopt;
       return 100 * work.bytes_per_token * tokens * together / median(r.decode_ms) / 1e6 / *r.read_gbps;
@@ -110,6 +109,8 @@ void fill_work(CaseRun& run, const CaseFigures& figures) {
     if (share) {
       work.limit = "read_gbps";
       work.limit_percent = share;
+    } else {
+      set_limit(work, "read_all_gbps", work.gbps, run.limits.read_all_gbps);
     }
     run.decode = work;
   }
