@@ -65,7 +65,7 @@ class CpuBackend {
     std::uint32_t first_row;    // within the segment: token * query heads of a key-value head
   };
   using GateKernel = void (*)(float* gate, const float* up, std::size_t count);
-  // The angles of this pass: [token][pair].
+  // The angles of this pass as Kernels::rotate takes them: [token][pair], or [token][2 * pair] where neighbours are pairs.
   struct Angles {
     std::vector<float> cosines, sines;
   };

@@ -34,6 +34,7 @@ class KvCache {
     value_scales_ = AlignedBuffer<std::uint16_t>(all * kv_groups(type_, value_dim_));
   }
 
+  KvType type() const { return type_; }
   KvView view(std::uint32_t sequence, std::uint32_t layer, std::uint32_t kv_head) {
     const auto& [first, positions] = layers_[layer];
     const std::size_t at = sequence * positions_ + first + std::size_t{kv_head} * positions;  // of the head's first position

@@ -20,6 +20,7 @@ class Products : public ::testing::TestWithParam<std::tuple<const Kernels*, Form
   const Kernels& kernels() const { return *std::get<0>(GetParam()); }
   FormatId format() const { return std::get<1>(GetParam()); }
   const FormatKernels& kernel() const { return kernels().formats[static_cast<std::size_t>(format())]; }
+  bool is_merged() const { return kernels().name.starts_with("avx512"); }
   std::uint32_t block() const { return dtype_of(format()).block_values; }
 
   // |error| of a sum of n products rounded to float is below a few n * 2^-24 * sum |w x|; integer sums are exact, so a small
@@ -42,6 +43,39 @@ class Products : public ::testing::TestWithParam<std::tuple<const Kernels*, Form
     return bound;
   }
 
+  // Formats with a scale for 16 values: mat-muls of AVX-512 bring 64 values to the largest of their scales and levels of eight bits.
+  // What a weight becomes: its own value where its scale is the largest, else within half such a level.
+  void merge_scales(const Matrix& matrix, std::uint32_t row, std::vector<float>& weights) const {
+    for_each_format(BlockFormats{}, [&](auto type) {
+      using F = typename decltype(type)::type;
+      if constexpr (F::kGroup < 32) {
+        if (F::kId != format()) return;
+        constexpr int kSpread = F::kHasOffset ? 127 / F::kMaxLevel : std::min(128 / std::max(F::kBias, 1), 127 / (F::kMaxLevel - F::kBias));
+        constexpr int kMerged = 64;
+        constexpr double kHalfLevel = 0.5 + std::max(F::kBias, F::kMaxLevel - F::kBias) / 256.0;  // and half a 128th of the factor
+        for (std::size_t at = 0; at < weights.size(); at += kMerged) {
+          const auto block = load<typename F::Block>(matrix.view.data.data() + row * matrix.view.row_bytes() + at / F::kBlock * sizeof(typename F::Block));
+          const int first = static_cast<int>(at % F::kBlock) / F::kGroup;
+          float top = 0;
+          for (int g = 0; g < kMerged / F::kGroup; ++g) {
+            const float scale = F::affine(block, first + g).scale;
+            if (std::abs(scale) > std::abs(top) || scale == -top) top = std::abs(scale) > std::abs(top) ? scale : std::abs(top);
+          }
+          for (int i = 0; i < kMerged; ++i) {
+            const Affine affine = F::affine(block, first + i / F::kGroup);
+            float& weight = weights[at + static_cast<std::size_t>(i)];
+            if (top == 0) continue;
+            const double level = (weight - affine.offset) / affine.scale, factor = std::nearbyint(affine.scale / top * 128 * kSpread) / 128;
+            const double merged = std::clamp(std::floor(std::nearbyint(level) * factor + 0.5), -128.0, 127.0);
+            const float before = weight;
+            weight = affine.scale == 0 ? affine.offset : static_cast<float>(merged * top / kSpread + affine.offset);
+            EXPECT_LE(std::abs(weight - before), std::abs(top) / kSpread * (affine.scale == top ? 1e-3 : affine.scale == -top ? 1 : kHalfLevel)) << "row " << row << " value " << at << " + " << i;
+          }
+        }
+      }
+    });
+  }
+
   // `given`: what the kernel was really given for an input's value.
   template <class Given>
   void expect_products(const Matrix& matrix, std::uint32_t count, const std::vector<float>& out, const std::vector<float>& start, Given given,
@@ -50,6 +84,7 @@ class Products : public ::testing::TestWithParam<std::tuple<const Kernels*, Form
     std::vector<float> weights(cols);
     for (std::uint32_t row = 0; row < rows; ++row) {
       dequantize_row(matrix.view, row, weights);
+      if (packed.packing == Packing::levels64 && is_merged()) merge_scales(matrix, row, weights);
       for (std::uint32_t n = 0; n < count; ++n) {
         double sum = start.empty() ? 0.0 : start[n * rows + row], magnitude = std::abs(sum);
         for (std::uint32_t i = 0; i < cols; ++i) {

@@ -1,6 +1,7 @@
 // Kernels on float rows: quantiser, norm, gate and attention against their formulas in double precision.
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <string>
@@ -133,6 +134,8 @@ struct OneHead {
   KvView view;
 };
 
+float round_to_bfloat16(float value) { return std::bit_cast<float>((std::bit_cast<std::uint32_t>(value) + 0x7fff + (std::bit_cast<std::uint32_t>(value) >> 16 & 1)) & 0xffff0000); }
+
 // Softmax attention over a cache filled position by position, against the formula on what the cache holds.
 void expect_attention(const Kernels& kernels, std::uint32_t dim, std::uint32_t positions, std::uint32_t rows, KvType type, float size = 1.0f) {
   SCOPED_TRACE(std::to_string(dim) + " dim, " + std::to_string(positions) + " positions, " + std::to_string(rows) + " rows, " + std::string(name_of(type)));
@@ -151,24 +154,37 @@ void expect_attention(const Kernels& kernels, std::uint32_t dim, std::uint32_t p
   std::vector<float> query(std::size_t{rows} * dim), out(query.size());
   for (float& value : query) value = normal(engine) * 2;
   std::vector<AttentionRow> tasks(rows);
-  for (std::uint32_t r = 0; r < rows; ++r) tasks[r] = {query.data() + r * dim, out.data() + r * dim, positions - std::min(positions - 1, r * 3)};
+  for (std::uint32_t r = 0; r < rows; ++r) {
+    const std::uint32_t visible = positions - std::min(positions - 1, r * 3);
+    tasks[r] = {query.data() + r * dim, out.data() + r * dim, visible, r % 3 == 1 ? visible / 2 : 0, r % 4 == 2 ? 0.5f : AttentionRow::kNoSink};
+  }
   const float scale = 1.0f / std::sqrt(static_cast<float>(dim));
-  kernels.attend(kv, tasks.data(), rows, {scale});
+  const bool rounds = rows > kAttentionRows;
+  (rounds ? kernels.attend_many : kernels.attend)(kv, tasks.data(), rows, {scale});
+  if (rounds)
+    for (std::vector<float>* given : {&k, &v, &query})
+      for (float& value : *given) value = round_to_bfloat16(value);
 
   for (std::uint32_t r = 0; r < rows; ++r) {
     std::vector<double> weights(tasks[r].visible);
-    double total = 0, top = -1e300;
-    for (std::uint32_t at = 0; at < tasks[r].visible; ++at) {
+    const bool has_sink = tasks[r].sink > AttentionRow::kNoSink;
+    double top = has_sink ? tasks[r].sink : -1e300;
+    for (std::uint32_t at = tasks[r].first; at < tasks[r].visible; ++at) {
       double dot = 0;
       for (std::uint32_t d = 0; d < dim; ++d) dot += static_cast<double>(query[r * dim + d]) * k[at * dim + d];
       weights[at] = dot * scale;
       top = std::max(top, weights[at]);
     }
-    for (double& weight : weights) total += weight = std::exp(weight - top);
+    double total = has_sink ? std::exp(tasks[r].sink - top) : 0;
+    for (std::uint32_t at = tasks[r].first; at < tasks[r].visible; ++at) total += weights[at] = std::exp(weights[at] - top);
     for (std::uint32_t d = 0; d < dim; ++d) {
-      double expected = 0;
-      for (std::uint32_t at = 0; at < tasks[r].visible; ++at) expected += weights[at] / total * v[at * dim + d];
-      ASSERT_NEAR(out[r * dim + d], expected, 2e-5) << "row " << r << " dim " << d;  // scores of a few units in float32
+      double expected = 0, magnitude = 0;
+      for (std::uint32_t at = tasks[r].first; at < tasks[r].visible; ++at) {
+        expected += weights[at] / total * v[at * dim + d];
+        magnitude += weights[at] / total * std::abs(v[at * dim + d]);
+      }
+      // Scores of a few units in float32, and the rounding of shares to eight bits: 2^-8 each at most.
+      ASSERT_NEAR(out[r * dim + d], expected, 2e-5 + (rounds ? 0x1p-8 * magnitude : 0)) << "row " << r << " dim " << d;
     }
   }
 }
@@ -179,6 +195,38 @@ TEST_P(Rows, AttentionEqualsSoftmaxOfTheCache) {
       for (const std::uint32_t positions : {1u, 15u, 16u, 17u, 128u, 129u, 300u}) expect_attention(kernels(), dim, positions, 1 + (dim + positions) % 8, type);
   for (const KvType type : {KvType::f32, KvType::f16, KvType::q8_0})
     for (std::uint32_t rows = 1; rows <= kAttentionRows; ++rows) expect_attention(kernels(), 64, 140, rows, type);
+}
+
+TEST_P(Rows, AttentionOfManyRowsEqualsSoftmaxOfWhatWasRounded) {
+  if (kernels().attend_many == nullptr) GTEST_SKIP() << kernels().name << " has no multiply-adds of bfloat16";
+  for (const std::uint32_t dim : {16u, 24u, 64u, 80u, 96u, 128u, 256u, kMaxHeadDim})
+    for (const std::uint32_t positions : {9u, 15u, 16u, 17u, 64u, 65u, 143u, 300u}) expect_attention(kernels(), dim, positions, kAttentionRows + 1 + (dim + positions) % (kAttentionManyRows - kAttentionRows), KvType::f16);
+  for (std::uint32_t rows = kAttentionRows + 1; rows <= kAttentionManyRows; ++rows) expect_attention(kernels(), 64, 140, rows, KvType::f16);
+}
+
+TEST_P(Rows, RotationTurnsEveryPairByItsAngle) {
+  for (const bool neighbours : {false, true})
+    for (const std::uint32_t pairs : {1u, 5u, 16u, 20u, 32u, 64u}) {
+      std::mt19937 engine(pairs);
+      std::uniform_real_distribution<float> angle(-3, 3);
+      std::vector<float> values(2 * pairs + 1, 7.0f), cosines, sines, angles(pairs);
+      for (std::uint32_t i = 0; i < 2 * pairs; ++i) values[i] = angle(engine);
+      for (float& each : angles) {
+        each = angle(engine);
+        cosines.insert(cosines.end(), neighbours ? 2 : 1, std::cos(each));
+        if (neighbours) sines.push_back(-std::sin(each));
+        sines.push_back(std::sin(each));
+      }
+      const std::vector<float> before = values;
+      kernels().rotate(values.data(), cosines.data(), sines.data(), pairs, neighbours);
+      for (std::uint32_t pair = 0; pair < pairs; ++pair) {
+        const std::uint32_t first = neighbours ? 2 * pair : pair, second = neighbours ? first + 1 : pair + pairs;
+        const double a = before[first], b = before[second], cosine = std::cos(angles[pair]), sine = std::sin(angles[pair]);
+        EXPECT_NEAR(values[first], a * cosine - b * sine, 1e-6) << neighbours << " " << pairs << " pair " << pair;
+        EXPECT_NEAR(values[second], a * sine + b * cosine, 1e-6) << neighbours << " " << pairs << " pair " << pair;
+      }
+      EXPECT_EQ(values.back(), 7.0f);  // nothing beyond the pairs is touched
+    }
 }
 
 // Scales below F16's normal numbers are rounded by up to half, and to zero below 3e-8: levels must not overflow.

@@ -48,6 +48,41 @@ inline void fetch(const void* from, std::size_t value) {
   __builtin_prefetch(static_cast<const typename Stored<K>::Value*>(from) + value);
 }
 
+// The first block and the end of what `count` rows see.
+struct Reach {
+  std::uint32_t start, longest;
+};
+inline Reach reach_of(const AttentionRow* tasks, std::uint32_t count) {
+  std::uint32_t longest = 0, earliest = tasks[0].first;
+  for (std::uint32_t r = 0; r < count; ++r) {
+    longest = std::max(longest, tasks[r].visible);
+    earliest = std::min(earliest, tasks[r].first);
+  }
+  return {earliest / kKeyBlock * kKeyBlock, longest};
+}
+// Rows beyond `count` repeat the first. `width`: value columns that are summed.
+template <int R>
+void begin_rows(const AttentionRow* tasks, std::uint32_t count, std::uint32_t used, std::uint32_t width, Rows<R>& rows) {
+  for (std::uint32_t r = 0; r < used; ++r) {
+    const AttentionRow& task = tasks[r < count ? r : 0];
+    rows.query[r] = task.query;
+    rows.first[r] = task.first;
+    rows.visible[r] = task.visible;
+    rows.top[r] = task.sink;
+    rows.total[r] = task.sink > AttentionRow::kNoSink ? 1.0f : 0.0f;
+    std::memset(rows.sums[r], 0, width * sizeof(float));
+  }
+}
+template <int R>
+void end_rows(const KvView& kv, const AttentionRow* tasks, std::uint32_t count, const Rows<R>& rows) {
+  for (std::uint32_t r = 0; r < count; ++r) {
+    const Vec share = splat(1.0f / rows.total[r]);
+    std::uint32_t d = 0;
+    for (; d + 16 <= kv.value_dim; d += 16) store(tasks[r].out + d, mul(load(rows.sums[r] + d), share));
+    if (d < kv.value_dim) store_part(tasks[r].out + d, kv.value_dim - d, mul(load(rows.sums[r] + d), share));
+  }
+}
+
 // Scores of positions base + at .. base + blocks_end, W blocks together.
 template <int R, int W, KvType K>
 void score_blocks(const KvView& kv, const Rows<R>& rows, std::uint32_t base, std::uint32_t at, std::uint32_t blocks_end, float scale, Span<R>& span) {
@@ -163,19 +198,8 @@ void attend_rows(const KvView& kv, const AttentionRow* tasks, std::uint32_t coun
   Rows<R> rows;
   Span<R> span;
   const std::uint32_t padded = kv.padded_dim;
-  std::uint32_t longest = 0, earliest = tasks[0].first;
-  for (int r = 0; r < R; ++r) {
-    const AttentionRow& task = tasks[static_cast<std::uint32_t>(r) < count ? r : 0];  // rows beyond `count` repeat the first
-    rows.query[r] = task.query;
-    rows.first[r] = task.first;
-    rows.visible[r] = task.visible;
-    rows.top[r] = task.sink;
-    rows.total[r] = task.sink > AttentionRow::kNoSink ? 1.0f : 0.0f;
-    longest = std::max(longest, task.visible);
-    earliest = std::min(earliest, task.first);
-    std::memset(rows.sums[r], 0, padded * sizeof(float));
-  }
-  const std::uint32_t start = earliest / kKeyBlock * kKeyBlock;
+  begin_rows(tasks, count, R, padded, rows);
+  const auto [start, longest] = reach_of(tasks, count);
   std::uint32_t present = 0;
   const auto keys_at = [&](const void* keys, std::uint32_t position) {
     return static_cast<const typename Stored<K>::Value*>(keys) + std::size_t{position % kv.positions} * kv.head_dim;
@@ -196,12 +220,7 @@ void attend_rows(const KvView& kv, const AttentionRow* tasks, std::uint32_t coun
     else
       add_values<R, kTogether<R>, K>(kv, ahead, place, present, 0, padded, span, rows);
   }
-  for (std::uint32_t r = 0; r < count; ++r) {
-    const Vec share = splat(1.0f / rows.total[r]);
-    std::uint32_t d = 0;
-    for (; d + 16 <= kv.value_dim; d += 16) store(tasks[r].out + d, mul(load(rows.sums[r] + d), share));
-    if (d < kv.value_dim) store_part(tasks[r].out + d, kv.value_dim - d, mul(load(rows.sums[r] + d), share));
-  }
+  end_rows(kv, tasks, count, rows);
 }
 
 template <KvType K>

@@ -36,6 +36,7 @@ Kernels make_table(std::string_view name, IsaSet needs) {
   kernels.pack = pack;
   kernels.rms_norm = rms_norm;
   kernels.layer_norm = layer_norm;
+  kernels.rotate = rotate;
   kernels.gate_up = gate_up;
   kernels.gate_up_gelu = gate_up_gelu;
   kernels.gate_up_clamped = gate_up_clamped;

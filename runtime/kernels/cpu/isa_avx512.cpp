@@ -36,6 +36,7 @@ namespace {
 #include "runtime/kernels/cpu/dequantize_avx512.inl.h"
 #include "runtime/kernels/cpu/matmul_avx512.inl.h"
 #include "runtime/kernels/cpu/matmul_avx512_bf16.inl.h"
+#include "runtime/kernels/cpu/attention_avx512_bf16.inl.h"
 }  // namespace
 #include "runtime/kernels/cpu/fill_table.inl.h"
 
@@ -47,6 +48,7 @@ const Kernels& bf16_table() {
     FormatKernels& row = with_bf16.formats[static_cast<std::size_t>(FormatId::BF16)];
     row.matmul = matmul<BfloatTraits>;
     row.packing = BfloatTraits::kPacking;
+    with_bf16.attend_many = attend_many;
     return with_bf16;
   }();
   return kernels;

@@ -49,6 +49,7 @@ inline Vec divide(Vec a, Vec b) { return {_mm256_div_ps(a.low, b.low), _mm256_di
 inline Vec maximum(Vec a, Vec b) { return {_mm256_max_ps(a.low, b.low), _mm256_max_ps(a.high, b.high)}; }
 inline Vec fma(Vec a, Vec b, Vec c) { return {_mm256_fmadd_ps(a.low, b.low, c.low), _mm256_fmadd_ps(a.high, b.high, c.high)}; }
 inline Vec rounded(Vec a) { return {_mm256_round_ps(a.low, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC), _mm256_round_ps(a.high, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
+inline Vec swap_pairs(Vec v) { return {_mm256_permute_ps(v.low, 0xb1), _mm256_permute_ps(v.high, 0xb1)}; }
 inline __m256 magnitude8(__m256 a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
 inline Vec magnitude(Vec a) { return {magnitude8(a.low), magnitude8(a.high)}; }
 

@@ -47,6 +47,8 @@ inline Vec exponential(Vec x) {
   for (const float c : {1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f}) p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(c));
   return _mm512_scalef_ps(p, n);
 }
+// Each pair of neighbours exchanged.
+inline Vec swap_pairs(Vec v) { return _mm512_permute_ps(v, 0xb1); }
 inline float reduce_add(Vec v) { return _mm512_reduce_add_ps(v); }
 // The largest of magnitudes as integers order them: a NaN is above all and is not lost.
 inline float reduce_top(Vec v) { return std::bit_cast<float>(_mm512_reduce_max_epu32(_mm512_castps_si512(magnitude(v)))); }

@@ -77,6 +77,10 @@ inline Vec exponential(Vec a) {
   for (float& lane : a.lane) lane = std::exp(lane);
   return a;
 }
+inline Vec swap_pairs(Vec v) {
+  for (int i = 0; i < 16; i += 2) std::swap(v.lane[i], v.lane[i + 1]);
+  return v;
+}
 inline float reduce_add(Vec v) {
   float sum = 0;
   for (float lane : v.lane) sum += lane;

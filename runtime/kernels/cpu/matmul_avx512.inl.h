@@ -53,10 +53,13 @@ inline __m512i splat_word(const void* at) {
   return word;
 }
 
+// Formats with a scale for 16 values: four steps of multiply-adds are too few to scale by, so that 64 values are brought to one scale.
 template <class F>
-inline constexpr int kGroupOf = 32;  // values per weight scale; MLX groups are 32, 64 or 128
+inline constexpr bool kIsMerged = false;
 template <BlockFormat F>
-inline constexpr int kGroupOf<F> = F::kGroup < 32 ? 16 : 32;
+inline constexpr bool kIsMerged<F> = F::kGroup < 32;
+template <class F>
+inline constexpr int kGroupOf = kIsMerged<F> ? 64 : 32;  // values per scale of a tile; MLX groups are 32, 64 or 128
 template <class F>
 inline constexpr bool kHasSuperBlock = false;
 template <BlockFormat F>
@@ -112,6 +115,41 @@ struct Factors {
     transpose_words(scales[0], kGroupsPerChunk, tile.scales[0] + half, kTileRows);
     if (kOffsetKindOf<F> == OffsetKind::floats) transpose_words(offsets[0], kGroupsPerChunk, tile.offsets[0] + half, kTileRows);
   }
+};
+
+// How far the levels of merged groups are spread: as far as eight bits reach. The group with the largest scale stays exact, the others
+// are off by half a level at most.
+template <class F>
+inline constexpr int kSpread = kOffsetOf<F> ? 127 / F::kMaxLevel : std::min(128 / std::max(kBiasOf<F>, 1), 127 / (F::kMaxLevel - kBiasOf<F>));
+
+template <class F>
+  requires kIsMerged<F>
+struct Factors<F> {
+  alignas(64) float scales[16][kGroupsPerChunk];
+
+  void read(const WeightRows& weights, std::uint32_t row, std::uint32_t chunk, std::uint32_t place, Chunk& q) {
+    Reader<F>::read(weights, row, chunk, q);
+    // Of the largest magnitude, with its sign: eight bits reach further below zero than above, as levels do. A NaN is above all.
+    __m512i tops = _mm512_castps_si512(magnitude(q.scales));
+    tops = _mm512_max_epu32(tops, _mm512_shuffle_epi32(tops, _MM_PERM_CDAB));
+    tops = _mm512_max_epu32(tops, _mm512_shuffle_epi32(tops, _MM_PERM_BADC));
+    __m512i highest = _mm512_castps_si512(q.scales);  // as integers: floats above zero keep their order, and are above all below it
+    highest = _mm512_max_epi32(highest, _mm512_shuffle_epi32(highest, _MM_PERM_CDAB));
+    highest = _mm512_max_epi32(highest, _mm512_shuffle_epi32(highest, _MM_PERM_BADC));
+    const Vec top = _mm512_mask_xor_ps(_mm512_castsi512_ps(tops), _mm512_cmpneq_epi32_mask(highest, tops), _mm512_castsi512_ps(tops), splat(-0.0f));
+    store(scales[place], mul(top, splat(1.0f / kSpread<F>)));
+    const __m512i factors = _mm512_cvtps_epi32(mul(_mm512_maskz_div_ps(_mm512_test_epi32_mask(tops, tops), q.scales, top), splat(128.0f * kSpread<F>)));
+    for (int i = 0; i < 4; ++i) {
+      const long long first = 0x0008000800080008ll * i, step = 0x0002000200020002ll;  // words of the lanes' groups
+      const __m512i of_lanes = _mm512_permutexvar_epi16(_mm512_setr_epi64(first, first, first + step, first + step, first + 2 * step, first + 2 * step, first + 3 * step, first + 3 * step), factors);
+      const __m512i level = _mm512_sub_epi8(q.levels[i], bytes(kBiasOf<F>)), none = _mm512_setzero_si512();
+      const __m512i low = _mm512_mulhrs_epi16(_mm512_unpacklo_epi8(none, level), of_lanes);
+      const __m512i high = _mm512_mulhrs_epi16(_mm512_unpackhi_epi8(none, level), of_lanes);
+      q.levels[i] = _mm512_packs_epi16(low, high);
+    }
+  }
+  void clear(std::uint32_t place) { store(scales[place], zero()); }
+  void write(std::uint32_t half, LevelTile& tile) const { transpose_words(scales[0], kGroupsPerChunk, tile.scales[0] + half, kTileRows); }
 };
 
 // As whole numbers until they lie as they should.
@@ -223,7 +261,7 @@ inline void add_minimums(const LevelTile& tile, const LevelPanel& panel, float* 
 
 // One tile times C inputs of one panel, added to sums[input][row]. Group: values per weight scale, 16 or 32; InputGroup: per input
 // scale, 32 or 64.
-template <int Group, int InputGroup, OffsetKind kOffset, int C>
+template <int Group, int InputGroup, int MinimumGroup, OffsetKind kOffset, int C>
 [[gnu::noinline]] void multiply_levels(const LevelTile& tile, const LevelPanel& panel, RowsAhead& ahead, float* sums) {
   constexpr int kInner = InputGroup / Group;
   for (int outer = 0; outer < static_cast<int>(kChunk) / InputGroup; ++outer) {
@@ -258,7 +296,7 @@ template <int Group, int InputGroup, OffsetKind kOffset, int C>
       store(to + 16, sum_high);
     }
   }
-  if constexpr (kOffset == OffsetKind::whole) add_minimums<Group, C>(tile, panel, sums);
+  if constexpr (kOffset == OffsetKind::whole) add_minimums<MinimumGroup, C>(tile, panel, sums);
 }
 
 constexpr std::uint32_t kFloatFetches = 4;
@@ -345,7 +383,7 @@ void matmul(const WeightRows& weights, const PackedInputs& inputs, std::uint32_t
 template <class F>
 struct LevelTraits {
   // K-quants: where the reference programs use an input scale for 256 values, 64 keep the error well below theirs.
-  static constexpr Packing kPacking = kHasSuperBlock<F> ? Packing::levels64 : Packing::levels32;
+  static constexpr Packing kPacking = kHasSuperBlock<F> || kIsMerged<F> ? Packing::levels64 : Packing::levels32;
   static constexpr int kInputGroup = kPacking == Packing::levels64 ? 64 : 32;
   static constexpr std::uint32_t kFetches = kChunk / kInputGroup;  // of RowsAhead in one multiplication
   using Tile = LevelTile;
@@ -355,7 +393,7 @@ struct LevelTraits {
   }
   template <int C>
   static void multiply(const Tile& tile, const Panel& panel, RowsAhead& ahead, float* sums) {
-    multiply_levels<kGroupOf<F>, kInputGroup, kOffsetKindOf<F>, C>(tile, panel, ahead, sums);
+    multiply_levels<kGroupOf<F>, kInputGroup, kIsMerged<F> ? 16 : 32, kOffsetKindOf<F>, C>(tile, panel, ahead, sums);
   }
 };
 

@@ -133,7 +133,8 @@ struct ScoreRule {
   float scale = 1;
   float soft_cap = 0;
 };
-inline constexpr std::uint32_t kAttentionRows = 8;    // rows one call takes at most
+inline constexpr std::uint32_t kAttentionRows = 8;      // rows one call takes at most
+inline constexpr std::uint32_t kAttentionManyRows = 48;  // of attend_many
 inline constexpr std::uint32_t kMaxHeadDim = 576;      // of a query, key or value
 inline constexpr std::uint32_t kKeyBlock = 16;        // positions whose keys lie side by side
 // Keys [position / 16][head_dim][16], values [position][padded_dim]. 8-bit levels have scales, F16, one for kKvGroup values of a
@@ -166,6 +167,9 @@ struct Kernels {
   void (*rms_norm)(const float* values, const float* weight, std::uint32_t count, float epsilon, float* out) = nullptr;
   // out = (values - mean) / deviation * weight + bias; bias may be nullptr
   void (*layer_norm)(const float* values, const float* weight, const float* bias, std::uint32_t count, float epsilon, float* out) = nullptr;
+  // Turns pairs of one head by their angles: values i and i + pairs, or neighbours 2i and 2i + 1, for which there are 2 * pairs cosines and
+  // sines, one for each value: cos, cos and -sin, sin.
+  void (*rotate)(float* values, const float* cosines, const float* sines, std::uint32_t pairs, bool neighbours) = nullptr;
   // gate = silu(gate) * up
   void (*gate_up)(float* gate, const float* up, std::size_t count) = nullptr;
   // gate = gelu(gate) * up, GELU in its tanh form; without `up`: gate = gelu(gate)
@@ -176,6 +180,9 @@ struct Kernels {
   void (*soft_cap)(float* values, std::size_t count, float cap) = nullptr;
   // softmax(rule(query . keys)) . values for up to kAttentionRows rows of one key-value head
   void (*attend)(const KvView& kv, const AttentionRow* rows, std::uint32_t count, ScoreRule rule) = nullptr;
+  // The same for up to kAttentionManyRows rows and a cache of F16, with queries, keys, values and shares rounded to bfloat16 (eight bits):
+  // nullptr where the processor has no multiply-adds of them.
+  void (*attend_many)(const KvView& kv, const AttentionRow* rows, std::uint32_t count, ScoreRule rule) = nullptr;
   // One token's key and value of one head into the cache at place `position` (of a ring: already wrapped)
   void (*store_kv)(const float* key, const float* value, std::uint32_t position, const KvView& kv) = nullptr;
 };

@@ -57,6 +57,39 @@ void rms_norm(const float* values, const float* weight, std::uint32_t count, flo
   for (; i < count; ++i) out[i] = values[i] * scale * weight[i];
 }
 
+// Rotary embedding (Su et al. 2021) of pairs i and i + pairs.
+inline void rotate_halves(float* values, const float* cosines, const float* sines, std::uint32_t pairs) {
+  for (std::uint32_t i = 0; i < pairs; i += 16) {
+    const std::uint32_t left = std::min(16u, pairs - i);
+    const auto read = [left](const float* from) { return left == 16 ? load(from) : load_part(from, left); };
+    const Vec a = read(values + i), b = read(values + pairs + i), cosine = read(cosines + i), sine = read(sines + i);
+    const Vec turned_a = sub(mul(a, cosine), mul(b, sine)), turned_b = fma(a, sine, mul(b, cosine));
+    if (left == 16) {
+      store(values + i, turned_a);
+      store(values + pairs + i, turned_b);
+    } else {
+      store_part(values + i, left, turned_a);
+      store_part(values + pairs + i, left, turned_b);
+    }
+  }
+}
+// Of neighbours: cosines are there twice, sines with either sign.
+inline void rotate_neighbours(float* values, const float* cosines, const float* sines, std::uint32_t count) {
+  for (std::uint32_t i = 0; i < count; i += 16) {
+    const std::uint32_t left = std::min(16u, count - i);
+    const auto read = [left](const float* from) { return left == 16 ? load(from) : load_part(from, left); };
+    const Vec x = read(values + i), turned = fma(swap_pairs(x), read(sines + i), mul(x, read(cosines + i)));
+    if (left == 16)
+      store(values + i, turned);
+    else
+      store_part(values + i, left, turned);
+  }
+}
+void rotate(float* values, const float* cosines, const float* sines, std::uint32_t pairs, bool neighbours) {
+  if (neighbours) return rotate_neighbours(values, cosines, sines, 2 * pairs);
+  rotate_halves(values, cosines, sines, pairs);
+}
+
 // SwiGLU (Shazeer 2020): silu(gate) * up.
 void gate_up(float* gate, const float* up, std::size_t count) {
   const Vec one = splat(1.0f);
