@@ -28,7 +28,8 @@ Cases: dequantize/FORMAT/ISA  weights to float32 rows, both in the second cache;
        stream/FORMAT/ISA      weights, read from memory, to 128 MiB of float32 rows, stored past the caches
        dot/FORMAT/ISA         weights, read from memory, times one vector
        gemm/FORMAT/ISA        weights, read from memory, times 512 vectors
-       attention|norm|gate|quantize/ISA   4 heads against 4096 F16 positions from memory; rows of 4096 (gate: 8192) values
+       attention|prompt/ISA   4 heads of 64 values against 4096 F16 positions from memory; 512 tokens of a prompt against each other
+       norm|gate|quantize/ISA rows of 4096 (gate: 8192) values
        sampler/greedy|sample  one token of 131072 logits
        tokenizer/MODEL/encode text to ids
        memory/read|write|copy/THREADS, peak/KIND/ISA/THREADS   what the machine can do
@@ -36,7 +37,7 @@ ISA "reference" is the plain scalar truth; every other kernel is checked against
 
 Columns: GB/s   bytes of weights read a second (memory: read, written, or both)
          out    bytes of float32 written a second, GB/s
-         G/s    1e9 weights, values or logits a second (gemm, attention, peak: multiply-adds)
+         G/s    1e9 weights, values or logits a second (gemm, attention, prompt, peak: multiply-adds)
          %read  GB/s in percent of the read bandwidth measured here with one thread
          %write out in percent of the write bandwidth measured here with one thread
          %peak  G/s in percent of the multiply-adds that ISA's instructions reach here with one thread

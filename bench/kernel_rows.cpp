@@ -18,12 +18,13 @@ namespace {
 
 constexpr std::uint32_t kWidth = 4096, kGateWidth = 8192, kLogits = 131072;
 constexpr std::uint32_t kQueries = 4, kHead = 64, kPositions = 4096;
+constexpr std::uint32_t kPromptTokens = 512;
 constexpr std::size_t kCacheValues = std::size_t{kPositions} * kHead;  // keys of one head, and as many values
 
 }  // namespace
 
 std::string_view name_of(RowKernel kernel) {
-  constexpr std::string_view kNames[] = {"attention", "norm", "gate", "quantize", "greedy", "sample"};
+  constexpr std::string_view kNames[] = {"attention", "prompt", "norm", "gate", "quantize", "greedy", "sample"};
   return kNames[static_cast<std::size_t>(kernel)];
 }
 
@@ -40,10 +41,11 @@ struct RowWork::Data {
 RowWork::RowWork(RowKernel which, const Kernels* kernels, std::uint64_t bytes) : which_(which), kernels_(kernels), data_(std::make_unique<Data>()) {
   Data& data = *data_;
   switch (which) {
-    case RowKernel::attention: {
-      data.in = normal_values(std::size_t{kQueries} * kHead, 1.0f);
+    case RowKernel::attention:
+    case RowKernel::prompt: {
+      data.in = normal_values(std::size_t{kQueries} * kHead * (which == RowKernel::prompt ? kPromptTokens : 1), 1.0f);
       data.out.resize(data.in.size());
-      data.heads = std::max<std::size_t>(1, bytes / (2 * kCacheValues * sizeof(std::uint16_t)));
+      data.heads = which == RowKernel::prompt ? 1 : std::max<std::size_t>(1, bytes / (2 * kCacheValues * sizeof(std::uint16_t)));
       data.cache = AlignedBuffer<std::uint16_t>(data.heads * 2 * kCacheValues);
       const std::vector<float> values = normal_values(2 * kCacheValues, 1.0f);
       for (std::size_t i = 0; i < data.cache.size(); ++i) data.cache[i] = to_half(values[i % values.size()]).bits;
@@ -86,6 +88,21 @@ void RowWork::compute(const Kernels* kernels) {
       kernels->attend(kv, rows, kQueries, {0.125f});
       return;
     }
+    case RowKernel::prompt: {
+      const KvView kv{.head_dim = kHead, .padded_dim = padded_dim_of(kHead), .keys = data.cache.data(), .values = data.cache.data() + kCacheValues};
+      const auto attend = kernels->attend_many != nullptr ? kernels->attend_many : kernels->attend;
+      const std::uint32_t together = kernels->attend_many != nullptr ? kAttentionManyRows : kAttentionRows, all = kPromptTokens * kQueries;
+      std::array<AttentionRow, kAttentionManyRows> rows;
+      for (std::uint32_t first = 0; first < all; first += together) {
+        const std::uint32_t count = std::min(together, all - first);
+        for (std::uint32_t r = 0; r < count; ++r) {
+          const std::size_t at = std::size_t{first + r} * kHead;
+          rows[r] = {data.in.data() + at, data.out.data() + at, (first + r) / kQueries + 1};
+        }
+        attend(kv, rows.data(), count, {0.125f});
+      }
+      return;
+    }
     case RowKernel::norm: return kernels->rms_norm(data.in.data(), data.weight.data(), kWidth, 1e-5f, data.out.data());
     case RowKernel::gate:  // works in place: on a copy, which the time includes
       std::copy(data.in.begin(), data.in.end(), data.out.begin());
@@ -118,8 +135,10 @@ Result<> RowWork::check() {
     return values;
   };
   const std::vector<float> truth = answer(kernels_named("scalar")), got = answer(kernels_);
+  // Rounded to bfloat16: 2^-8 of a value at most, queries, keys, values and shares.
+  const float bound = which_ == RowKernel::prompt && kernels_->attend_many != nullptr ? 4 * 0x1p-8f : 1e-4f;
   for (std::size_t i = 0; i < truth.size(); ++i)
-    if (!(std::abs(got[i] - truth[i]) <= 1e-4f * (1 + std::abs(truth[i]))))
+    if (!(std::abs(got[i] - truth[i]) <= bound * (1 + std::abs(truth[i]))))
       return wrong(fmt::format("value {} is {:.9g}, the scalar kernel's {:.9g}", i, got[i], truth[i]));
   return success();
 }
@@ -131,6 +150,10 @@ void RowWork::call() {
 
 double RowWork::bytes_read() const { return which_ == RowKernel::attention ? 2.0 * kCacheValues * sizeof(std::uint16_t) : 0; }
 
-double RowWork::values() const { return which_ == RowKernel::attention ? 2.0 * kCacheValues * kQueries : static_cast<double>(data_->in.size()); }
+double RowWork::values() const {
+  if (which_ == RowKernel::attention) return 2.0 * kCacheValues * kQueries;
+  if (which_ == RowKernel::prompt) return 2.0 * kHead * kQueries * kPromptTokens * (kPromptTokens + 1) / 2;
+  return static_cast<double>(data_->in.size());
+}
 
 }  // namespace assay

@@ -218,7 +218,7 @@ TEST_F(Programs, EveryOutputFormIsWellFormed) {
 
 TEST_F(Programs, KernelsAreCheckedMeasuredAndRecorded) {
   const Outcome ran = run("bench_kernels", model("nano-frankenstein/hf-sharded") + " --weights-mib 1 --benchmark_min_time=0.001 --records " + path("k.jsonl") +
-                                               " --benchmark_filter='(dequantize|dot|gemm|stream)/(Q4_K|Q6_K|F16|MLX_Q4|NF4|F8_E4M3|IQ2_XS)/|attention|norm|gate|^quantize|sampler|tokenizer|memory/read/1|peak/int8.*/1'");
+                                               " --benchmark_filter='(dequantize|dot|gemm|stream)/(Q4_K|Q6_K|F16|MLX_Q4|NF4|F8_E4M3|IQ2_XS)/|attention|prompt|norm|gate|^quantize|sampler|tokenizer|memory/read/1|peak/int8.*/1'");
   ASSERT_EQ(ran.exit_code, 0) << ran.errors << ran.output;
   EXPECT_NE(ran.errors.find("GB/s read"), std::string::npos) << "the machine's bandwidth stands beside the table";
   std::set<std::string> names;
@@ -234,7 +234,7 @@ TEST_F(Programs, KernelsAreCheckedMeasuredAndRecorded) {
     EXPECT_EQ(record.values_per_s.value_or(0) > 0, record.kind != "memory") << record.case_name;
     EXPECT_GT(record.limits.copy_1_gbps.value_or(0), 0);
   }
-  for (const char* name : {"dequantize/Q4_K/reference", "dequantize/Q4_K/scalar", "dot/Q6_K/scalar", "dot/NF4/reference", "stream/Q4_K/scalar", "attention/scalar", "norm/scalar", "gate/scalar", "quantize/scalar", "sampler/greedy", "sampler/sample", "tokenizer/hf-sharded/encode", "memory/read/1"})
+  for (const char* name : {"dequantize/Q4_K/reference", "dequantize/Q4_K/scalar", "dot/Q6_K/scalar", "dot/NF4/reference", "stream/Q4_K/scalar", "attention/scalar", "prompt/scalar", "norm/scalar", "gate/scalar", "quantize/scalar", "sampler/greedy", "sampler/sample", "tokenizer/hf-sharded/encode", "memory/read/1"})
     EXPECT_TRUE(names.contains(name)) << name;
 }
 

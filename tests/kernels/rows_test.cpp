@@ -137,15 +137,17 @@ struct OneHead {
 float round_to_bfloat16(float value) { return std::bit_cast<float>((std::bit_cast<std::uint32_t>(value) + 0x7fff + (std::bit_cast<std::uint32_t>(value) >> 16 & 1)) & 0xffff0000); }
 
 // Softmax attention over a cache filled position by position, against the formula on what the cache holds.
-void expect_attention(const Kernels& kernels, std::uint32_t dim, std::uint32_t positions, std::uint32_t rows, KvType type, float size = 1.0f) {
+// `ring`: positions there is room for, when rows see the last 40 alone.
+void expect_attention(const Kernels& kernels, std::uint32_t dim, std::uint32_t positions, std::uint32_t rows, KvType type, float size = 1.0f, std::uint32_t ring = 0) {
   SCOPED_TRACE(std::to_string(dim) + " dim, " + std::to_string(positions) + " positions, " + std::to_string(rows) + " rows, " + std::string(name_of(type)));
-  OneHead cache(type, dim, positions);
+  OneHead cache(type, dim, ring > 0 ? ring : positions);
+  if (ring > 0) cache.view.positions = ring;
   const KvView& kv = cache.view;
   std::mt19937 engine(dim + positions);
   std::normal_distribution<float> normal;
   std::vector<float> k(std::size_t{positions} * dim), v(k.size());
   for (std::size_t i = 0; i < k.size(); ++i) k[i] = size * normal(engine), v[i] = size * normal(engine);
-  for (std::uint32_t at = 0; at < positions; ++at) kernels.store_kv(k.data() + at * dim, v.data() + at * dim, at, kv);
+  for (std::uint32_t at = 0; at < positions; ++at) kernels.store_kv(k.data() + at * dim, v.data() + at * dim, at % kv.positions, kv);
   if (type == KvType::f16)
     for (std::size_t i = 0; i < k.size(); ++i) k[i] = to_float(to_half(k[i])), v[i] = to_float(to_half(v[i]));
   if (type == KvType::q8_0)
@@ -155,8 +157,11 @@ void expect_attention(const Kernels& kernels, std::uint32_t dim, std::uint32_t p
   for (float& value : query) value = normal(engine) * 2;
   std::vector<AttentionRow> tasks(rows);
   for (std::uint32_t r = 0; r < rows; ++r) {
-    const std::uint32_t visible = positions - std::min(positions - 1, r * 3);
-    tasks[r] = {query.data() + r * dim, out.data() + r * dim, visible, r % 3 == 1 ? visible / 2 : 0, r % 4 == 2 ? 0.5f : AttentionRow::kNoSink};
+    const std::uint32_t visible = ring > 0 ? positions - r : positions - std::min(positions - 1, r * 3);
+    if (ring > 0)
+      tasks[r] = {query.data() + r * dim, out.data() + r * dim, visible, visible - 40};
+    else
+      tasks[r] = {query.data() + r * dim, out.data() + r * dim, visible, r % 3 == 1 ? visible / 2 : 0, r % 4 == 2 ? 0.5f : AttentionRow::kNoSink};
   }
   const float scale = 1.0f / std::sqrt(static_cast<float>(dim));
   const bool rounds = rows > kAttentionRows;
@@ -227,6 +232,13 @@ TEST_P(Rows, RotationTurnsEveryPairByItsAngle) {
       }
       EXPECT_EQ(values.back(), 7.0f);  // nothing beyond the pairs is touched
     }
+}
+
+TEST_P(Rows, AttentionWalksRoundARing) {
+  for (const std::uint32_t ring : {96u, 112u})
+    for (const std::uint32_t positions : {100u, 112u, 150u, 193u, 230u})
+      for (const std::uint32_t rows : {1u, 5u, 8u, 9u, 30u, kAttentionManyRows})
+        if (rows <= kAttentionRows || kernels().attend_many != nullptr) expect_attention(kernels(), 64, positions, rows, KvType::f16, 1.0f, ring);
 }
 
 // Scales below F16's normal numbers are rounded by up to half, and to zero below 3e-8: levels must not overflow.

@@ -60,27 +60,12 @@ inline Reach reach_of(const AttentionRow* tasks, std::uint32_t count) {
   }
   return {earliest / kKeyBlock * kKeyBlock, longest};
 }
-// Rows beyond `count` repeat the first. `width`: value columns that are summed.
-template <int R>
-void begin_rows(const AttentionRow* tasks, std::uint32_t count, std::uint32_t used, std::uint32_t width, Rows<R>& rows) {
-  for (std::uint32_t r = 0; r < used; ++r) {
-    const AttentionRow& task = tasks[r < count ? r : 0];
-    rows.query[r] = task.query;
-    rows.first[r] = task.first;
-    rows.visible[r] = task.visible;
-    rows.top[r] = task.sink;
-    rows.total[r] = task.sink > AttentionRow::kNoSink ? 1.0f : 0.0f;
-    std::memset(rows.sums[r], 0, width * sizeof(float));
-  }
-}
-template <int R>
-void end_rows(const KvView& kv, const AttentionRow* tasks, std::uint32_t count, const Rows<R>& rows) {
-  for (std::uint32_t r = 0; r < count; ++r) {
-    const Vec share = splat(1.0f / rows.total[r]);
-    std::uint32_t d = 0;
-    for (; d + 16 <= kv.value_dim; d += 16) store(tasks[r].out + d, mul(load(rows.sums[r] + d), share));
-    if (d < kv.value_dim) store_part(tasks[r].out + d, kv.value_dim - d, mul(load(rows.sums[r] + d), share));
-  }
+// Sums to the softmax's average.
+inline void finish_row(const KvView& kv, const float* sums, float total, float* out) {
+  const Vec share = splat(1.0f / total);
+  std::uint32_t d = 0;
+  for (; d + 16 <= kv.value_dim; d += 16) store(out + d, mul(load(sums + d), share));
+  if (d < kv.value_dim) store_part(out + d, kv.value_dim - d, mul(load(sums + d), share));
 }
 
 // Scores of positions base + at .. base + blocks_end, W blocks together.
@@ -198,7 +183,15 @@ void attend_rows(const KvView& kv, const AttentionRow* tasks, std::uint32_t coun
   Rows<R> rows;
   Span<R> span;
   const std::uint32_t padded = kv.padded_dim;
-  begin_rows(tasks, count, R, padded, rows);
+  for (int r = 0; r < R; ++r) {
+    const AttentionRow& task = tasks[static_cast<std::uint32_t>(r) < count ? r : 0];  // rows beyond `count` repeat the first
+    rows.query[r] = task.query;
+    rows.first[r] = task.first;
+    rows.visible[r] = task.visible;
+    rows.top[r] = task.sink;
+    rows.total[r] = task.sink > AttentionRow::kNoSink ? 1.0f : 0.0f;
+    std::memset(rows.sums[r], 0, padded * sizeof(float));
+  }
   const auto [start, longest] = reach_of(tasks, count);
   std::uint32_t present = 0;
   const auto keys_at = [&](const void* keys, std::uint32_t position) {
@@ -220,7 +213,7 @@ void attend_rows(const KvView& kv, const AttentionRow* tasks, std::uint32_t coun
     else
       add_values<R, kTogether<R>, K>(kv, ahead, place, present, 0, padded, span, rows);
   }
-  end_rows(kv, tasks, count, rows);
+  for (std::uint32_t r = 0; r < count; ++r) finish_row(kv, rows.sums[r], rows.total[r], tasks[r].out);
 }
 
 template <KvType K>
