@@ -158,8 +158,8 @@ void CpuBackend::attend(std::uint32_t layer) {
   const ScoreRule rule{config.attention_scale, config.attention_soft_cap};
   const float* query = slot(Slot::query);
   float* out = grow(Slot::attended, std::uint64_t{config.heads} * out_dim);
-  // K-quants alone are attended to in bfloat16: its rounding adds 4e-6 to the KL divergence of a small model, a thousandth of Q4_K_M's
-  // own, and 3 % of Q8_0's.
+  // In bfloat16 only where weights are coarser than eight bits: its rounding adds 4e-6 to the KL divergence of a small model, a
+  // thousandth of Q4_K_M's own, but 3 % of Q8_0's.
   const Packing packing = kernels_.formats[static_cast<std::size_t>(model_.layers[layer].attention_out->format)].packing;
   const bool is_rounded = packing == Packing::levels64 && kernels_.attend_many != nullptr && cache_.type() == KvType::f16;
   const std::uint32_t most_rows = is_rounded ? kAttentionManyRows : kAttentionRows;

@@ -9,6 +9,7 @@ struct LevelTile {
   alignas(64) std::int32_t starts[kGroupsPerChunk][kTileRows];  // -128 * (sum of a group's levels): inputs are levels + 128
   alignas(64) std::int16_t minimums[kGroupsPerChunk / 2][kTileRows][2];  // K-quants: of two neighbouring groups
   alignas(64) float minimum_scales[kTileRows];
+  std::uint32_t group;  // values per scale, where formats have several: MLX, 32 or 64 of 64 and more
 };
 struct FloatTile {
   alignas(64) float values[kChunk][kTileRows];
@@ -59,7 +60,12 @@ inline constexpr bool kIsMerged = false;
 template <BlockFormat F>
 inline constexpr bool kIsMerged<F> = F::kGroup < 32;
 template <class F>
-inline constexpr int kGroupOf = kIsMerged<F> ? 64 : 32;  // values per scale of a tile; MLX groups are 32, 64 or 128
+inline constexpr int kGroupOf = kIsMerged<F> ? 64 : 32;  // values per scale of a tile
+// MLX below eight bits: inputs as K-quants have them, and most often groups of 64 or 128.
+template <class F>
+inline constexpr bool kHasWideGroups = false;
+template <MlxFormat F>
+inline constexpr bool kHasWideGroups<F> = F::kBits < 8;
 template <class F>
 inline constexpr bool kHasSuperBlock = false;
 template <BlockFormat F>
@@ -181,6 +187,18 @@ struct Factors<F> {
   }
 };
 
+template <int Group>
+inline void fill_starts(LevelTile& tile) {
+  constexpr int kSteps = Group / 4;
+  for (int g = 0; g < static_cast<int>(kChunk) / Group; ++g) {
+    for (int half = 0; half < 2; ++half) {
+      __m512i sum = _mm512_setzero_si512();
+      for (int k = 0; k < kSteps; ++k) dot_levels(sum, bytes(-128), _mm512_load_si512(tile.levels[g * kSteps + k][16 * half]));
+      _mm512_store_si512(tile.starts[g] + 16 * half, _mm512_sub_epi32(_mm512_setzero_si512(), sum));
+    }
+  }
+}
+
 // `rows` <= 32 are there; the others become zero.
 template <class F>
 void unpack_tile(const WeightRows& weights, std::uint32_t first_row, std::uint32_t rows, std::uint32_t chunk, LevelTile& tile) {
@@ -202,14 +220,11 @@ void unpack_tile(const WeightRows& weights, std::uint32_t first_row, std::uint32
     factors.write(half, tile);
   }
   if constexpr (std::is_same_v<F, Q2_K>) unpack_minimums(weights, first_row, rows, chunk, tile);
-  constexpr int kSteps = kGroupOf<F> / 4;
-  for (int g = 0; g < static_cast<int>(kChunk) / kGroupOf<F>; ++g) {
-    for (int half = 0; half < 2; ++half) {
-      __m512i sum = _mm512_setzero_si512();
-      for (int k = 0; k < kSteps; ++k) dot_levels(sum, bytes(-128), _mm512_load_si512(tile.levels[g * kSteps + k][16 * half]));
-      _mm512_store_si512(tile.starts[g] + 16 * half, _mm512_sub_epi32(_mm512_setzero_si512(), sum));
-    }
+  if constexpr (kHasWideGroups<F>) {
+    tile.group = std::min(weights.group, 64u);
+    if (tile.group == 64) return fill_starts<64>(tile);
   }
+  fill_starts<kGroupOf<F>>(tile);
 }
 
 inline void dot_pairs(__m512i& sum, __m512i a, __m512i b) { asm("vpdpwssd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b)); }
@@ -259,8 +274,8 @@ inline void add_minimums(const LevelTile& tile, const LevelPanel& panel, float* 
   }
 }
 
-// One tile times C inputs of one panel, added to sums[input][row]. Group: values per weight scale, 16 or 32; InputGroup: per input
-// scale, 32 or 64.
+// One tile times C inputs of one panel, added to sums[input][row]. Group: values per weight scale; InputGroup: per input scale;
+// MinimumGroup: per whole minimum.
 template <int Group, int InputGroup, int MinimumGroup, OffsetKind kOffset, int C>
 [[gnu::noinline]] void multiply_levels(const LevelTile& tile, const LevelPanel& panel, RowsAhead& ahead, float* sums) {
   constexpr int kInner = InputGroup / Group;
@@ -287,10 +302,12 @@ template <int Group, int InputGroup, int MinimumGroup, OffsetKind kOffset, int C
       float* to = sums + kTileRows * static_cast<std::size_t>(c);
       Vec sum_low = fma(low[c], scale, load(to)), sum_high = fma(high[c], scale, load(to + 16));
       if constexpr (kOffset == OffsetKind::floats) {
-        static_assert(Group == 32 && InputGroup == 32);
-        const Vec sum = splat(panel.sums[first32][c]);
-        sum_low = fma(load(tile.offsets[2 * first32]), sum, sum_low);
-        sum_high = fma(load(tile.offsets[2 * first32] + 16), sum, sum_high);
+#pragma GCC unroll 2
+        for (int g = first32; g < first32 + InputGroup / 32; g += Group / 32) {
+          const Vec sum = Group == 32 ? splat(panel.sums[g][c]) : add(splat(panel.sums[g][c]), splat(panel.sums[g + 1][c]));
+          sum_low = fma(load(tile.offsets[2 * g]), sum, sum_low);
+          sum_high = fma(load(tile.offsets[2 * g] + 16), sum, sum_high);
+        }
       }
       store(to, sum_low);
       store(to + 16, sum_high);
@@ -383,7 +400,7 @@ void matmul(const WeightRows& weights, const PackedInputs& inputs, std::uint32_t
 template <class F>
 struct LevelTraits {
   // K-quants: where the reference programs use an input scale for 256 values, 64 keep the error well below theirs.
-  static constexpr Packing kPacking = kHasSuperBlock<F> || kIsMerged<F> ? Packing::levels64 : Packing::levels32;
+  static constexpr Packing kPacking = kHasSuperBlock<F> || kIsMerged<F> || kHasWideGroups<F> ? Packing::levels64 : Packing::levels32;
   static constexpr int kInputGroup = kPacking == Packing::levels64 ? 64 : 32;
   static constexpr std::uint32_t kFetches = kChunk / kInputGroup;  // of RowsAhead in one multiplication
   using Tile = LevelTile;
@@ -393,6 +410,7 @@ struct LevelTraits {
   }
   template <int C>
   static void multiply(const Tile& tile, const Panel& panel, RowsAhead& ahead, float* sums) {
+    if (kHasWideGroups<F> && tile.group == 64) return multiply_levels<64, 64, 32, OffsetKind::floats, C>(tile, panel, ahead, sums);
     multiply_levels<kGroupOf<F>, kInputGroup, kIsMerged<F> ? 16 : 32, kOffsetKindOf<F>, C>(tile, panel, ahead, sums);
   }
 };

@@ -60,7 +60,7 @@ struct Outputs {
 enum class Packing : std::uint8_t {
   none,
   levels32,  // LevelPanel, an input scale for 32 values
-  levels64,  // LevelPanel, an input scale for 64 values: less work where weights have scales of scales (K-quants)
+  levels64,  // LevelPanel, an input scale for 64 values: less work where weights are coarser than eight bits (AVX-512: K-quants, IQ, NVFP4, MLX)
   floats,    // FloatPanel
   bfloats,   // BfloatPanel
   kCount
