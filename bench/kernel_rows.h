@@ -34,7 +34,7 @@ class RowWork {
   // Against the scalar kernels; mismatch when the answer is another one.
   Result<> check();
   void call();
-  double bytes_read() const;  // of one call, from memory; 0 where everything stays in the first cache
+  double bytes_read() const;  // of one call, from memory; 0 where everything stays in the caches
   double values() const;      // of one call: values in, logits, or multiply-adds of attention and prompt
 
  private:

@@ -9,6 +9,13 @@
 
 namespace assay {
 
+namespace {
+
+// Fewer large pieces of attention than these would leave threads without one: the rows go in small ones then.
+constexpr std::uint32_t kFewestLargePieces = 8;
+
+}  // namespace
+
 CpuBackend::CpuBackend(const Model& model, const Options& options)
     : model_(model),
       kernels_(*options.kernels),
@@ -37,16 +44,17 @@ void CpuBackend::begin(std::span<const Segment> segments) {
 }
 
 void CpuBackend::fill_angles(const RopeTable& table, Angles& angles) {
-  const std::size_t pairs = table.frequencies.size(), values = model_.config.rope.adjacent_pairs ? 2 * pairs : pairs;
+  const bool has_neighbours = model_.config.rope.adjacent_pairs;
+  const std::size_t pairs = table.frequencies.size(), values = has_neighbours ? 2 * pairs : pairs;
   angles.cosines.resize(tokens_ * values);
   angles.sines.resize(tokens_ * values);
-  std::size_t at = 0;
+  float* cosines = angles.cosines.data();
+  float* sines = angles.sines.data();
   for (const Segment& segment : segments_)
-    for (std::uint32_t i = 0; i < segment.tokens; ++i, at += values) {
-      float* cosines = angles.cosines.data() + at;
-      float* sines = angles.sines.data() + at;
+    for (std::uint32_t i = 0; i < segment.tokens; ++i, cosines += values, sines += values) {
       table.angles(segment.position + i, cosines, sines);
-      for (std::size_t pair = values > pairs ? pairs : 0; pair-- > 0;) {  // one for each neighbour, from the last on
+      if (!has_neighbours) continue;
+      for (std::size_t pair = pairs; pair-- > 0;) {  // in place, from the last on
         cosines[2 * pair + 1] = cosines[2 * pair] = cosines[pair];
         sines[2 * pair + 1] = sines[pair];
         sines[2 * pair] = -sines[pair];
@@ -148,8 +156,7 @@ void CpuBackend::store_kv(std::uint32_t layer) {
   });
 }
 
-// The query heads of one key-value head over the tokens of a segment, kAttentionRows at a time: keys and values are read once for
-// them.
+// The query heads of one key-value head over the tokens of a segment, some rows at a time: keys and values are read once for them.
 void CpuBackend::attend(std::uint32_t layer) {
   const Config& config = model_.config;
   const std::uint32_t dim = config.head_dim, out_dim = config.value_dim, group = config.heads / config.kv_heads;
@@ -158,17 +165,19 @@ void CpuBackend::attend(std::uint32_t layer) {
   const ScoreRule rule{config.attention_scale, config.attention_soft_cap};
   const float* query = slot(Slot::query);
   float* out = grow(Slot::attended, std::uint64_t{config.heads} * out_dim);
-  // In bfloat16 only where weights are coarser than eight bits: its rounding adds 4e-6 to the KL divergence of a small model, a
-  // thousandth of Q4_K_M's own, but 3 % of Q8_0's.
-  const Packing packing = kernels_.formats[static_cast<std::size_t>(model_.layers[layer].attention_out->format)].packing;
-  const bool is_rounded = packing == Packing::levels64 && kernels_.attend_many != nullptr && cache_.type() == KvType::f16;
-  const std::uint32_t most_rows = is_rounded ? kAttentionManyRows : kAttentionRows;
+  // In bfloat16 only where weights have less than eight bits: its rounding adds 4e-6 to the KL divergence of a small model, a thousandth
+  // of Q4_K_M's own, but 3 % of Q8_0's.
+  const DtypeRow& weight = dtype_of(model_.layers[layer].attention_out->format);
+  const bool may_round = weight.block_bytes < weight.block_values && kernels_.attend_many != nullptr && cache_.type() == KvType::f16;
   pieces_.clear();
   std::size_t bytes = 0;
   std::uint32_t token = 0;
   for (const Segment& segment : segments_) {
-    for (std::uint32_t row = 0; row < segment.tokens * group; row += most_rows) {
-      pieces_.push_back({&segment, token, row});
+    const std::uint32_t rows = segment.tokens * group;
+    const bool has_many = may_round && rows * config.kv_heads >= kFewestLargePieces * kAttentionManyRows;
+    const std::uint32_t step = has_many ? kAttentionManyRows : kAttentionRows;
+    for (std::uint32_t row = 0; row < rows; row += step) {
+      pieces_.push_back({&segment, token, row, std::min(step, rows - row)});
       bytes += std::size_t{std::min(window, segment.position + segment.tokens)} * (dim + out_dim) * sizeof(std::uint16_t) * config.kv_heads;
     }
     token += segment.tokens;
@@ -176,8 +185,7 @@ void CpuBackend::attend(std::uint32_t layer) {
   share(threads_, bytes, config.kv_heads * pieces_.size(), [&](std::size_t chunk) {
     // Late tokens see most: they go first, so that the last pieces are the short ones.
     const std::uint32_t kv_head = static_cast<std::uint32_t>(chunk % config.kv_heads);
-    const auto& [segment, first_token, first_row] = pieces_[pieces_.size() - 1 - chunk / config.kv_heads];
-    const std::uint32_t count = std::min(most_rows, segment->tokens * group - first_row);
+    const auto& [segment, first_token, first_row, count] = pieces_[pieces_.size() - 1 - chunk / config.kv_heads];
     std::array<AttentionRow, kAttentionManyRows> rows;
     for (std::uint32_t i = 0; i < count; ++i) {
       const std::uint32_t at_token = (first_row + i) / group, head = kv_head * group + (first_row + i) % group;

@@ -63,6 +63,7 @@ class CpuBackend {
     const Segment* segment;
     std::uint32_t first_token;  // of the segment, within the pass
     std::uint32_t first_row;    // within the segment: token * query heads of a key-value head
+    std::uint32_t rows;
   };
   using GateKernel = void (*)(float* gate, const float* up, std::size_t count);
   // The angles of this pass as Kernels::rotate takes them: [token][pair], or [token][2 * pair] where neighbours are pairs.

@@ -20,7 +20,7 @@ class Products : public ::testing::TestWithParam<std::tuple<const Kernels*, Form
   const Kernels& kernels() const { return *std::get<0>(GetParam()); }
   FormatId format() const { return std::get<1>(GetParam()); }
   const FormatKernels& kernel() const { return kernels().formats[static_cast<std::size_t>(format())]; }
-  bool is_merged() const { return kernels().name.starts_with("avx512"); }
+  bool merges_scales() const { return kernels().name.starts_with("avx512"); }
   std::uint32_t block() const { return dtype_of(format()).block_values; }
 
   // |error| of a sum of n products rounded to float is below a few n * 2^-24 * sum |w x|; integer sums are exact, so a small
@@ -50,7 +50,7 @@ class Products : public ::testing::TestWithParam<std::tuple<const Kernels*, Form
       using F = typename decltype(type)::type;
       if constexpr (F::kGroup < 32) {
         if (F::kId != format()) return;
-        constexpr int kSpread = F::kHasOffset ? 127 / F::kMaxLevel : std::min(128 / std::max(F::kBias, 1), 127 / (F::kMaxLevel - F::kBias));
+        constexpr int kSpread = std::min(128 / std::max(F::kBias, 1), 127 / (F::kMaxLevel - F::kBias));
         constexpr int kMerged = 64;
         constexpr double kHalfLevel = 0.5 + std::max(F::kBias, F::kMaxLevel - F::kBias) / 256.0;  // and half a 128th of the factor
         for (std::size_t at = 0; at < weights.size(); at += kMerged) {
@@ -64,11 +64,11 @@ class Products : public ::testing::TestWithParam<std::tuple<const Kernels*, Form
           for (int i = 0; i < kMerged; ++i) {
             const Affine affine = F::affine(block, first + i / F::kGroup);
             float& weight = weights[at + static_cast<std::size_t>(i)];
-            if (top == 0) continue;
+            if (affine.scale == 0) continue;  // every level is the offset
             const double level = (weight - affine.offset) / affine.scale, factor = std::nearbyint(affine.scale / top * 128 * kSpread) / 128;
             const double merged = std::clamp(std::floor(std::nearbyint(level) * factor + 0.5), -128.0, 127.0);
             const float before = weight;
-            weight = affine.scale == 0 ? affine.offset : static_cast<float>(merged * top / kSpread + affine.offset);
+            weight = static_cast<float>(merged * top / kSpread + affine.offset);
             EXPECT_LE(std::abs(weight - before), std::abs(top) / kSpread * (affine.scale == top ? 1e-3 : affine.scale == -top ? 1 : kHalfLevel)) << "row " << row << " value " << at << " + " << i;
           }
         }
@@ -84,7 +84,7 @@ class Products : public ::testing::TestWithParam<std::tuple<const Kernels*, Form
     std::vector<float> weights(cols);
     for (std::uint32_t row = 0; row < rows; ++row) {
       dequantize_row(matrix.view, row, weights);
-      if (packed.packing == Packing::levels64 && is_merged()) merge_scales(matrix, row, weights);
+      if (packed.packing == Packing::levels64 && merges_scales()) merge_scales(matrix, row, weights);
       for (std::uint32_t n = 0; n < count; ++n) {
         double sum = start.empty() ? 0.0 : start[n * rows + row], magnitude = std::abs(sum);
         for (std::uint32_t i = 0; i < cols; ++i) {
@@ -109,8 +109,8 @@ class Products : public ::testing::TestWithParam<std::tuple<const Kernels*, Form
     expect_products(matrix, shape.inputs, out, add ? start : std::vector<float>(), [&](std::size_t n, std::size_t i) { return inputs.given(kernel().takes_levels, n, i); });
   }
 
-  void run_matmul(const Shape& shape, bool add) {
-    const Matrix matrix = random_matrix(format(), shape.rows, shape.cols, 3);
+  void run_matmul(const Shape& shape, bool add, SideChoice side = {}) {
+    const Matrix matrix = random_matrix(format(), shape.rows, shape.cols, 3, 0, side);
     const RandomInputs inputs(kernels(), shape.inputs, shape.cols, 4);
     PackedInputs packed{kernel().packing, shape.inputs, shape.cols, nullptr};
     AlignedBuffer<std::byte> panels(packed.bytes());
@@ -156,6 +156,7 @@ TEST_P(MlxProducts, EveryGroupAndScaleFormatEqualsTheScalarTruth) {
       for (std::uint32_t cols = group; cols <= 512; cols += group) {
         SCOPED_TRACE(std::to_string(cols) + " columns in groups of " + std::to_string(group) + ", scales " + std::string(name_of(scales)));
         run_matvec({3, cols, 1}, cols % 3, false, {group, scales});
+        if (kernel().matmul != nullptr) run_matmul({5, cols, 7}, false, {group, scales});
       }
 }
 
@@ -229,6 +230,27 @@ TEST(KernelTables, UnknownNamesFindNothing) {
   EXPECT_EQ(kernels_named("avx1024"), nullptr);
   EXPECT_EQ(kernels_named(""), nullptr);
   EXPECT_NE(best_kernels(), nullptr);
+}
+
+// The same of a scale that a mat-mul merges with others.
+TEST(KernelTables, NaNScalesReachTheirRowOfAMatmulOnly) {
+  for (const Kernels* kernels : runnable_kernels())
+    for (const std::uint16_t scale : {std::uint16_t{0x7e00}, std::uint16_t{0x7c00}}) {
+      const FormatKernels& kernel = kernels->formats[static_cast<std::size_t>(FormatId::Q6_K)];
+      if (kernel.matmul == nullptr) continue;
+      Matrix matrix = random_matrix(FormatId::Q6_K, 3, 256, 6);
+      std::memcpy(matrix.data.data() + matrix.view.row_bytes() + offsetof(Q6_K::Block, d), &scale, 2);
+      std::fill_n(matrix.data.data() + 2 * matrix.view.row_bytes() + offsetof(Q6_K::Block, scales), 16, std::byte{0});
+      const RandomInputs inputs(*kernels, 9, 256, 7);
+      PackedInputs packed{kernel.packing, 9, 256, nullptr};
+      AlignedBuffer<std::byte> panels(packed.bytes());
+      packed.panels = panels.data();
+      for (std::uint32_t panel = 0; panel < panels_of(9); ++panel) kernels->pack(inputs.values.data(), packed, panel);
+      AlignedBuffer<float> scratch(matmul_scratch_floats(9));
+      std::vector<float> out(27);
+      kernel.matmul(weight_rows(matrix.view), packed, 0, 3, scratch.data(), {out.data(), 3, false});
+      for (std::size_t n = 0; n < 9; ++n) EXPECT_TRUE(std::isfinite(out[3 * n]) && !std::isfinite(out[3 * n + 1]) && out[3 * n + 2] == 0) << kernels->name << " " << n;
+    }
 }
 
 // A NaN or infinite scale must reach the product and nothing else.

@@ -121,13 +121,13 @@ void round_to_q8_0(float* row, std::uint32_t count) {
 
 // A cache of one head, every bit set: unwritten positions hold NaN, which must never matter.
 struct OneHead {
-  OneHead(KvType type, std::uint32_t dim, std::uint32_t positions)
+  OneHead(KvType type, std::uint32_t dim, std::uint32_t value_dim, std::uint32_t positions)
       : room((positions + kKeyBlock - 1) / kKeyBlock * kKeyBlock),
         keys(std::size_t{room} * dim * kv_value_bytes(type), std::byte{0xff}),
-        values(std::size_t{room} * padded_dim_of(dim) * kv_value_bytes(type), std::byte{0xff}),
+        values(std::size_t{room} * padded_dim_of(value_dim) * kv_value_bytes(type), std::byte{0xff}),
         key_scales(std::size_t{room} * kv_groups(type, dim), 0xffff),
-        value_scales(key_scales),
-        view{type, dim, padded_dim_of(dim), keys.data(), values.data(), key_scales.data(), value_scales.data()} {}
+        value_scales(std::size_t{room} * kv_groups(type, value_dim), 0xffff),
+        view{type, dim, padded_dim_of(value_dim), keys.data(), values.data(), key_scales.data(), value_scales.data(), value_dim} {}
   std::uint32_t room;
   std::vector<std::byte> keys, values;
   std::vector<std::uint16_t> key_scales, value_scales;
@@ -136,36 +136,46 @@ struct OneHead {
 
 float round_to_bfloat16(float value) { return std::bit_cast<float>((std::bit_cast<std::uint32_t>(value) + 0x7fff + (std::bit_cast<std::uint32_t>(value) >> 16 & 1)) & 0xffff0000); }
 
-// Softmax attention over a cache filled position by position, against the formula on what the cache holds.
-// `ring`: positions there is room for, when rows see the last 40 alone.
-void expect_attention(const Kernels& kernels, std::uint32_t dim, std::uint32_t positions, std::uint32_t rows, KvType type, float size = 1.0f, std::uint32_t ring = 0) {
-  SCOPED_TRACE(std::to_string(dim) + " dim, " + std::to_string(positions) + " positions, " + std::to_string(rows) + " rows, " + std::string(name_of(type)));
-  OneHead cache(type, dim, ring > 0 ? ring : positions);
-  if (ring > 0) cache.view.positions = ring;
-  const KvView& kv = cache.view;
-  std::mt19937 engine(dim + positions);
-  std::normal_distribution<float> normal;
-  std::vector<float> k(std::size_t{positions} * dim), v(k.size());
-  for (std::size_t i = 0; i < k.size(); ++i) k[i] = size * normal(engine), v[i] = size * normal(engine);
-  for (std::uint32_t at = 0; at < positions; ++at) kernels.store_kv(k.data() + at * dim, v.data() + at * dim, at % kv.positions, kv);
-  if (type == KvType::f16)
-    for (std::size_t i = 0; i < k.size(); ++i) k[i] = to_float(to_half(k[i])), v[i] = to_float(to_half(v[i]));
-  if (type == KvType::q8_0)
-    for (std::uint32_t at = 0; at < positions; ++at) round_to_q8_0(k.data() + at * dim, dim), round_to_q8_0(v.data() + at * dim, dim);
+struct AttentionCase {
+  std::uint32_t dim, positions, rows;
+  KvType type = KvType::f16;
+  float size = 1;               // of keys and values
+  std::uint32_t ring = 0;       // positions there is room for, when rows see the last 40 alone
+  std::uint32_t value_dim = 0;  // 0: dim
+  float cap = 0;
+};
 
-  std::vector<float> query(std::size_t{rows} * dim), out(query.size());
+// Softmax attention over a cache filled position by position, against the formula on what the cache holds.
+void expect_attention(const Kernels& kernels, const AttentionCase& c) {
+  const std::uint32_t dim = c.dim, value_dim = c.value_dim > 0 ? c.value_dim : dim, rows = c.rows;
+  SCOPED_TRACE(testing::Message() << kernels.name << ": " << dim << " dim, values " << value_dim << ", " << c.positions << " positions, ring " << c.ring << ", " << rows << " rows, cap " << c.cap
+                                  << ", " << name_of(c.type));
+  OneHead cache(c.type, dim, value_dim, c.ring > 0 ? c.ring : c.positions);
+  if (c.ring > 0) cache.view.positions = c.ring;
+  const KvView& kv = cache.view;
+  std::mt19937 engine(dim + c.positions);
+  std::normal_distribution<float> normal;
+  std::vector<float> k(std::size_t{c.positions} * dim), v(std::size_t{c.positions} * value_dim);
+  for (std::vector<float>* each : {&k, &v})
+    for (float& value : *each) value = c.size * normal(engine);
+  for (std::uint32_t at = 0; at < c.positions; ++at) kernels.store_kv(k.data() + at * dim, v.data() + at * value_dim, at % kv.positions, kv);
+  if (c.type == KvType::f16)
+    for (std::vector<float>* each : {&k, &v})
+      for (float& value : *each) value = to_float(to_half(value));
+  if (c.type == KvType::q8_0)
+    for (std::uint32_t at = 0; at < c.positions; ++at) round_to_q8_0(k.data() + at * dim, dim), round_to_q8_0(v.data() + at * value_dim, value_dim);
+
+  std::vector<float> query(std::size_t{rows} * dim), out(std::size_t{rows} * value_dim);
   for (float& value : query) value = normal(engine) * 2;
   std::vector<AttentionRow> tasks(rows);
   for (std::uint32_t r = 0; r < rows; ++r) {
-    const std::uint32_t visible = ring > 0 ? positions - r : positions - std::min(positions - 1, r * 3);
-    if (ring > 0)
-      tasks[r] = {query.data() + r * dim, out.data() + r * dim, visible, visible - 40};
-    else
-      tasks[r] = {query.data() + r * dim, out.data() + r * dim, visible, r % 3 == 1 ? visible / 2 : 0, r % 4 == 2 ? 0.5f : AttentionRow::kNoSink};
+    const std::uint32_t visible = c.ring > 0 ? c.positions - r : c.positions - std::min(c.positions - 1, r * 3);
+    const std::uint32_t first = c.ring > 0 ? visible - 40 : r % 3 == 1 ? visible / 2 : 0;
+    tasks[r] = {query.data() + r * dim, out.data() + r * value_dim, visible, first, r % 4 == 2 ? 0.5f : AttentionRow::kNoSink};
   }
-  const float scale = 1.0f / std::sqrt(static_cast<float>(dim));
+  const ScoreRule rule{1.0f / std::sqrt(static_cast<float>(dim)), c.cap};
   const bool rounds = rows > kAttentionRows;
-  (rounds ? kernels.attend_many : kernels.attend)(kv, tasks.data(), rows, {scale});
+  (rounds ? kernels.attend_many : kernels.attend)(kv, tasks.data(), rows, rule);
   if (rounds)
     for (std::vector<float>* given : {&k, &v, &query})
       for (float& value : *given) value = round_to_bfloat16(value);
@@ -177,19 +187,19 @@ void expect_attention(const Kernels& kernels, std::uint32_t dim, std::uint32_t p
     for (std::uint32_t at = tasks[r].first; at < tasks[r].visible; ++at) {
       double dot = 0;
       for (std::uint32_t d = 0; d < dim; ++d) dot += static_cast<double>(query[r * dim + d]) * k[at * dim + d];
-      weights[at] = dot * scale;
+      weights[at] = c.cap > 0 ? c.cap * std::tanh(dot * rule.scale / c.cap) : dot * rule.scale;
       top = std::max(top, weights[at]);
     }
     double total = has_sink ? std::exp(tasks[r].sink - top) : 0;
     for (std::uint32_t at = tasks[r].first; at < tasks[r].visible; ++at) total += weights[at] = std::exp(weights[at] - top);
-    for (std::uint32_t d = 0; d < dim; ++d) {
+    for (std::uint32_t d = 0; d < value_dim; ++d) {
       double expected = 0, magnitude = 0;
       for (std::uint32_t at = tasks[r].first; at < tasks[r].visible; ++at) {
-        expected += weights[at] / total * v[at * dim + d];
-        magnitude += weights[at] / total * std::abs(v[at * dim + d]);
+        expected += weights[at] / total * v[at * value_dim + d];
+        magnitude += weights[at] / total * std::abs(v[at * value_dim + d]);
       }
       // Scores of a few units in float32, and the rounding of shares to eight bits: 2^-8 each at most.
-      ASSERT_NEAR(out[r * dim + d], expected, 2e-5 + (rounds ? 0x1p-8 * magnitude : 0)) << "row " << r << " dim " << d;
+      ASSERT_NEAR(out[r * value_dim + d], expected, 2e-5 + (rounds ? 0x1p-8 * magnitude : 0)) << "row " << r << " dim " << d;
     }
   }
 }
@@ -197,16 +207,35 @@ void expect_attention(const Kernels& kernels, std::uint32_t dim, std::uint32_t p
 TEST_P(Rows, AttentionEqualsSoftmaxOfTheCache) {
   for (const KvType type : {KvType::f32, KvType::f16, KvType::q8_0})
     for (const std::uint32_t dim : {16u, 24u, 64u, 80u, 96u, 128u, 256u})
-      for (const std::uint32_t positions : {1u, 15u, 16u, 17u, 128u, 129u, 300u}) expect_attention(kernels(), dim, positions, 1 + (dim + positions) % 8, type);
+      for (const std::uint32_t positions : {1u, 15u, 16u, 17u, 128u, 129u, 300u}) expect_attention(kernels(), {.dim = dim, .positions = positions, .rows = 1 + (dim + positions) % 8, .type = type});
   for (const KvType type : {KvType::f32, KvType::f16, KvType::q8_0})
-    for (std::uint32_t rows = 1; rows <= kAttentionRows; ++rows) expect_attention(kernels(), 64, 140, rows, type);
+    for (std::uint32_t rows = 1; rows <= kAttentionRows; ++rows) expect_attention(kernels(), {.dim = 64, .positions = 140, .rows = rows, .type = type});
 }
 
 TEST_P(Rows, AttentionOfManyRowsEqualsSoftmaxOfWhatWasRounded) {
   if (kernels().attend_many == nullptr) GTEST_SKIP() << kernels().name << " has no multiply-adds of bfloat16";
-  for (const std::uint32_t dim : {16u, 24u, 64u, 80u, 96u, 128u, 256u, kMaxHeadDim})
-    for (const std::uint32_t positions : {9u, 15u, 16u, 17u, 64u, 65u, 143u, 300u}) expect_attention(kernels(), dim, positions, kAttentionRows + 1 + (dim + positions) % (kAttentionManyRows - kAttentionRows), KvType::f16);
-  for (std::uint32_t rows = kAttentionRows + 1; rows <= kAttentionManyRows; ++rows) expect_attention(kernels(), 64, 140, rows, KvType::f16);
+  for (const std::uint32_t dim : {16u, 24u, 64u, 65u, 80u, 96u, 128u, 256u, kMaxHeadDim})
+    for (const std::uint32_t positions : {9u, 15u, 16u, 17u, 64u, 65u, 143u, 300u})
+      expect_attention(kernels(), {.dim = dim, .positions = positions, .rows = kAttentionRows + 1 + (dim + positions) % (kAttentionManyRows - kAttentionRows)});
+  for (std::uint32_t rows = kAttentionRows + 1; rows <= kAttentionManyRows; ++rows) expect_attention(kernels(), {.dim = 64, .positions = 140, .rows = rows});
+}
+
+// Latent attention, values of another width than keys, capped scores.
+TEST_P(Rows, AttentionOfOtherShapes) {
+  for (const std::uint32_t rows : {1u, 3u, 8u, 9u, kAttentionManyRows})
+    if (rows <= kAttentionRows || kernels().attend_many != nullptr)
+      for (const std::uint32_t positions : {5u, 70u, 150u}) {
+        expect_attention(kernels(), {.dim = 576, .positions = positions, .rows = rows, .value_dim = 512});
+        expect_attention(kernels(), {.dim = 64, .positions = positions, .rows = rows, .value_dim = 24});
+        expect_attention(kernels(), {.dim = 24, .positions = positions, .rows = rows, .value_dim = 65, .cap = 3});
+      }
+}
+
+TEST_P(Rows, AttentionWalksRoundARing) {
+  for (const std::uint32_t ring : {96u, 112u})
+    for (const std::uint32_t positions : {100u, 112u, 150u, 193u, 230u})
+      for (const std::uint32_t rows : {1u, 5u, 8u, 9u, 30u, kAttentionManyRows})
+        if (rows <= kAttentionRows || kernels().attend_many != nullptr) expect_attention(kernels(), {.dim = 64, .positions = positions, .rows = rows, .ring = ring});
 }
 
 TEST_P(Rows, RotationTurnsEveryPairByItsAngle) {
@@ -234,20 +263,13 @@ TEST_P(Rows, RotationTurnsEveryPairByItsAngle) {
     }
 }
 
-TEST_P(Rows, AttentionWalksRoundARing) {
-  for (const std::uint32_t ring : {96u, 112u})
-    for (const std::uint32_t positions : {100u, 112u, 150u, 193u, 230u})
-      for (const std::uint32_t rows : {1u, 5u, 8u, 9u, 30u, kAttentionManyRows})
-        if (rows <= kAttentionRows || kernels().attend_many != nullptr) expect_attention(kernels(), 64, positions, rows, KvType::f16, 1.0f, ring);
-}
-
 // Scales below F16's normal numbers are rounded by up to half, and to zero below 3e-8: levels must not overflow.
 TEST_P(Rows, TinyValuesOfAnEightBitCacheStayFinite) {
-  for (const float size : {1e-5f, 1e-6f, 1e-9f, 0.0f}) expect_attention(kernels(), 64, 40, 3, KvType::q8_0, size);
+  for (const float size : {1e-5f, 1e-6f, 1e-9f, 0.0f}) expect_attention(kernels(), {.dim = 64, .positions = 40, .rows = 3, .type = KvType::q8_0, .size = size});
 }
 
 TEST_P(Rows, NaNInAnEightBitCacheIsSeen) {
-  OneHead cache(KvType::q8_0, 64, 16);
+  OneHead cache(KvType::q8_0, 64, 64, 16);
   std::vector<float> k(64, 1.0f), v(64, 1.0f);
   for (std::uint32_t at = 0; at < 3; ++at) kernels().store_kv(k.data(), v.data(), at, cache.view);
   v[40] = std::numeric_limits<float>::quiet_NaN();

@@ -1,10 +1,9 @@
 // Attention of many query rows to one key-value head, for prompts: keys and values of a span are rounded to bfloat16 once, in pairs, and
 // serve all rows with two multiply-adds a lane.
 
-constexpr std::uint32_t kRoundedSpan = 64;  // positions: keys and values of 128 dimensions take two thirds of the first cache level
+constexpr std::uint32_t kRoundedSpan = 64;  // positions: keys and values of 128 dimensions take 32 KB
 constexpr int kRowsTogether = 6;
-constexpr int kManyRows = kAttentionManyRows;
-static_assert(kManyRows % kRowsTogether == 0 && kRoundedSpan == 64 && kMaxHead % 32 == 0);
+static_assert(kAttentionManyRows % kRowsTogether == 0 && kRoundedSpan == 64 && kMaxHead % 32 == 0);
 
 using Pair = std::uint32_t;  // two bfloat16 that are multiplied together, the first one low
 
@@ -63,7 +62,8 @@ inline void round_row(const float* from, std::uint32_t values, Pair* to) {
 }
 
 // Pairs of six rows times those of 32 columns, `steps` of them. `row_step`, `column_step`: pairs from one row or step to the next;
-// `out_step`: floats from one row of results to the next. Adds: to what is there, times the row's factor; else the results are scaled.
+// `out_step`: floats from one row of results to the next. kAdds: to what is there, times the row's factor, of six; else the results are
+// scaled by the one factor.
 template <bool kAdds>
 [[gnu::noinline]] void multiply_pairs(const Pair* rows, std::size_t row_step, const Pair* columns, std::size_t column_step, std::uint32_t steps, const float* factors, float* out,
                                       std::size_t out_step) {
@@ -94,14 +94,15 @@ template <bool kAdds>
 struct RowGroup {
   const AttentionRow* tasks[kRowsTogether];
   std::uint32_t visible;                 // of the row that sees most
-  alignas(64) float top[16], total[16];  // of six
+  alignas(64) float top[16];             // of six
+  float total[kRowsTogether];
   alignas(64) Pair queries[kRowsTogether][kMaxHead / 2];
   alignas(64) float sums[kRowsTogether][kMaxHead];
 };
 
 // Which of `present` positions from `base` on a row sees.
 inline std::uint64_t seen_positions(const AttentionRow& task, std::uint32_t base, std::uint32_t present) {
-  const auto below = [base](std::uint32_t position) { return position <= base ? 0 : position - base >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << (position - base)) - 1; };
+  const auto below = [base](std::uint32_t position) { return position <= base ? 0 : _bzhi_u64(~std::uint64_t{0}, std::min(position - base, 64u)); };
   return below(std::min(task.visible, base + present)) & ~below(task.first);
 }
 
@@ -131,7 +132,7 @@ inline std::uint64_t seen_positions(const AttentionRow& task, std::uint32_t base
 }
 
 void attend_many(const KvView& kv, const AttentionRow* tasks, std::uint32_t count, ScoreRule rule) {
-  RowGroup groups[kManyRows / kRowsTogether];
+  RowGroup groups[kAttentionManyRows / kRowsTogether];
   RoundedSpan rounded;
   const std::uint32_t used = (count + kRowsTogether - 1) / kRowsTogether, width = (kv.padded_dim + 31) / 32 * 32;
   for (std::uint32_t g = 0; g < used; ++g) {

@@ -9,7 +9,7 @@ struct LevelTile {
   alignas(64) std::int32_t starts[kGroupsPerChunk][kTileRows];  // -128 * (sum of a group's levels): inputs are levels + 128
   alignas(64) std::int16_t minimums[kGroupsPerChunk / 2][kTileRows][2];  // K-quants: of two neighbouring groups
   alignas(64) float minimum_scales[kTileRows];
-  std::uint32_t group;  // values per scale, where formats have several: MLX, 32 or 64 of 64 and more
+  std::uint32_t group;  // MLX below eight bits: 32, or 64 for groups of 64 and 128
 };
 struct FloatTile {
   alignas(64) float values[kChunk][kTileRows];
@@ -63,9 +63,9 @@ template <class F>
 inline constexpr int kGroupOf = kIsMerged<F> ? 64 : 32;  // values per scale of a tile
 // MLX below eight bits: inputs as K-quants have them, and most often groups of 64 or 128.
 template <class F>
-inline constexpr bool kHasWideGroups = false;
+inline constexpr bool kMayHaveWideGroups = false;
 template <MlxFormat F>
-inline constexpr bool kHasWideGroups<F> = F::kBits < 8;
+inline constexpr bool kMayHaveWideGroups<F> = F::kBits < 8;
 template <class F>
 inline constexpr bool kHasSuperBlock = false;
 template <BlockFormat F>
@@ -123,10 +123,11 @@ struct Factors {
   }
 };
 
-// How far the levels of merged groups are spread: as far as eight bits reach. The group with the largest scale stays exact, the others
-// are off by half a level at most.
+// How far the levels of merged groups are spread: as far as eight bits reach. The group with the largest scale stays exact; the others
+// are off by half a spread level and what rounding their factor to 128ths makes of theirs. The negative of the largest scale may meet
+// the end of eight bits: one spread level.
 template <class F>
-inline constexpr int kSpread = kOffsetOf<F> ? 127 / F::kMaxLevel : std::min(128 / std::max(kBiasOf<F>, 1), 127 / (F::kMaxLevel - kBiasOf<F>));
+inline constexpr int kSpread = std::min(128 / std::max(kBiasOf<F>, 1), 127 / (F::kMaxLevel - kBiasOf<F>));
 
 template <class F>
   requires kIsMerged<F>
@@ -220,7 +221,7 @@ void unpack_tile(const WeightRows& weights, std::uint32_t first_row, std::uint32
     factors.write(half, tile);
   }
   if constexpr (std::is_same_v<F, Q2_K>) unpack_minimums(weights, first_row, rows, chunk, tile);
-  if constexpr (kHasWideGroups<F>) {
+  if constexpr (kMayHaveWideGroups<F>) {
     tile.group = std::min(weights.group, 64u);
     if (tile.group == 64) return fill_starts<64>(tile);
   }
@@ -399,8 +400,8 @@ void matmul(const WeightRows& weights, const PackedInputs& inputs, std::uint32_t
 
 template <class F>
 struct LevelTraits {
-  // K-quants: where the reference programs use an input scale for 256 values, 64 keep the error well below theirs.
-  static constexpr Packing kPacking = kHasSuperBlock<F> || kIsMerged<F> || kHasWideGroups<F> ? Packing::levels64 : Packing::levels32;
+  // Where the reference programs use an input scale for 256 values (K-quants, IQ), 64 keep the error well below theirs.
+  static constexpr Packing kPacking = kHasSuperBlock<F> || kIsMerged<F> || kMayHaveWideGroups<F> ? Packing::levels64 : Packing::levels32;
   static constexpr int kInputGroup = kPacking == Packing::levels64 ? 64 : 32;
   static constexpr std::uint32_t kFetches = kChunk / kInputGroup;  // of RowsAhead in one multiplication
   using Tile = LevelTile;
@@ -410,7 +411,8 @@ struct LevelTraits {
   }
   template <int C>
   static void multiply(const Tile& tile, const Panel& panel, RowsAhead& ahead, float* sums) {
-    if (kHasWideGroups<F> && tile.group == 64) return multiply_levels<64, 64, 32, OffsetKind::floats, C>(tile, panel, ahead, sums);
+    if constexpr (kMayHaveWideGroups<F>)
+      if (tile.group == 64) return multiply_levels<64, 64, 32, OffsetKind::floats, C>(tile, panel, ahead, sums);
     multiply_levels<kGroupOf<F>, kInputGroup, kIsMerged<F> ? 16 : 32, kOffsetKindOf<F>, C>(tile, panel, ahead, sums);
   }
 };

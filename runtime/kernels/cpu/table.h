@@ -60,7 +60,7 @@ struct Outputs {
 enum class Packing : std::uint8_t {
   none,
   levels32,  // LevelPanel, an input scale for 32 values
-  levels64,  // LevelPanel, an input scale for 64 values: less work where weights are coarser than eight bits (AVX-512: K-quants, IQ, NVFP4, MLX)
+  levels64,  // LevelPanel, an input scale for 64 values: less work, for weights below eight bits in blocks of 256, NVFP4 and MLX (AVX-512)
   floats,    // FloatPanel
   bfloats,   // BfloatPanel
   kCount
@@ -180,7 +180,7 @@ struct Kernels {
   void (*soft_cap)(float* values, std::size_t count, float cap) = nullptr;
   // softmax(rule(query . keys)) . values for up to kAttentionRows rows of one key-value head
   void (*attend)(const KvView& kv, const AttentionRow* rows, std::uint32_t count, ScoreRule rule) = nullptr;
-  // The same for up to kAttentionManyRows rows and a cache of F16, with queries, keys, values and shares rounded to bfloat16 (eight bits):
+  // The same for up to kAttentionManyRows rows and a cache of F16, with queries, keys, values and shares rounded to bfloat16 (8 bits of significand):
   // nullptr where the processor has no multiply-adds of them.
   void (*attend_many)(const KvView& kv, const AttentionRow* rows, std::uint32_t count, ScoreRule rule) = nullptr;
   // One token's key and value of one head into the cache at place `position` (of a ring: already wrapped)
