@@ -102,7 +102,7 @@ TEST_P(NanoSession, BatchWidthMovesLogitsOnlyByRounding) {
     double squares = 0;
     for (std::size_t i = 0; i < logits.size(); ++i) squares += std::pow(static_cast<double>(logits[i]) - expected[i], 2);
     // Sums in another order now and then move an 8-bit input by one level. Of K-quants and MLX below eight bits, mat-mul and mat-vec also
-    // round inputs in different groups, and mat-mul Q6_K's scales: both are less than 0.04 from exact logits (README), in their own ways.
+    // round inputs in different groups, and mat-mul Q6_K's scales: each is about 0.04 from exact logits (README), in its own way.
     const std::string_view name = GetParam();
     const bool is_coarse = name.find("Q4_K") != name.npos || name == "mlx-4bit";
     EXPECT_LE(std::sqrt(squares / static_cast<double>(logits.size())), is_coarse ? 0.04 * std::numbers::sqrt2 : 0.05);
