@@ -125,11 +125,12 @@ class Crew : public std::enable_shared_from_this<Crew> {
   void end() { is_ending_.store(true); }
 
  private:
-  // The task that TBB carries to a worker. Not inlined: the thread sanitizer knows it by its full name (scripts/sanitizers/tsan.supp).
+  // The task that TBB carries to a worker. What reads it has a name that the thread sanitizer can be told (scripts/sanitizers/tsan.supp).
   struct Summons {
     Crew* crew;
     std::size_t worker;
-    [[gnu::noinline]] void operator()() const { crew->work(worker); }
+    void operator()() const { work_as_summoned(); }
+    [[gnu::noinline]] void work_as_summoned() const { crew->work(worker); }
   };
   // TBB orders this; the thread sanitizer cannot see into it.
   void handing_over() {
