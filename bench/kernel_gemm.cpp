@@ -23,7 +23,7 @@ void GemmWork::compute(const WeightRows& rows) {
   kernel_.matmul(rows, packed_, 0, kRows, scratch_.data(), {.data = out_.data(), .stride = kRows});
 }
 
-// Inputs are rounded to 8 bits (0.7 % of a product's size, rms) or to bfloat16; a lost group of 16 of 4096 values would be 6 %.
+// Inputs are rounded to 8 bits (0.7 % of a product's size, rms) or to bfloat16, and scales for 16 weights may be merged; a lost group of 16 of 4096 values would be 6 %.
 Result<> GemmWork::check(const WeightRows& rows, const std::vector<float>& truth) {
   compute(rows);
   double errors = 0, products = 0;

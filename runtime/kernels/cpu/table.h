@@ -133,10 +133,10 @@ struct ScoreRule {
   float scale = 1;
   float soft_cap = 0;
 };
-inline constexpr std::uint32_t kAttentionRows = 8;      // rows one call takes at most
+inline constexpr std::uint32_t kAttentionRows = 8;        // rows one call takes at most
 inline constexpr std::uint32_t kAttentionManyRows = 48;  // of attend_many
-inline constexpr std::uint32_t kMaxHeadDim = 576;      // of a query, key or value
-inline constexpr std::uint32_t kKeyBlock = 16;        // positions whose keys lie side by side
+inline constexpr std::uint32_t kMaxHeadDim = 576;         // of a query, key or value
+inline constexpr std::uint32_t kKeyBlock = 16;            // positions whose keys lie side by side
 // Keys [position / 16][head_dim][16], values [position][padded_dim]. 8-bit levels have scales, F16, one for kKvGroup values of a
 // position: [position / 16][group][16], the same for keys and values. A window's cache is a ring: position p lies at p % positions.
 struct KvView {
