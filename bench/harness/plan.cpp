@@ -44,7 +44,7 @@ const std::vector<PlanOption> kPlanOptions = {
     {"timeout", "", "SECONDS", "End a process that takes longer (600)"},
     {"memory-limit", "", "SIZE", "Memory a case may take: 2G, 500M"},
     {"peer", "", "NAME=PATH", "Measure another engine's program beside ours: llama-bench=PATH"},
-    {"program", "", "NAME=PATH", "Another build's bench_models beside ours, tagged NAME: base=PATH --program new=PATH"},
+    {"program", "", "NAME=PATH", "Measure that build's bench_models instead of ours, tagged NAME; several take turns: base=PATH --program new=PATH"},
     {"tag", "", "TEXT", "A name to find this run by: main, nightly"},
     {"no-check", "", "", "Do not check the answers first"},
     {"no-cold", "", "", "Do not measure the cold start (it drops the file from the page cache)"},

@@ -25,7 +25,8 @@ std::string share_of_limit(const CaseRun& run) {
   return work && work->limit_percent ? fmt::format("{:.0f} %", *work->limit_percent) : "-";
 }
 
-void print_table(const std::vector<CaseRun>& records) {
+// `by_program`: several builds were measured, whose names are tags.
+void print_table(const std::vector<CaseRun>& records, bool by_program) {
   TextTable table({{"Model"}, {"Test"}, {"Threads", Align::right}, {"Prefill tok/s", Align::right}, {"Decode tok/s", Align::right}, {"TTFT ms", Align::right},
                    {"p99 ms", Align::right}, {"of limit", Align::right}, {"Peak", Align::right}, {"Rounds", Align::right}, {"Answer"}});
   for (const CaseRun& run : records) {
@@ -33,10 +34,11 @@ void print_table(const std::vector<CaseRun>& records) {
     std::string answer = run.agreement ? fmt::format("agrees, rms {:.2g}", run.agreement->rms_relative) : run.engine.name == "assay" ? "not checked" : run.engine.name;
     if (run.status != Status::ok) answer = std::string(enum_names(run.status)[static_cast<std::size_t>(run.status)]);
     else if (run.noise.is_noisy) answer += ", noisy";
+    if (by_program && run.engine.name == "assay") answer = run.tag + ": " + answer;
     const int threads = run.resolved.threads > 0 ? run.resolved.threads : run.settings.threads;
     table.add({terminal_safe(run.model.name), run.test, threads > 0 ? std::to_string(threads) : "-", run.end_to_end_tps && !run.decode_tps ? "e2e " + speed(run.end_to_end_tps) : speed(run.prefill_tps), speed(run.decode_tps),
                run.ttft_ms ? figure(run.ttft_ms->median) : "-", run.latency.p99_ms ? figure(*run.latency.p99_ms) : "-", share_of_limit(run),
-               has_numbers && run.memory.peak_bytes > 0 ? format_bytes(run.memory.peak_bytes) : "-", std::to_string(run.rounds.size()), answer});
+               has_numbers && run.memory.peak_bytes > 0 ? format_bytes(run.memory.peak_bytes) : "-", std::to_string(run.rounds.size()), terminal_safe(answer)});
   }
   fmt::print("{}", table.text());
 }
@@ -105,7 +107,7 @@ Result<> show_records(const BenchArguments& arguments, const BenchPlan& plan, co
     ASSAY_TRY_VOID(write_text_file(arguments.output, to_text(document_of(records), 1) + "\n"));
     return success();
   }
-  print_table(records);
+  print_table(records, !plan.programs.empty());
   print_quality(records);
   print_notes(records);
   if (plan.preset == "localscore") print_local_scores(plan, records);
