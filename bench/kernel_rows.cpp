@@ -112,7 +112,7 @@ void RowWork::compute(const Kernels* kernels) {
     case RowKernel::gate:  // works in place: on a copy, which the time includes
       std::copy(data.in.begin(), data.in.end(), data.out.begin());
       return kernels->gate_up(data.out.data(), data.weight.data(), kGateWidth);
-    case RowKernel::quantize: return kernels->quantize(data.in.data(), kWidth, data.levels.data(), data.scales.data(), data.sums.data());
+    case RowKernel::quantize: return kernels->quantize(data.in.data(), kWidth, false, data.levels.data(), data.scales.data(), data.sums.data());
     case RowKernel::greedy:
     case RowKernel::sample: data.token = Sampler(data.options).next(data.in, {}); return;
   }

@@ -28,8 +28,8 @@ struct Vector {
   AlignedBuffer<std::int8_t> levels{kChunks * kChunk};
   AlignedBuffer<float> scales{kChunks * kGroupsPerChunk}, sums{kChunks * kGroupsPerChunk};
 
-  explicit Vector(const Kernels* kernels) {
-    if (kernels != nullptr) kernels->quantize(values.data(), kCols, levels.data(), scales.data(), sums.data());
+  Vector(const Kernels* kernels, bool whole_scales) {
+    if (kernels != nullptr) kernels->quantize(values.data(), kCols, whole_scales, levels.data(), scales.data(), sums.data());
   }
   Inputs inputs() const {
     return {.count = 1, .cols = kCols, .values = values.data(), .levels = levels.data(), .scales = scales.data(), .sums = sums.data()};
@@ -168,7 +168,7 @@ Result<> KernelSuite::check_dequantize(const KernelCase& which) {
 // Products are exact or in float32; only the order of 4096 additions may differ: 1e-4 of the sum of magnitudes is far above
 // their rounding (about 4096 / 16 * 6e-8) and far below one lost group of 16 (4e-3).
 Result<> KernelSuite::check_dot(const KernelCase& which) {
-  work_->vector = std::make_unique<Vector>(which.kernels);
+  work_->vector = std::make_unique<Vector>(which.kernels, which.kernels != nullptr && row_of(which)->takes_whole_scales);
   if (which.kernels == nullptr) return success();
   const bool from_levels = row_of(which)->takes_levels;
   row_of(which)->matvec(*work_->rows, work_->vector->inputs(), 0, kRows, {.data = work_->out.data(), .stride = kRows});

@@ -35,7 +35,7 @@ bool is_worth_sharing(std::size_t bytes) { return bytes >= kWorthSharing; }
 void CpuProducts::multiply(const float* from, std::uint32_t rows, std::uint32_t cols, std::span<const ProductJob> jobs) {
   works_.clear();
   std::size_t chunks = 0, bytes = 0;
-  bool any_many = false, any_levels = false;
+  bool any_many = false, any_levels = false, any_whole = false;
   for (const ProductJob& job : jobs) {
     const FormatKernels& kernel = kernels_.formats[static_cast<std::size_t>(job.weight->format)];
     Work work{weight_rows(*job.weight), &kernel, job, job.count > most_matvec_tokens(kernel.packing), 0, chunks, 0};
@@ -46,12 +46,12 @@ void CpuProducts::multiply(const float* from, std::uint32_t rows, std::uint32_t 
     else
       work.chunk_rows = work.is_many && has_matmul ? kTilesTogether * kTileRows : matvec_chunk_rows(work.weights.rows);
     any_many |= work.is_many;
-    any_levels |= kernel.takes_levels && !(work.is_many && has_matmul);
+    if (!(work.is_many && has_matmul)) any_levels |= kernel.takes_levels, any_whole |= kernel.takes_whole_scales;
     chunks += (work.weights.rows + work.chunk_rows - 1) / work.chunk_rows;
     bytes += work.weights.rows * work.weights.row_bytes;
     works_.push_back(work);
   }
-  if (any_levels) quantize(from, rows, cols);
+  if (any_levels) quantize(from, rows, cols, any_whole);
   if (!any_many) return share(threads_, bytes, chunks, [&](std::size_t chunk) { multiply_chunk(chunk, 0, from); });
   pack_inputs(from, cols);
   threads_.for_chunks_by_worker(chunks, [&](std::size_t chunk, std::size_t worker) { multiply_chunk(chunk, worker, from); });
@@ -80,13 +80,13 @@ Inputs CpuProducts::inputs(const float* from, std::uint32_t cols, std::uint32_t 
           sums_.data() + first * chunks * kGroupsPerChunk};
 }
 
-void CpuProducts::quantize(const float* from, std::uint32_t rows, std::uint32_t cols) {
+void CpuProducts::quantize(const float* from, std::uint32_t rows, std::uint32_t cols, bool whole_scales) {
   const std::size_t chunks = chunks_of(cols);
   reserve(levels_, rows * chunks * kChunk);
   reserve(scales_, rows * chunks * kGroupsPerChunk);
   reserve(sums_, rows * chunks * kGroupsPerChunk);
   threads_.for_chunks(rows, [&](std::size_t row) {
-    kernels_.quantize(from + row * cols, cols, levels_.data() + row * chunks * kChunk, scales_.data() + row * chunks * kGroupsPerChunk,
+    kernels_.quantize(from + row * cols, cols, whole_scales, levels_.data() + row * chunks * kChunk, scales_.data() + row * chunks * kGroupsPerChunk,
                       sums_.data() + row * chunks * kGroupsPerChunk);
   });
 }

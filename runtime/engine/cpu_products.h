@@ -42,7 +42,7 @@ class CpuProducts {
 
   Work& work_of(std::size_t chunk);
   void pack_inputs(const float* from, std::uint32_t cols);
-  void quantize(const float* from, std::uint32_t rows, std::uint32_t cols);
+  void quantize(const float* from, std::uint32_t rows, std::uint32_t cols, bool whole_scales);
   Inputs inputs(const float* from, std::uint32_t cols, std::uint32_t first, std::uint32_t count) const;
   void multiply_rows(const Work& work, std::uint32_t begin, std::uint32_t end, const float* from);
   void multiply_dequantised(const Work& work, std::uint32_t begin, std::uint32_t end, const float* from);

@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <string>
+#include <utility>
 
 #include "runtime/core/aligned.h"
 #include "tests/kernels/support.h"
@@ -99,7 +101,7 @@ class Products : public ::testing::TestWithParam<std::tuple<const Kernels*, Form
 
   void run_matvec(const Shape& shape, std::size_t shift, bool add, SideChoice side = {}) {
     const Matrix matrix = random_matrix(format(), shape.rows, shape.cols, 1, shift, side);
-    const RandomInputs inputs(kernels(), shape.inputs, shape.cols, 2);
+    const RandomInputs inputs(kernels(), shape.inputs, shape.cols, 2, kernel().takes_whole_scales);
     const std::vector<float> start(std::size_t{shape.inputs} * shape.rows, add ? 0.25f : 0.0f);
     std::vector<float> out = start;
     // In two pieces, as threads do.
@@ -134,6 +136,7 @@ class Products : public ::testing::TestWithParam<std::tuple<const Kernels*, Form
 
 class UnalignedProducts : public Products {};
 class MlxProducts : public Products {};
+class WholeScaleProducts : public Products {};
 class MatmulProducts : public Products {};
 
 TEST_P(Products, MatvecEqualsTheScalarTruth) {
@@ -141,6 +144,35 @@ TEST_P(Products, MatvecEqualsTheScalarTruth) {
     for (const std::uint32_t inputs : {1u, 2u, 3u, 4u}) run_matvec({7, cols, inputs}, 0, inputs % 2 == 0);
   run_matvec({1, column_counts().back(), 1}, 0, false);
   run_matvec({2, 65 * 256, 3}, 0, true);  // rows of more chunks than some kernels keep on their stack
+}
+
+// Sums of whole numbers must hold the largest there can be: all bits of the codes set, or only those of scales and minimums, and inputs
+// that are all equal, or change their sign from one group to the next.
+TEST_P(WholeScaleProducts, MatvecHoldsTheLargestSums) {
+  const std::size_t bytes = dtype_of(format()).block_bytes;
+  const std::uint16_t one = 0x3c00;
+  std::vector<std::size_t> floats;  // where blocks have numbers of 16 bits
+  for_each_format(BlockFormats{}, [&](auto type) {
+    using F = typename decltype(type)::type;
+    if (F::kId != format()) return;
+    if constexpr (requires(typename F::Block block) { block.d; }) floats.push_back(offsetof(typename F::Block, d));
+    if constexpr (requires(typename F::Block block) { block.dmin; }) floats.push_back(offsetof(typename F::Block, dmin));
+  });
+  for (const int codes : {0xff, 0x7f, 0x80, 0x00}) {
+    Matrix matrix = random_matrix(format(), 4, 512, 1);
+    for (std::byte& byte : matrix.data) byte = static_cast<std::byte>(codes);
+    if (format() == FormatId::Q6_K)  // levels of 0 and 63 with the largest scales of either sign
+      for (std::size_t at = 0; at < matrix.data.size(); at += bytes)
+        for (int g = 0; g < 16; ++g) matrix.data[at + offsetof(Q6_K::Block, scales) + static_cast<std::size_t>(g)] = static_cast<std::byte>(at / bytes < 4 ? 0x80 : 0x7f);  // of two rows each
+    for (std::size_t at = 0; at < matrix.data.size(); at += bytes)
+      for (const std::size_t place : floats) std::memcpy(matrix.data.data() + at + place, &one, 2);
+    RandomInputs inputs(kernels(), 3, 512, 2);
+    for (std::size_t i = 0; i < inputs.values.size(); ++i) inputs.values[i] = i < 512 || i / 32 % 2 == i / 1024 ? 1.0f : -1.0f;
+    inputs.quantize(kernels());
+    std::vector<float> out(12);
+    kernel().matvec(weight_rows(matrix.view), inputs.inputs, 0, 4, {out.data(), 4, false});
+    expect_products(matrix, 3, out, {}, [&](std::size_t n, std::size_t i) { return inputs.given(kernel().takes_levels, n, i); });
+  }
 }
 
 // GGUF aligns its tensors; safetensors promise nothing.
@@ -210,6 +242,7 @@ constexpr auto kCaseName = [](const auto& param) {
 INSTANTIATE_TEST_SUITE_P(Isa, Products, ::testing::Combine(::testing::ValuesIn(runnable_kernels()), ::testing::ValuesIn(formats_with_kernels())), kCaseName);
 INSTANTIATE_TEST_SUITE_P(Isa, UnalignedProducts, ::testing::Combine(::testing::ValuesIn(runnable_kernels()), ::testing::ValuesIn(safetensors_formats())), kCaseName);
 INSTANTIATE_TEST_SUITE_P(Isa, MlxProducts, ::testing::Combine(::testing::ValuesIn(runnable_kernels()), ::testing::ValuesIn(mlx_formats())), kCaseName);
+INSTANTIATE_TEST_SUITE_P(Isa, WholeScaleProducts, ::testing::Combine(::testing::ValuesIn(runnable_kernels()), ::testing::Values(FormatId::Q2_K, FormatId::Q3_K, FormatId::Q4_K, FormatId::Q5_K, FormatId::Q6_K)), kCaseName);
 INSTANTIATE_TEST_SUITE_P(Isa, MatmulProducts, ::testing::Combine(::testing::ValuesIn(kernels_with_matmul()), ::testing::ValuesIn(formats_with_kernels())), kCaseName);
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(MatmulProducts);  // a processor without a table that has mat-mul
 
@@ -255,15 +288,32 @@ TEST(KernelTables, NaNScalesReachTheirRowOfAMatmulOnly) {
 
 // A NaN or infinite scale must reach the product and nothing else.
 TEST(KernelTables, NaNScalesReachTheirRowOnly) {
-  for (const Kernels* kernels : runnable_kernels()) {
-    Matrix matrix = random_matrix(FormatId::Q8_0, 3, 256, 6);
-    const std::uint16_t nan = 0x7e00;
-    std::memcpy(matrix.data.data() + matrix.view.row_bytes(), &nan, 2);
-    const RandomInputs inputs(*kernels, 1, 256, 7);
-    float out[3] = {};
-    kernels->formats[static_cast<std::size_t>(FormatId::Q8_0)].matvec(weight_rows(matrix.view), inputs.inputs, 0, 3, {out, 3, false});
-    EXPECT_TRUE(std::isfinite(out[0]) && std::isnan(out[1]) && std::isfinite(out[2])) << kernels->name;
-  }
+  const std::pair<FormatId, std::size_t> places[] = {{FormatId::Q8_0, 0}, {FormatId::Q4_K, offsetof(Q4_K::Block, d)}, {FormatId::Q5_K, offsetof(Q5_K::Block, dmin)}, {FormatId::Q6_K, offsetof(Q6_K::Block, d)}};
+  for (const Kernels* kernels : runnable_kernels())
+    for (const auto& [format, place] : places)
+      for (const std::uint16_t scale : {std::uint16_t{0x7e00}, std::uint16_t{0x7c00}}) {
+        Matrix matrix = random_matrix(format, 3, 256, 6);
+        std::memcpy(matrix.data.data() + matrix.view.row_bytes() + place, &scale, 2);
+        const RandomInputs inputs(*kernels, 1, 256, 7);
+        float out[3] = {};
+        kernels->formats[static_cast<std::size_t>(format)].matvec(weight_rows(matrix.view), inputs.inputs, 0, 3, {out, 3, false});
+        EXPECT_TRUE(std::isfinite(out[0]) && !std::isfinite(out[1]) && std::isfinite(out[2])) << kernels->name << " " << name_of(format);
+      }
+}
+
+// So must an input that is not finite: it reaches every row.
+TEST(KernelTables, NaNInputsReachEveryProduct) {
+  for (const Kernels* kernels : runnable_kernels())
+    for (const FormatId format : {FormatId::Q8_0, FormatId::Q4_K, FormatId::Q5_K, FormatId::Q6_K})
+      for (const float odd : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+        const Matrix matrix = random_matrix(format, 3, 512, 6);
+        RandomInputs inputs(*kernels, 1, 512, 7);
+        inputs.values[300] = odd;
+        inputs.quantize(*kernels);
+        float out[3] = {};
+        kernels->formats[static_cast<std::size_t>(format)].matvec(weight_rows(matrix.view), inputs.inputs, 0, 3, {out, 3, false});
+        for (const float value : out) EXPECT_FALSE(std::isfinite(value)) << kernels->name << " " << name_of(format);
+      }
 }
 
 }  // namespace

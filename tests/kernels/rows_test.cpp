@@ -1,6 +1,7 @@
 // Kernels on float rows: quantiser, norm, gate and attention against their formulas in double precision.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <limits>
@@ -15,31 +16,69 @@ namespace {
 class Rows : public KernelsTest {};
 
 TEST_P(Rows, QuantizerKeepsHalfALevelAndPadsWithZeros) {
-  for (const std::uint32_t cols : {1u, 31u, 32u, 64u, 250u, 256u, 300u, 576u}) {
-    const RandomInputs inputs(kernels(), 1, cols, cols);
-    for (std::uint32_t i = 0; i < chunks_of(cols) * kChunk; ++i) {
-      if (i >= cols) {
-        EXPECT_EQ(inputs.levels[i], 0);
-        continue;
+  for (const bool is_whole : {false, true})
+    for (const std::uint32_t cols : {1u, 31u, 32u, 64u, 250u, 256u, 300u, 576u}) {
+      const RandomInputs inputs(kernels(), 1, cols, cols, is_whole);
+      for (std::uint32_t i = 0; i < chunks_of(cols) * kChunk; ++i) {
+        if (i >= cols) {
+          EXPECT_EQ(inputs.levels[i], 0);
+          continue;
+        }
+        const float scale = inputs.scales[i / 16];
+        EXPECT_NEAR(inputs.levels[i] * scale, inputs.values[i], 0.5001f * scale) << i;  // ties and one rounding of 127 / top
       }
-      const float scale = inputs.scales[i / 16];
-      EXPECT_NEAR(inputs.levels[i] * scale, inputs.values[i], 0.5001f * scale) << i;  // ties and one rounding of 127 / top
+      for (std::uint32_t g = 0; g < chunks_of(cols) * kGroupsPerChunk; ++g) {
+        int sum = 0;
+        for (std::uint32_t i = 16 * g; i < 16 * g + 16; ++i) sum += inputs.levels[i];
+        EXPECT_EQ(inputs.sums[g], inputs.scales[g] * static_cast<float>(sum));
+      }
     }
-    for (std::uint32_t g = 0; g < chunks_of(cols) * kGroupsPerChunk; ++g) {
-      int sum = 0;
-      for (std::uint32_t i = 16 * g; i < 16 * g + 16; ++i) sum += inputs.levels[i];
-      EXPECT_EQ(inputs.sums[g], inputs.scales[g] * static_cast<float>(sum));
+}
+
+// Within a chunk scales are whole multiples of a 127th of the largest, which is a 127th of the largest value: sums of products by whole
+// scales rest on it. Groups a hundred times apart, one of zeros, and one that rounds up to a step of its own.
+TEST_P(Rows, QuantizerScalesAreWholeStepsOfTheirChunk) {
+  constexpr std::uint32_t kGroups = 16;
+  const float sizes[kGroups] = {1, 0.01f, 0, 1e-6f, 0.5f, 0.333f, 0.999f, 3, 7, 7, 7, 7, 7, 7, 7, 1e-30f};
+  RandomInputs inputs(kernels(), 1, 32 * kGroups, 5);
+  for (std::uint32_t i = 0; i < 32 * kGroups; ++i) inputs.values[i] *= sizes[i / 32];
+  inputs.quantize(kernels());
+  for (std::uint32_t chunk = 0; chunk < 2; ++chunk) {
+    const float largest = *std::max_element(inputs.scales.begin() + 16 * chunk, inputs.scales.begin() + 16 * (chunk + 1));
+    float top_value = 0;
+    for (std::uint32_t i = 256 * chunk; i < 256 * (chunk + 1); ++i) top_value = std::max(top_value, std::abs(inputs.values[i]));
+    EXPECT_NEAR(largest, top_value / 127, 1e-6f * largest);
+    for (std::uint32_t g = 0; g < 8; ++g) {
+      float top = 0;
+      for (std::uint32_t i = 0; i < 32; ++i) top = std::max(top, std::abs(inputs.values[256 * chunk + 32 * g + i]));
+      const float scale = inputs.scales[16 * chunk + 2 * g], steps = scale / largest * 127;
+      EXPECT_NEAR(steps, std::round(steps), 1e-4f) << g;
+      EXPECT_EQ(scale, inputs.scales[16 * chunk + 2 * g + 1]) << g;
+      EXPECT_LE(scale * 127, top * (1 + 1e-6f) + largest) << g;  // not more than one step above what the group needs
     }
   }
 }
 
+TEST_P(Rows, QuantizerPassesOnWhatIsNotFinite) {
+  for (const bool is_whole : {false, true})
+    for (const float odd : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+      RandomInputs inputs(kernels(), 1, 512, 5, is_whole);
+      inputs.values[300] = odd;
+      inputs.quantize(kernels());
+      EXPECT_FALSE(std::isfinite(inputs.scales[(300 - 256) / 16 + 16]));
+      for (std::uint32_t g = 0; g < 16; ++g) EXPECT_TRUE(std::isfinite(inputs.scales[g]) && std::isfinite(inputs.sums[g])) << "the other chunk";
+    }
+}
+
 TEST_P(Rows, QuantizerOfZerosIsZero) {
   const std::vector<float> zeros(64, 0.0f);
-  std::vector<std::int8_t> levels(256, 9);
-  std::vector<float> scales(16, 9.0f), sums(16, 9.0f);
-  kernels().quantize(zeros.data(), 64, levels.data(), scales.data(), sums.data());
-  for (const std::int8_t level : levels) EXPECT_EQ(level, 0);
-  for (const float scale : scales) EXPECT_EQ(scale, 0.0f);
+  for (const bool is_whole : {false, true}) {
+    std::vector<std::int8_t> levels(256, 9);
+    std::vector<float> scales(16, 9.0f), sums(16, 9.0f);
+    kernels().quantize(zeros.data(), 64, is_whole, levels.data(), scales.data(), sums.data());
+    for (const std::int8_t level : levels) EXPECT_EQ(level, 0);
+    for (const float scale : scales) EXPECT_EQ(scale, 0.0f);
+  }
 }
 
 TEST_P(Rows, RmsNormFollowsItsFormula) {

@@ -79,8 +79,9 @@ struct RandomInputs {
   std::vector<float> values, scales, sums;
   std::vector<std::int8_t> levels;
   Inputs inputs;
+  bool whole_scales;
 
-  RandomInputs(const Kernels& kernels, std::uint32_t count, std::uint32_t cols, std::uint32_t seed) {
+  RandomInputs(const Kernels& kernels, std::uint32_t count, std::uint32_t cols, std::uint32_t seed, bool whole = true) : whole_scales(whole) {
     std::mt19937 random(seed);
     std::normal_distribution<float> normal;
     const std::size_t chunks = chunks_of(cols);
@@ -89,10 +90,16 @@ struct RandomInputs {
     levels.resize(count * chunks * kChunk);
     scales.resize(count * chunks * kGroupsPerChunk);
     sums.resize(scales.size());
-    for (std::size_t n = 0; n < count; ++n)
-      kernels.quantize(values.data() + n * cols, cols, levels.data() + n * chunks * kChunk, scales.data() + n * chunks * kGroupsPerChunk,
-                       sums.data() + n * chunks * kGroupsPerChunk);
     inputs = {count, cols, values.data(), levels.data(), scales.data(), sums.data()};
+    quantize(kernels);
+  }
+
+  // Again, after `values` were changed.
+  void quantize(const Kernels& kernels) {
+    const std::size_t chunks = chunks_of(inputs.cols);
+    for (std::size_t n = 0; n < inputs.count; ++n)
+      kernels.quantize(values.data() + n * inputs.cols, inputs.cols, whole_scales, levels.data() + n * chunks * kChunk, scales.data() + n * chunks * kGroupsPerChunk,
+                       sums.data() + n * chunks * kGroupsPerChunk);
   }
 
   // What the kernel is really given for input n, value i: the float, or the level times its scale.

@@ -27,16 +27,15 @@ inline __m256i bits_of_word(std::uint32_t word, __m256i shifts, int mask) {
 inline __m256i steps(int step) { return _mm256_setr_epi32(0, step, 2 * step, 3 * step, 4 * step, 5 * step, 6 * step, 7 * step); }
 inline __m256i twice_plus_1(__m256i n) { return _mm256_add_epi32(_mm256_add_epi32(n, n), _mm256_set1_epi32(1)); }
 
-// The 6-bit scales and minimums of Q4_K and Q5_K as bytes, taken apart four at a time in 32-bit words.
+// The 6-bit scales and minimums of Q4_K and Q5_K as bytes, taken apart eight at a time (layout: runtime/quant).
 struct KAffines {
   std::uint64_t scales, minimums;
 };
 inline KAffines read_k_affines(const std::uint8_t* packed) {
-  std::uint32_t word[3];
-  std::memcpy(word, packed, sizeof word);
-  const std::uint64_t scales_high = (word[2] & 0x0f0f0f0fu) | ((word[0] >> 2) & 0x30303030u);
-  const std::uint64_t mins_high = ((word[2] >> 4) & 0x0f0f0f0fu) | ((word[1] >> 2) & 0x30303030u);
-  return {(word[0] & 0x3f3f3f3fu) | scales_high << 32, (word[1] & 0x3f3f3f3fu) | mins_high << 32};
+  const std::uint64_t both = word_at<std::uint64_t>(packed), last = word_at<std::uint32_t>(packed + 8);
+  const std::uint64_t low = both & 0x3f3f3f3f3f3f3f3f, upper = (both >> 2) & 0x3030303030303030;
+  const std::uint64_t scales_high = (last & 0x0f0f0f0f) | (upper & 0xffffffff), mins_high = ((last >> 4) & 0x0f0f0f0f) | upper >> 32;
+  return {(low & 0xffffffff) | scales_high << 32, low >> 32 | mins_high << 32};
 }
 inline void decode_k_affines(const std::uint8_t* packed, Half d, Half dmin, Chunk& out) {
   const KAffines affines = read_k_affines(packed);

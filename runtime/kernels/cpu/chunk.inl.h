@@ -15,6 +15,10 @@ inline constexpr bool kOffsetOf = true;
 template <BlockFormat F>
 inline constexpr bool kOffsetOf<F> = F::kHasOffset;
 
+// Formats whose mat-vec takes inputs with whole scales.
+template <class F>
+inline constexpr bool kHasWholeScales = false;
+
 // Stored bytes of one chunk of a row.
 template <class F>
 inline std::size_t chunk_bytes(const WeightRows& weights) {
@@ -23,12 +27,11 @@ inline std::size_t chunk_bytes(const WeightRows& weights) {
   else
     return weights.row_bytes * kChunk / weights.cols;
 }
-// How far ahead a mat-vec fetches its rows: the hardware alone reaches two thirds of what one core can read. For a single input
-// they go past the second cache level, which keeps what is read again; for N inputs they may be read again for the next N.
+// How far ahead a mat-vec fetches its rows: the hardware alone reaches two thirds of what one core can read. Into the second cache
+// level: the first one holds the inputs, and for more of them than one pass takes, rows are read again.
 constexpr std::size_t kFetchAhead = 8192;
-template <int N>
 inline void fetch_ahead(const std::byte* at, std::size_t bytes) {
-  for (std::size_t i = 0; i < bytes; i += 64) __builtin_prefetch(at + kFetchAhead + i, 0, N == 1 ? 0 : 3);
+  for (std::size_t i = 0; i < bytes; i += 64) __builtin_prefetch(at + kFetchAhead + i, 0, 2);
 }
 
 // The chunk that a mat-mul unpacks next of many rows side by side, which the hardware does not follow: fetched a few lines at a time

@@ -5,6 +5,7 @@ void fill_levels(Kernels& kernels) {
   FormatKernels& row = kernels.formats[static_cast<std::size_t>(F::kId)];
   row.matvec = matvec_levels<F>;
   row.takes_levels = true;
+  row.takes_whole_scales = kHasWholeScales<F>;
   row.dequantize = dequantize_levels<F, false>;
   row.dequantize_streaming = dequantize_levels<F, true>;
   ASSAY_FILL_MATMUL(LevelTraits<F>)

@@ -4,8 +4,12 @@ using Vec = __m512;
 constexpr int kVectors = 32;  // how many the registers hold
 
 inline Vec splat(float x) { return _mm512_set1_ps(x); }
-// Used several times: gcc would at times keep it on the stack and read it from there for every use.
+// Used several times: gcc would at times keep it on the stack, or where it came from, and read it from there for every use.
 inline Vec in_register(Vec v) {
+  asm("" : "+v"(v));
+  return v;
+}
+inline __m512i in_register(__m512i v) {
   asm("" : "+v"(v));
   return v;
 }

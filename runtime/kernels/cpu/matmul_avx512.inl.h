@@ -159,6 +159,33 @@ struct Factors<F> {
   void write(std::uint32_t half, LevelTile& tile) const { transpose_words(scales[0], kGroupsPerChunk, tile.scales[0] + half, kTileRows); }
 };
 
+// Lane 2g: the 6-bit scale of group g; lane 2g + 1: its minimum (layout: runtime/quant). The last four groups have their lower bits
+// in one nibble and the upper two in the byte of another group.
+struct PairFields {
+  alignas(64) std::uint8_t bytes[64];  // of the block's: lower bits, upper bits, two zeros
+  alignas(64) std::uint32_t shifts[16], masks[16];
+};
+constexpr PairFields make_pair_fields() {
+  PairFields out{};
+  constexpr std::uint8_t kZero = 0x80;
+  for (std::uint8_t lane = 0; lane < 16; ++lane) {
+    const std::uint8_t group = lane / 2 % 4, own = static_cast<std::uint8_t>(lane % 2 * 4 + group);
+    const bool is_split = lane >= 8;
+    const std::uint8_t bytes[4] = {is_split ? static_cast<std::uint8_t>(8 + group) : own, is_split ? own : kZero, kZero, kZero};
+    for (int i = 0; i < 4; ++i) out.bytes[4 * lane + i] = bytes[i];
+    out.shifts[lane] = is_split && lane % 2 == 1 ? 4 : 0;
+    out.masks[lane] = is_split ? 0x0f : 0x3f;
+  }
+  return out;
+}
+constexpr PairFields kPairFields = make_pair_fields();
+// Reads 16 bytes: four more than the scales have, which are the block's, too.
+[[gnu::always_inline]] inline __m512i read_pairs(const std::uint8_t* scales) {
+  const __m512i fields = _mm512_shuffle_epi8(_mm512_broadcast_i32x4(load16(scales)), _mm512_load_si512(kPairFields.bytes));
+  const __m512i low = _mm512_and_si512(_mm512_srlv_epi32(fields, _mm512_load_si512(kPairFields.shifts)), _mm512_load_si512(kPairFields.masks));
+  return _mm512_or_si512(low, _mm512_and_si512(_mm512_srli_epi32(fields, 10), _mm512_set1_epi32(0x30)));
+}
+
 // As whole numbers until they lie as they should.
 template <class F>
   requires kHasWholePairs<F>

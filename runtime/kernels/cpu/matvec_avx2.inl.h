@@ -31,7 +31,7 @@ void matvec_levels_n(const WeightRows& weights, const Inputs& inputs, std::uint3
     for (std::uint32_t chunk = 0; chunk < chunks; ++chunk) {
       Chunk q;
       Reader<F>::read(weights, row, chunk, q);
-      fetch_ahead<N>(from + chunk * bytes, bytes);
+      fetch_ahead(from + chunk * bytes, bytes);
       const Vec offsets = kShift != kBiasOf<F> ? fma(to_offset, q.scales, q.offsets) : q.offsets;
       for (int n = 0; n < N; ++n) {
         const std::size_t at = static_cast<std::size_t>(n) * chunks + chunk;
@@ -56,12 +56,93 @@ void matvec_levels_n(const WeightRows& weights, const Inputs& inputs, std::uint3
   }
 }
 
+// Whole scales: bounds. Two values of six bits times inputs make 63 * 2 * 127 < 2^14, a scale times a step 2^7 * 127 < 2^14, and the
+// eight of them that meet in a lane stay below 2^31.
+
+// a / b as whole numbers, 0 where there is no scale (a NaN is none: the unit is one then, too).
+inline __m256i whole_quotients8(__m256 a, __m256 b, __m256 scales) {
+  return _mm256_cvtps_epi32(_mm256_and_ps(_mm256_div_ps(a, b), _mm256_cmp_ps(scales, _mm256_setzero_ps(), _CMP_GT_OQ)));
+}
+inline __m256i whole_quotients(Vec a, Vec b, Vec scales) {
+  const __m256i low = whole_quotients8(a.low, b.low, scales.low), high = whole_quotients8(a.high, b.high, scales.high);
+  return _mm256_permute4x64_epi64(_mm256_packs_epi32(low, high), 0xd8);
+}
+
+// What is whole about inputs: scales as steps of one unit a chunk (quantize()), sums of levels.
 template <class F>
-void matvec_levels(const WeightRows& weights, const Inputs& inputs, std::uint32_t begin, std::uint32_t end, const Outputs& out) {
-  switch (inputs.count) {
-    case 1: return matvec_levels_n<F, 1>(weights, inputs, begin, end, out);
-    case 2: return matvec_levels_n<F, 2>(weights, inputs, begin, end, out);
-    case 3: return matvec_levels_n<F, 3>(weights, inputs, begin, end, out);
-    default: return matvec_levels_n<F, 4>(weights, inputs, begin, end, out);
+struct WholeInput {
+  alignas(32) std::int16_t steps[kMostWholeChunks][16];   // of 16 groups of 16; kHasWholePairs: of 8 groups of 32, then zeros
+  alignas(32) std::int16_t counts[kMostWholeChunks][16];  // sums of 16 levels
+  alignas(32) float sums[kMostWholeChunks][8];            // minus the sums of 32 values
+  float units[kMostWholeChunks];
+
+  void prepare(const Inputs& inputs, std::size_t input) {
+    const std::uint32_t chunks = chunks_of(inputs.cols);
+    const float *scales = inputs.scales + input * chunks * kGroupsPerChunk, *of16 = inputs.sums + input * chunks * kGroupsPerChunk;
+    for (std::uint32_t chunk = 0; chunk < chunks; ++chunk, scales += kGroupsPerChunk, of16 += kGroupsPerChunk) {
+      const Vec scale = load(scales), sum = load(of16);
+      units[chunk] = unit_of(reduce_top(scale));
+      __m256i step = whole_quotients(scale, splat(units[chunk]), scale);
+      if constexpr (kHasWholePairs<F>) {
+        step = _mm256_permute4x64_epi64(_mm256_packus_epi32(_mm256_and_si256(step, _mm256_set1_epi32(0xffff)), _mm256_setzero_si256()), 0xd8);
+        const __m256 of32 = _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(_mm256_hadd_ps(sum.low, sum.high)), 0xd8));
+        _mm256_store_ps(sums[chunk], negate8(of32));
+      } else {
+        _mm256_store_si256(reinterpret_cast<__m256i*>(counts[chunk]), whole_quotients(sum, scale, scale));
+      }
+      _mm256_store_si256(reinterpret_cast<__m256i*>(steps[chunk]), step);
+    }
+  }
+};
+
+// The scales of run `run` of 32 values, spread over its pairs of values: both halves of a register hold the same eight words.
+template <class F>
+inline __m256i spread_scales(__m256i eight, int run) {
+  const int low = 2 * (kHasWholePairs<F> ? run : 2 * run % 8), high = kHasWholePairs<F> ? low : low + 2;
+  return _mm256_shuffle_epi8(eight, _mm256_set_m128i(_mm_set1_epi16(static_cast<short>(257 * high + 256)), _mm_set1_epi16(static_cast<short>(257 * low + 256))));
+}
+
+template <class F, int N>
+void matvec_whole_n(const WeightRows& weights, const Inputs& inputs, std::uint32_t begin, std::uint32_t end, const Outputs& out) {
+  using Block = typename F::Block;
+  const std::uint32_t chunks = chunks_of(weights.cols);
+  WholeInput<F> whole[N];
+  for (std::size_t n = 0; n < N; ++n) whole[n].prepare(inputs, n);
+  for (std::uint32_t row = begin; row < end; ++row) {
+    const Block* block = reinterpret_cast<const Block*>(weights.data + row * weights.row_bytes);
+    __m256 sums[N], offset_sums[N];
+    for (int n = 0; n < N; ++n) sums[n] = offset_sums[n] = _mm256_setzero_ps();
+    for (std::uint32_t chunk = 0; chunk < chunks; ++chunk, ++block) {
+      Chunk q;
+      decode_levels(block, q);
+      fetch_ahead(reinterpret_cast<const std::byte*>(block), sizeof(Block));
+      const WholeFactors<F> factors(block);
+      for (int n = 0; n < N; ++n) {
+        const WholeInput<F>& input = whole[n];
+        const std::int8_t* levels = inputs.levels + (static_cast<std::size_t>(n) * chunks + chunk) * kChunk;
+        const __m256i products = _mm256_mullo_epi16(factors.scales, load_words(input.steps[chunk]));
+        const __m256i low = _mm256_permute4x64_epi64(products, 0x44), high = kHasWholePairs<F> ? low : _mm256_permute4x64_epi64(products, 0xee);
+        __m256i totals[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
+        for (int run = 0; run < 8; ++run) {
+          const __m256i dots = _mm256_maddubs_epi16(q.levels[run], load32(levels + 32 * run));  // of two: fits in 16 bits
+          totals[run / 4] = _mm256_add_epi32(totals[run / 4], _mm256_madd_epi16(dots, spread_scales<F>(run < 4 ? low : high, run)));
+        }
+        const __m256 scale = _mm256_broadcastss_ps(_mm_mul_ss(factors.d, _mm_load_ss(&input.units[chunk])));
+        if constexpr (kHasWholePairs<F>) {
+          sums[n] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(_mm256_add_epi32(totals[0], totals[1])), scale, sums[n]);
+          offset_sums[n] = _mm256_fmadd_ps(factors.minimums, _mm256_load_ps(input.sums[chunk]), offset_sums[n]);
+        } else {  // together they would not fit
+          sums[n] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(totals[0]), scale, _mm256_fmadd_ps(_mm256_cvtepi32_ps(totals[1]), scale, sums[n]));
+          const __m256i biases = _mm256_madd_epi16(products, load_words(input.counts[chunk]));
+          offset_sums[n] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(biases), scale, offset_sums[n]);
+        }
+      }
+    }
+    for (int n = 0; n < N; ++n) {
+      float& to = out.data[static_cast<std::size_t>(n) * out.stride + row];
+      const __m256 weight = _mm256_set1_ps(kHasWholePairs<F> ? 1.0f : static_cast<float>(-kBiasOf<F>));
+      const float product = reduce_add({_mm256_mul_ps(offset_sums[n], weight), sums[n]});
+      to = out.add ? to + product : product;
+    }
   }
 }

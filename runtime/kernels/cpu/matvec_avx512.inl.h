@@ -4,7 +4,6 @@
 template <int N>
 inline constexpr int kChains = N == 1 ? 5 : N == 2 ? 4 : N == 3 ? 3 : 2;
 
-
 template <int N>
 inline void write_sums(const Vec (&sums)[N][kChains<N>], std::uint32_t row, const Outputs& out) {
   for (int n = 0; n < N; ++n) {
@@ -41,7 +40,7 @@ void matvec_levels_n(const WeightRows& weights, const Inputs& inputs, std::uint3
     for (std::uint32_t chunk = 0; chunk < chunks; ++chunk) {
       Chunk q;
       Reader<F>::read(weights, row, chunk, q);
-      fetch_ahead<N>(from + chunk * bytes, bytes);
+      fetch_ahead(from + chunk * bytes, bytes);
       const Vec offsets = kBiasOf<F> != 0 ? _mm512_fnmadd_ps(bias, q.scales, q.offsets) : q.offsets;
       for (int n = 0; n < N; ++n) {
         const std::size_t at = static_cast<std::size_t>(n) * chunks + chunk;
@@ -55,121 +54,149 @@ void matvec_levels_n(const WeightRows& weights, const Inputs& inputs, std::uint3
   }
 }
 
-// Q4_K and Q5_K, with fewer instructions: scale and minimum of a group of 32 side by side, so that all sixteen numbers of a block
-// are taken apart, converted and multiplied together.
-template <class F>
-inline constexpr bool kHasWholePairs = std::is_same_v<F, Q4_K> || std::is_same_v<F, Q5_K>;
-constexpr std::uint32_t kMostPairedChunks = 64;  // longer rows take the way of all formats
+// Whole scales: bounds. Four values of six bits times inputs make 63 * 4 * 127 < 2^15, a scale times a step 2^7 * 127 < 2^14, and the
+// four of them that meet in a lane stay below 2^31.
 
-// Lane 2g: the 6-bit scale of group g; lane 2g + 1: its minimum (layout: runtime/quant). The last four groups have their lower bits
-// in one nibble and the upper two in the byte of another group.
-struct PairFields {
-  alignas(64) std::uint8_t bytes[64];  // of the block's: lower bits, upper bits, two zeros
-  alignas(64) std::uint32_t shifts[16], masks[16];
-};
-constexpr PairFields make_pair_fields() {
-  PairFields out{};
-  constexpr std::uint8_t kZero = 0x80;
-  for (std::uint8_t lane = 0; lane < 16; ++lane) {
-    const std::uint8_t group = lane / 2 % 4, own = static_cast<std::uint8_t>(lane % 2 * 4 + group);
-    const bool is_split = lane >= 8;
-    const std::uint8_t bytes[4] = {is_split ? static_cast<std::uint8_t>(8 + group) : own, is_split ? own : kZero, kZero, kZero};
-    for (int i = 0; i < 4; ++i) out.bytes[4 * lane + i] = bytes[i];
-    out.shifts[lane] = is_split && lane % 2 == 1 ? 4 : 0;
-    out.masks[lane] = is_split ? 0x0f : 0x3f;
-  }
-  return out;
-}
-constexpr PairFields kPairFields = make_pair_fields();
-// Reads 16 bytes: four more than the scales have, which are the block's, too.
-[[gnu::always_inline]] inline __m512i read_pairs(const std::uint8_t* scales) {
-  const __m512i fields = _mm512_shuffle_epi8(_mm512_broadcast_i32x4(load16(scales)), _mm512_load_si512(kPairFields.bytes));
-  const __m512i low = _mm512_and_si512(_mm512_srlv_epi32(fields, _mm512_load_si512(kPairFields.shifts)), _mm512_load_si512(kPairFields.masks));
-  return _mm512_or_si512(low, _mm512_and_si512(_mm512_srli_epi32(fields, 10), _mm512_set1_epi32(0x30)));
-}
-
-// Levels of a block in the order that takes the fewest instructions: half h of the registers holds group kGroupOfHalf[h]. Upper
-// nibbles of Q4_K stay where they are, and count sixteen times as much.
+// Levels of a block in the order that takes the fewest instructions: half h of the registers holds values from 32 * kRunOfHalf[h] on.
 template <class F>
-inline constexpr int kGroupOfHalf[8] = {0, 1, 2, 3, 4, 5, 6, 7};
+inline constexpr int kRunOfHalf[8] = {0, 2, 1, 3, 4, 6, 5, 7};
 template <>
-inline constexpr int kGroupOfHalf<Q4_K>[8] = {0, 2, 1, 3, 4, 6, 5, 7};
-template <class F>
-inline constexpr float kOddGroupsCount = 1;
-template <>
-inline constexpr float kOddGroupsCount<Q4_K> = 16;
+inline constexpr int kRunOfHalf<Q6_K>[8] = {0, 1, 2, 3, 4, 5, 6, 7};
+// Upper nibbles of Q4_K stay where they are, and count sixteen times as much.
 [[gnu::always_inline]] inline void split_levels(const Q4_K::Block* block, Chunk& out) {
   for (int i = 0; i < 2; ++i) {
-    const __m512i both = _mm512_loadu_si512(block->levels + 64 * i);
+    const __m512i both = in_register(_mm512_loadu_si512(block->levels + 64 * i));
     out.levels[2 * i] = _mm512_and_si512(both, bytes(0x0f));
     out.levels[2 * i + 1] = _mm512_and_si512(both, bytes(0xf0));
   }
 }
-[[gnu::always_inline]] inline void split_levels(const Q5_K::Block* block, Chunk& out) { decode_levels(block, out); }
+[[gnu::always_inline]] inline void split_levels(const Q5_K::Block* block, Chunk& out) {
+  const __m512i high = in_register(twice(block->high));  // bit g of each for group g
+  const __m512i fifth[4] = {_mm512_sllv_epi64(high, halves(4, 2)), _mm512_sllv_epi64(high, halves(3, 1)), _mm512_srlv_epi64(high, halves(0, 2)),
+                            _mm512_srlv_epi64(high, halves(1, 3))};
+  for (int i = 0; i < 2; ++i) {
+    const __m512i both = in_register(_mm512_loadu_si512(block->low + 64 * i));
+    out.levels[2 * i] = _mm512_and_si512(choose(bytes(15), both, fifth[2 * i]), bytes(31));
+    out.levels[2 * i + 1] = _mm512_and_si512(choose(bytes(15), _mm512_srli_epi16(both, 4), fifth[2 * i + 1]), bytes(31));
+  }
+}
+[[gnu::always_inline]] inline void split_levels(const Q6_K::Block* block, Chunk& out) { decode_levels(block, out); }
 
-// Inputs as the levels of a block lie, and for every pair of it the input's scale and minus its sum.
+// What is whole about inputs: scales as steps of one unit a chunk (quantize()), sums of levels.
 template <class F>
-struct PairedInput {
-  alignas(64) std::int8_t levels[kMostPairedChunks][8][32];
-  alignas(64) float pairs[kMostPairedChunks][16];
+struct WholeInput {
+  alignas(64) std::int8_t levels[kMostWholeChunks][8][32];  // as split_levels() leaves those of a block
+  alignas(64) std::int16_t steps[kMostWholeChunks][16];     // of 16 groups of 16; kHasWholePairs: of 8 groups of 32, then zeros
+  alignas(64) std::int16_t counts[kMostWholeChunks][16];    // sums of 16 levels
+  alignas(64) float sums[kMostWholeChunks][8];              // minus the sums of 32 values
+  float units[kMostWholeChunks];
 
-  void prepare(const std::int8_t* from, const float* scales, const float* sums, std::uint32_t chunks) {
-    const Vec parts = _mm512_mask_mov_ps(splat(1), 0x4444, splat(1 / kOddGroupsCount<F>));  // of what a scale is for odd groups
-    for (std::uint32_t chunk = 0; chunk < chunks; ++chunk, from += kChunk, scales += kGroupsPerChunk, sums += kGroupsPerChunk) {
-      const Vec sum16 = load(sums), sum32 = add(sum16, _mm512_permute_ps(sum16, 0xb1));
-      store(pairs[chunk], _mm512_mask_mov_ps(mul(load(scales), parts), kMinimums, negate(sum32)));
-      for (int half = 0; half < 8; ++half) std::memcpy(levels[chunk][half], from + 32 * kGroupOfHalf<F>[half], 32);
+  void prepare(const Inputs& inputs, std::size_t input) {
+    const std::uint32_t chunks = chunks_of(inputs.cols);
+    const std::int8_t* from = inputs.levels + input * chunks * kChunk;
+    const float *scales = inputs.scales + input * chunks * kGroupsPerChunk, *of16 = inputs.sums + input * chunks * kGroupsPerChunk;
+    const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 0, 0, 0, 0, 0, 0, 0, 0);
+    for (std::uint32_t chunk = 0; chunk < chunks; ++chunk, from += kChunk, scales += kGroupsPerChunk, of16 += kGroupsPerChunk) {
+      const Vec scale = load(scales), sum = load(of16);
+      units[chunk] = unit_of(reduce_top(scale));
+      const __mmask16 has_scale = _mm512_cmp_ps_mask(scale, zero(), _CMP_GT_OQ);  // false for a NaN, which the unit is then, too
+      const __m512i step = _mm512_cvtps_epi32(_mm512_maskz_div_ps(has_scale, scale, splat(units[chunk])));
+      const __m256i in_order = _mm512_cvtepi32_epi16(kHasWholePairs<F> ? _mm512_maskz_permutexvar_epi32(0x00ff, even, step) : step);
+      _mm256_store_si256(reinterpret_cast<__m256i*>(steps[chunk]), in_order);
+      if constexpr (kHasWholePairs<F>) {
+        const Vec of32 = add(sum, _mm512_permute_ps(sum, 0xb1));
+        _mm256_store_ps(sums[chunk], _mm512_castps512_ps256(negate(_mm512_permutexvar_ps(even, of32))));
+      } else {
+        const __m512i count = _mm512_cvtps_epi32(_mm512_maskz_div_ps(has_scale, sum, scale));
+        _mm256_store_si256(reinterpret_cast<__m256i*>(counts[chunk]), _mm512_cvtepi32_epi16(count));
+      }
+      for (int half = 0; half < 8; ++half) std::memcpy(levels[chunk][half], from + 32 * kRunOfHalf<F>[half], 32);
     }
   }
-  static constexpr __mmask16 kMinimums = 0xaaaa;
 };
 
+// Lane -> where the scales of its values are, among 16-bit words (the upper half of a lane takes the zero behind them), or, for two
+// groups of 32 that are multiplied together, among pairs of them.
+struct ScaleSpread {
+  alignas(64) std::uint16_t words[4][32];
+  alignas(64) std::uint32_t pairs[2][16];
+};
+template <class F>
+constexpr ScaleSpread make_scale_spread() {
+  ScaleSpread out{};
+  for (int lane = 0; lane < 16; ++lane) {
+    for (int i = 0; i < 4; ++i) {
+      out.words[i][2 * lane] = static_cast<std::uint16_t>((32 * kRunOfHalf<F>[2 * i + lane / 8] + lane % 8 * 4) / F::kGroup);
+      out.words[i][2 * lane + 1] = 16;
+    }
+    for (int i = 0; i < 2; ++i) out.pairs[i][lane] = static_cast<std::uint32_t>(2 * i + lane / 8);
+  }
+  return out;
+}
+template <class F>
+inline constexpr ScaleSpread kScaleSpread = make_scale_spread<F>();
+
+// Sums of levels times inputs times `scales`: weights' scales times inputs' steps.
+template <class F>
+[[gnu::always_inline]] inline __m512i whole_dot(const Chunk& q, const std::int8_t (&inputs)[8][32], __m256i scales) {
+  const __m512i wide = _mm512_zextsi256_si512(scales);
+  __m512i total = _mm512_setzero_si512();
+  for (int i = 0; i < 4; ++i) {
+    const __m512i dot = _mm512_dpbusd_epi32(_mm512_setzero_si512(), q.levels[i], _mm512_load_si512(inputs[2 * i]));  // of four: fits in 16 bits
+    total = _mm512_dpwssd_epi32(total, dot, _mm512_permutexvar_epi16(_mm512_load_si512(kScaleSpread<F>.words[i]), wide));
+  }
+  return total;
+}
+// Dots of even and odd groups in the halves of one lane, scaled together. kRaise keeps the lower one from borrowing of the upper one:
+// 4 * 15 * 127 < 2^13. What it adds, 8 lanes * 2^13 = 2 * 2^15 times the scale of every even group, is taken off at the start.
+template <>
+[[gnu::always_inline]] inline __m512i whole_dot<Q4_K>(const Chunk& q, const std::int8_t (&inputs)[8][32], __m256i scales) {
+  constexpr int kRaise = 1 << 13, kUp = 12;  // and the 4 that odd groups are up already
+  const __m512i wide = _mm512_zextsi256_si512(scales);
+  const __m128i raised = _mm_madd_epi16(_mm256_castsi256_si128(scales), _mm_set1_epi32(0x8000));
+  __m512i total = _mm512_zextsi128_si512(_mm_add_epi32(raised, raised));
+  for (int i = 0; i < 2; ++i) {
+    const __m512i odd = _mm512_dpbusd_epi32(_mm512_set1_epi32(kRaise >> kUp), q.levels[2 * i + 1], _mm512_load_si512(inputs[4 * i + 2]));
+    const __m512i both = _mm512_dpbusd_epi32(_mm512_slli_epi32(odd, kUp), q.levels[2 * i], _mm512_load_si512(inputs[4 * i]));
+    total = _mm512_dpwssd_epi32(total, both, _mm512_permutexvar_epi32(_mm512_load_si512(kScaleSpread<Q4_K>.pairs[i]), wide));
+  }
+  return total;
+}
+
 template <class F, int N>
-void matvec_pairs_n(const WeightRows& weights, const Inputs& inputs, std::uint32_t begin, std::uint32_t end, const Outputs& out) {
+void matvec_whole_n(const WeightRows& weights, const Inputs& inputs, std::uint32_t begin, std::uint32_t end, const Outputs& out) {
   using Block = typename F::Block;
   const std::uint32_t chunks = chunks_of(weights.cols);
-  PairedInput<F> paired[N];
-  for (std::size_t n = 0; n < N; ++n)
-    paired[n].prepare(inputs.levels + n * chunks * kChunk, inputs.scales + n * chunks * kGroupsPerChunk, inputs.sums + n * chunks * kGroupsPerChunk, chunks);
-  __m512i spread[4];  // lane -> pair: eight lanes hold the four-value sums of one group
-  for (int i = 0; i < 4; ++i) {
-    const int low = 2 * kGroupOfHalf<F>[2 * i], high = 2 * kGroupOfHalf<F>[2 * i + 1];
-    spread[i] = _mm512_setr_epi32(low, low, low, low, low, low, low, low, high, high, high, high, high, high, high, high);
-  }
+  WholeInput<F> whole[N];
+  for (std::size_t n = 0; n < N; ++n) whole[n].prepare(inputs, n);
   for (std::uint32_t row = begin; row < end; ++row) {
     const Block* block = reinterpret_cast<const Block*>(weights.data + row * weights.row_bytes);
-    Vec sums[N][kChains<N>];
-    for (int n = 0; n < N; ++n)
-      for (Vec& sum : sums[n]) sum = zero();
+    Vec sums[N];
+    __m256 offset_sums[N];
+    for (int n = 0; n < N; ++n) sums[n] = zero(), offset_sums[n] = _mm256_setzero_ps();
     for (std::uint32_t chunk = 0; chunk < chunks; ++chunk, ++block) {
       Chunk q;
       split_levels(block, q);
-      fetch_ahead<N>(reinterpret_cast<const std::byte*>(block), sizeof(Block));
-      const Vec pair = mul(_mm512_cvtepi32_ps(read_pairs(block->scales)), _mm512_cvtph_ps(_mm256_set1_epi32(word_at<std::int32_t>(&block->d))));  // d and dmin
+      fetch_ahead(reinterpret_cast<const std::byte*>(block), sizeof(Block));
+      const WholeFactors<F> factors(block);
       for (int n = 0; n < N; ++n) {
-        const Vec scale = mul(pair, load(paired[n].pairs[chunk]));
-        Vec& offset_sum = sums[n][4 % kChains<N>];
-        offset_sum = _mm512_mask_add_ps(offset_sum, PairedInput<F>::kMinimums, offset_sum, scale);
-        add_dots<N>(q, paired[n].levels[chunk][0], spread, scale, sums[n]);
+        const WholeInput<F>& input = whole[n];
+        const __m256i products = _mm256_mullo_epi16(factors.scales, load_words(input.steps[chunk]));
+        const __m128 scale = _mm_mul_ss(factors.d, _mm_load_ss(&input.units[chunk]));
+        sums[n] = fma(_mm512_cvtepi32_ps(whole_dot<F>(q, input.levels[chunk], products)), _mm512_broadcastss_ps(scale), sums[n]);
+        if constexpr (kHasWholePairs<F>) {
+          offset_sums[n] = _mm256_fmadd_ps(factors.minimums, _mm256_load_ps(input.sums[chunk]), offset_sums[n]);
+        } else {
+          const __m256i biases = _mm256_madd_epi16(products, load_words(input.counts[chunk]));
+          offset_sums[n] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(biases), _mm256_broadcastss_ps(scale), offset_sums[n]);
+        }
       }
     }
-    write_sums<N>(sums, row, out);
-  }
-}
-
-template <class F, int N>
-void matvec_levels_or_pairs(const WeightRows& weights, const Inputs& inputs, std::uint32_t begin, std::uint32_t end, const Outputs& out) {
-  if constexpr (kHasWholePairs<F>)
-    if (chunks_of(weights.cols) <= kMostPairedChunks) return matvec_pairs_n<F, N>(weights, inputs, begin, end, out);
-  matvec_levels_n<F, N>(weights, inputs, begin, end, out);
-}
-
-template <class F>
-void matvec_levels(const WeightRows& weights, const Inputs& inputs, std::uint32_t begin, std::uint32_t end, const Outputs& out) {
-  switch (inputs.count) {
-    case 1: return matvec_levels_or_pairs<F, 1>(weights, inputs, begin, end, out);
-    case 2: return matvec_levels_or_pairs<F, 2>(weights, inputs, begin, end, out);
-    case 3: return matvec_levels_or_pairs<F, 3>(weights, inputs, begin, end, out);
-    default: return matvec_levels_or_pairs<F, 4>(weights, inputs, begin, end, out);
+    for (int n = 0; n < N; ++n) {
+      float& to = out.data[static_cast<std::size_t>(n) * out.stride + row];
+      const Vec offset = _mm512_zextps256_ps512(offset_sums[n]);
+      const float product = reduce_add(kHasWholePairs<F> ? add(sums[n], offset) : fma(offset, splat(static_cast<float>(-kBiasOf<F>)), sums[n]));
+      to = out.add ? to + product : product;
+    }
   }
 }

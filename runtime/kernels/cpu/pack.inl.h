@@ -12,8 +12,6 @@ inline void pack_group(const float* from, std::uint32_t present, float inverse, 
   }
 }
 
-inline float larger_or_nan(float a, float b) { return a >= b || std::isnan(a) ? a : b; }
-
 // One column of a chunk; `present` values are there, none for an unused column.
 inline void pack_column(const float* from, std::uint32_t present, std::uint32_t group, std::uint32_t c, LevelPanel& to) {
   alignas(64) std::uint8_t levels[kChunk];

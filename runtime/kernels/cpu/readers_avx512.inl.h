@@ -8,6 +8,8 @@ inline __m512i halves(long long low, long long high) { return _mm512_setr_epi64(
 inline __m512i bits_of(__m512i v, int low_shift, int high_shift, int mask) {
   return _mm512_and_si512(_mm512_srlv_epi64(v, halves(low_shift, high_shift)), bytes(mask));
 }
+// Bits of `a` where `mask` has ones, else those of `b`.
+inline __m512i choose(__m512i mask, __m512i a, __m512i b) { return _mm512_ternarylogic_epi64(mask, a, b, 0xca); }
 
 [[gnu::always_inline]] inline void decode_levels(const Q4_K::Block* block, Chunk& out) {
   for (int i = 0; i < 4; ++i) out.levels[i] = bits_of(twice(block->levels + 32 * i), 0, 4, 15);
@@ -23,9 +25,9 @@ inline __m512i bits_of(__m512i v, int low_shift, int high_shift, int mask) {
 
 [[gnu::always_inline]] inline void decode_levels(const Q6_K::Block* block, Chunk& out) {
   for (int half = 0; half < 2; ++half) {
-    const __m512i low = _mm512_loadu_si512(block->low + 64 * half), high = twice(block->high + 32 * half);
-    out.levels[2 * half] = _mm512_or_si512(_mm512_and_si512(low, bytes(15)), _mm512_slli_epi16(bits_of(high, 0, 2, 3), 4));
-    out.levels[2 * half + 1] = _mm512_or_si512(_mm512_and_si512(_mm512_srli_epi16(low, 4), bytes(15)), _mm512_slli_epi16(bits_of(high, 4, 6, 3), 4));
+    const __m512i low = in_register(_mm512_loadu_si512(block->low + 64 * half)), high = in_register(twice(block->high + 32 * half));
+    out.levels[2 * half] = _mm512_and_si512(choose(bytes(15), low, _mm512_sllv_epi64(high, halves(4, 2))), bytes(63));
+    out.levels[2 * half + 1] = _mm512_and_si512(choose(bytes(15), _mm512_srli_epi16(low, 4), _mm512_srlv_epi64(high, halves(0, 2))), bytes(63));
   }
 }
 

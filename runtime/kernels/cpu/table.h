@@ -39,7 +39,7 @@ struct WeightRows {
 WeightRows weight_rows(const TensorView& tensor);
 
 // 1 to kMatvecInputs input vectors, both as floats and as 8-bit levels: value ~ scale * level, one scale per 32 values, held
-// once per 16; `sums` holds scale * (sum of the 16 levels).
+// once per 16; `sums` holds scale * (sum of the 16 levels). Whole scales are multiples, at most 127 times, of a unit that each chunk has.
 struct Inputs {
   std::uint32_t count = 0;
   std::uint32_t cols = 0;
@@ -112,6 +112,7 @@ using DequantizeKernel = void (*)(const WeightRows&, std::uint32_t row, float* o
 struct FormatKernels {
   MatvecKernel matvec = nullptr;        // nullptr: the format has no kernel of its own, dequantise first
   bool takes_levels = false;            // matvec reads levels, not values
+  bool takes_whole_scales = false;      // of levels; other matvecs take whole ones, too
   MatmulKernel matmul = nullptr;        // nullptr: use matvec
   Packing packing = Packing::none;
   DequantizeKernel dequantize = nullptr;
@@ -160,7 +161,7 @@ struct Kernels {
   std::array<FormatKernels, static_cast<std::size_t>(FormatId::kCount)> formats{};
 
   // Quantises one vector of `cols` floats to levels, scales and sums as in Inputs.
-  void (*quantize)(const float* values, std::uint32_t cols, std::int8_t* levels, float* scales, float* sums) = nullptr;
+  void (*quantize)(const float* values, std::uint32_t cols, bool whole_scales, std::int8_t* levels, float* scales, float* sums) = nullptr;
   // Packs all chunks of panel `panel`; `values` is [packed.count][packed.cols].
   void (*pack)(const float* values, const PackedInputs& packed, std::uint32_t panel) = nullptr;
   // out = values / rms(values) * weight

@@ -1,0 +1,35 @@
+// Formats with whole scales: inputs have whole scales within a chunk, too (quantize()), so that what belongs to a chunk is added as whole
+// numbers, with fewer instructions. The same for every vector instruction set, which brings struct WholeInput<F> and matvec_whole_n().
+
+template <class F>
+inline constexpr bool kHasWholePairs = std::is_same_v<F, Q4_K> || std::is_same_v<F, Q5_K>;  // scale and minimum for 32 values
+template <>
+inline constexpr bool kHasWholeScales<Q4_K> = true;
+template <>
+inline constexpr bool kHasWholeScales<Q5_K> = true;
+template <>
+inline constexpr bool kHasWholeScales<Q6_K> = true;
+constexpr std::uint32_t kMostWholeChunks = 64;  // longer rows take the way of all formats
+
+inline __m256i load_words(const std::int16_t (&words)[16]) { return _mm256_load_si256(reinterpret_cast<const __m256i*>(words)); }
+
+// What belongs to one block: its whole scales in 16-bit words, and in the lowest lane of `d` the float that they are multiples of.
+template <class F>
+struct WholeFactors {
+  __m256i scales;
+  __m128 d;
+  __m256 minimums;  // kHasWholePairs, as floats
+
+  [[gnu::always_inline]] explicit WholeFactors(const typename F::Block* block) {
+    if constexpr (kHasWholePairs<F>) {
+      const KAffines affines = read_k_affines(block->scales);
+      d = _mm_cvtph_ps(_mm_cvtsi32_si128(word_at<std::int32_t>(&block->d)));  // and dmin
+      scales = _mm256_zextsi128_si256(_mm_cvtepu8_epi16(_mm_cvtsi64_si128(static_cast<long long>(affines.scales))));
+      const __m256i whole = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(static_cast<long long>(affines.minimums)));
+      minimums = _mm256_mul_ps(_mm256_cvtepi32_ps(whole), _mm256_broadcastss_ps(_mm_movehdup_ps(d)));
+    } else {
+      d = _mm_cvtph_ps(_mm_cvtsi32_si128(block->d.bits));
+      scales = _mm256_cvtepi8_epi16(load16(block->scales));
+    }
+  }
+};
