@@ -210,6 +210,8 @@ TEST_F(BenchCommand, CrashIsARowWithItsSignal) {
   std::filesystem::permissions(path("crasher"), std::filesystem::perms::owner_all);
   const Outcome ran = bench({q4_, "--program", "good=" + std::string(ASSAY_BIN_DIR) + "/bench_models", "--program", "bad=" + path("crasher")});
   EXPECT_EQ(ran.exit_code, 3) << ran.err;
+  EXPECT_NE(ran.out.find("good: "), std::string::npos) << ran.out;
+  EXPECT_NE(ran.out.find("bad: crash"), std::string::npos) << ran.out;
   const auto all = records();
   ASSERT_EQ(all.size(), 2u);
   EXPECT_EQ(all[0].status, Status::ok) << all[0].reason;
