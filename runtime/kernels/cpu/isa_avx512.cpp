@@ -36,6 +36,7 @@ namespace {
 #include "runtime/kernels/cpu/pack_avx512.inl.h"
 #include "runtime/kernels/cpu/pack.inl.h"
 #include "runtime/kernels/cpu/dequantize_avx512.inl.h"
+#include "runtime/kernels/cpu/unpack_avx512.inl.h"
 #include "runtime/kernels/cpu/matmul_avx512.inl.h"
 #include "runtime/kernels/cpu/matmul_avx512_bf16.inl.h"
 #include "runtime/kernels/cpu/attention_avx512_bf16.inl.h"

@@ -57,7 +57,7 @@ void matvec_levels_n(const WeightRows& weights, const Inputs& inputs, std::uint3
 }
 
 // Whole scales: bounds. Two values of six bits times inputs make 63 * 2 * 127 < 2^14, a scale times a step 2^7 * 127 < 2^14, and the
-// eight of them that meet in a lane stay below 2^31.
+// eight of their products that meet in a lane of one of two totals stay below 2^31; those of kHasWholePairs are a quarter as large.
 
 // a / b as whole numbers, 0 where there is no scale (a NaN is none: the unit is one then, too).
 inline __m256i whole_quotients8(__m256 a, __m256 b, __m256 scales) {
