@@ -1,6 +1,25 @@
 // Mat-mul for AVX-512: 32 rows x 256 values are unpacked once into a register-ordered tile, then used for every input. A tile of
 // two registers of rows times six inputs needs 8 loads for 12 multiply-adds, so that the two load ports do not bound it.
 
+// What one of kTilesTogether multiplications by a panel fetches in Times calls: rows that are unpacked next, and its part of the panel
+// that comes next. Panels are read with broadcasts, whose misses the hardware foresees too late where they lie in the third cache level.
+template <class Panel, int Times>
+class Ahead {
+ public:
+  Ahead(RowsAhead& rows, const Panel& next, std::uint32_t tile) : rows_(rows), at_(reinterpret_cast<const std::byte*>(&next) + tile * Times * kLines * kLine) {}
+  void fetch() {
+    rows_.fetch();
+#pragma GCC unroll 16
+    for (int i = 0; i < kLines; ++i) __builtin_prefetch(at_ + i * kLine, 0, 3);
+    at_ += kLines * kLine;
+  }
+
+ private:
+  static constexpr int kLine = 64, kLines = sizeof(Panel) / kLine / (Times * kTilesTogether);
+  RowsAhead& rows_;
+  const std::byte* at_;
+};
+
 inline void dot_pairs(__m512i& sum, __m512i a, __m512i b) { asm("vpdpwssd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b)); }
 
 // The dots of one group (Group values from step `first` on) of 32 rows and C inputs.
@@ -51,7 +70,7 @@ inline void add_minimums(const LevelTile& tile, const LevelPanel& panel, float* 
 // One tile times C inputs of one panel, added to sums[input][row]. Group: values per weight scale; InputGroup: per input scale;
 // MinimumGroup: per whole minimum.
 template <int Group, int InputGroup, int MinimumGroup, OffsetKind kOffset, int C>
-[[gnu::noinline]] void multiply_levels(const LevelTile& tile, const LevelPanel& panel, RowsAhead& ahead, float* sums) {
+[[gnu::noinline]] void multiply_levels(const LevelTile& tile, const LevelPanel& panel, Ahead<LevelPanel, kChunk / InputGroup> ahead, float* sums) {
   constexpr int kInner = InputGroup / Group;
   for (int outer = 0; outer < static_cast<int>(kChunk) / InputGroup; ++outer) {
     ahead.fetch();
@@ -90,10 +109,10 @@ template <int Group, int InputGroup, int MinimumGroup, OffsetKind kOffset, int C
   if constexpr (kOffset == OffsetKind::whole) add_minimums<MinimumGroup, C>(tile, panel, sums);
 }
 
-constexpr std::uint32_t kFloatFetches = 4;
+constexpr int kFloatFetches = 4;
 
 template <int C>
-[[gnu::noinline]] void multiply_floats(const FloatTile& tile, const FloatPanel& panel, RowsAhead& ahead, float* sums) {
+[[gnu::noinline]] void multiply_floats(const FloatTile& tile, const FloatPanel& panel, Ahead<FloatPanel, kFloatFetches> ahead, float* sums) {
   Vec low[C], high[C];
 #pragma GCC unroll 6
   for (int c = 0; c < C; ++c) low[c] = load(sums + 32 * c), high[c] = load(sums + 32 * c + 16);
@@ -114,7 +133,7 @@ template <int C>
 
 // The last panel may be narrower: it is computed as 2, 4 or 6 inputs.
 template <class Traits>
-inline void multiply_panel(const typename Traits::Tile& tile, const typename Traits::Panel& panel, std::uint32_t inputs, RowsAhead& ahead, float* sums) {
+inline void multiply_panel(const typename Traits::Tile& tile, const typename Traits::Panel& panel, std::uint32_t inputs, typename Traits::Ahead ahead, float* sums) {
   if (inputs > 4)
     Traits::template multiply<6>(tile, panel, ahead, sums);
   else if (inputs > 2)
@@ -154,16 +173,17 @@ void matmul(const WeightRows& weights, const PackedInputs& inputs, std::uint32_t
       const bool is_last = chunk + 1 == chunks;
       const std::uint32_t next_row = is_last ? row + kTilesTogether * kTileRows : row, next_chunk = is_last ? 0 : chunk + 1;
       for (std::uint32_t t = 0; t < tile_count; ++t) Traits::unpack(weights, row + t * kTileRows, std::min(kTileRows, rows - t * kTileRows), chunk, tiles[t]);
-      RowsAhead ahead(weights, next_row, next_row + kTilesTogether * kTileRows, next_chunk, panels * tile_count * Traits::kFetches);
+      RowsAhead rows_ahead(weights, next_row, next_row + kTilesTogether * kTileRows, next_chunk, panels * tile_count * Traits::kFetches);
       for (std::uint32_t p = 0; p < panels; ++p) {
         const std::uint32_t present = std::min(kPanel, inputs.count - p * kPanel);
         const auto& panel = *inputs.panel<typename Traits::Panel>(chunk, p);
+        const auto& next_panel = p + 1 < panels ? *inputs.panel<typename Traits::Panel>(chunk, p + 1) : *inputs.panel<typename Traits::Panel>(next_chunk, 0);
         for (std::uint32_t t = 0; t < tile_count; ++t) {
           const std::uint32_t first = t * kTileRows, its_rows = std::min(kTileRows, rows - first);
           float* sums = scratch + (std::size_t{p} * kTilesTogether + t) * kTileSums;
           float* to = out.data + std::size_t{p} * kPanel * out.stride + row + first;
           if (is_last) prefetch_panel(present, to, out);
-          multiply_panel<Traits>(tiles[t], panel, present, ahead, sums);
+          multiply_panel<Traits>(tiles[t], panel, present, {rows_ahead, next_panel, t}, sums);
           if (is_last) write_panel(sums, present, its_rows, to, out);
         }
       }
@@ -176,14 +196,15 @@ struct LevelTraits {
   // Where the reference programs use an input scale for 256 values (K-quants, IQ), 64 keep the error well below theirs.
   static constexpr Packing kPacking = kHasSuperBlock<F> || kIsMerged<F> || kMayHaveWideGroups<F> ? Packing::levels64 : Packing::levels32;
   static constexpr int kInputGroup = kPacking == Packing::levels64 ? 64 : 32;
-  static constexpr std::uint32_t kFetches = kChunk / kInputGroup;  // of RowsAhead in one multiplication
+  static constexpr int kFetches = kChunk / kInputGroup;
   using Tile = LevelTile;
   using Panel = LevelPanel;
+  using Ahead = avx512::Ahead<Panel, kFetches>;
   static void unpack(const WeightRows& weights, std::uint32_t row, std::uint32_t rows, std::uint32_t chunk, Tile& tile) {
     unpack_tile<F>(weights, row, rows, chunk, tile);
   }
   template <int C>
-  static void multiply(const Tile& tile, const Panel& panel, RowsAhead& ahead, float* sums) {
+  static void multiply(const Tile& tile, const Panel& panel, const Ahead& ahead, float* sums) {
     if constexpr (kMayHaveWideGroups<F>)
       if (tile.group == 64) return multiply_levels<64, 64, 32, OffsetKind::floats, C>(tile, panel, ahead, sums);
     multiply_levels<kGroupOf<F>, kInputGroup, kIsMerged<F> ? 16 : 32, kOffsetKindOf<F>, C>(tile, panel, ahead, sums);
@@ -193,9 +214,10 @@ struct LevelTraits {
 template <class F>
 struct FloatTraits {
   static constexpr Packing kPacking = Packing::floats;
-  static constexpr std::uint32_t kFetches = kFloatFetches;
+  static constexpr int kFetches = kFloatFetches;
   using Tile = FloatTile;
   using Panel = FloatPanel;
+  using Ahead = avx512::Ahead<Panel, kFetches>;
   static void unpack(const WeightRows& weights, std::uint32_t first_row, std::uint32_t rows, std::uint32_t chunk, Tile& tile) {
     constexpr std::type_identity<F> kFormat;
     const std::uint32_t first = chunk * kChunk;
@@ -215,7 +237,7 @@ struct FloatTraits {
     }
   }
   template <int C>
-  static void multiply(const Tile& tile, const Panel& panel, RowsAhead& ahead, float* sums) {
+  static void multiply(const Tile& tile, const Panel& panel, const Ahead& ahead, float* sums) {
     multiply_floats<C>(tile, panel, ahead, sums);
   }
 };

@@ -13,7 +13,7 @@ inline __m512i load_bfloats(const std::byte* from, std::uint32_t present) {
 inline void dot_bfloats(Vec& sum, __m512i a, __m512i b) { asm("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b)); }
 
 template <int C>
-[[gnu::noinline]] void multiply_bfloats(const BfloatTile& tile, const BfloatPanel& panel, RowsAhead& ahead, float* sums) {
+[[gnu::noinline]] void multiply_bfloats(const BfloatTile& tile, const BfloatPanel& panel, Ahead<BfloatPanel, kFloatFetches> ahead, float* sums) {
   Vec low[C], high[C];
 #pragma GCC unroll 6
   for (int c = 0; c < C; ++c) low[c] = load(sums + 32 * c), high[c] = load(sums + 32 * c + 16);
@@ -34,9 +34,10 @@ template <int C>
 
 struct BfloatTraits {
   static constexpr Packing kPacking = Packing::bfloats;
-  static constexpr std::uint32_t kFetches = kFloatFetches;
+  static constexpr int kFetches = kFloatFetches;
   using Tile = BfloatTile;
   using Panel = BfloatPanel;
+  using Ahead = avx512::Ahead<Panel, kFetches>;
   static void unpack(const WeightRows& weights, std::uint32_t first_row, std::uint32_t rows, std::uint32_t chunk, Tile& tile) {
     const std::uint32_t first = chunk * kChunk, present = std::min(kChunk, weights.cols - first);
     for (std::uint32_t at = 0; at < kChunk; at += 32) {
@@ -51,7 +52,7 @@ struct BfloatTraits {
     }
   }
   template <int C>
-  static void multiply(const Tile& tile, const Panel& panel, RowsAhead& ahead, float* sums) {
+  static void multiply(const Tile& tile, const Panel& panel, const Ahead& ahead, float* sums) {
     multiply_bfloats<C>(tile, panel, ahead, sums);
   }
 };
