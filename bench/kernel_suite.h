@@ -61,7 +61,7 @@ class KernelSuite {
   // Bytes and values of one call; rates are filled in from `real_ns`, one mean per repetition. Empty `error`: it ran.
   KernelRun finish(const std::string& case_name, const std::vector<double>& real_ns, const std::string& error);
   // Of the call that ended last.
-  KernelRun rates(const KernelCase& which, double seconds_per_call) const;
+  KernelRun rates(const KernelCase& which, double seconds_per_call);
 
   const MachineLimits& limits();  // measured when first asked for
 
@@ -79,7 +79,7 @@ class KernelSuite {
   void dequantize(const KernelCase& which);
   WeightRows next_tile();
   void dot(const KernelCase& which);
-  double peak_of(const KernelCase& which);
+  double measure_peak_beside(const KernelCase& which) const;
   Result<> check_dequantize(const KernelCase& which);
   Result<> check_dot(const KernelCase& which);
   Result<> prepare_tokenizer(const KernelCase& which);
@@ -91,7 +91,6 @@ class KernelSuite {
   std::unique_ptr<Work> work_;
   HostFacts host_;
   std::optional<MachineLimits> limits_;
-  std::map<std::pair<std::string, PeakProbe>, double> peaks_;  // by kernel table, multiply-adds a second of one thread
   std::map<std::string, Error> failures_;  // by case
   bool has_wrong_answer_ = false;
   bool has_failure_ = false;

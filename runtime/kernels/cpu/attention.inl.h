@@ -190,7 +190,7 @@ void attend_rows(const KvView& kv, const AttentionRow* tasks, std::uint32_t coun
     rows.visible[r] = task.visible;
     rows.top[r] = task.sink;
     rows.total[r] = task.sink > AttentionRow::kNoSink ? 1.0f : 0.0f;
-    std::memset(rows.sums[r], 0, padded * sizeof(float));
+    clear(rows.sums[r], padded);
   }
   const auto [start, longest] = reach_of(tasks, count);
   std::uint32_t present = 0;

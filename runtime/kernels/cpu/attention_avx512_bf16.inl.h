@@ -138,7 +138,7 @@ void attend_many(const KvView& kv, const AttentionRow* tasks, std::uint32_t coun
   for (std::uint32_t g = 0; g < used; ++g) {
     RowGroup& group = groups[g];
     group.visible = 0;
-    std::memset(group.top, 0, sizeof group.top);
+    store(group.top, zero());
     for (std::uint32_t r = 0; r < kRowsTogether; ++r) {
       const std::uint32_t at = g * kRowsTogether + r;
       const AttentionRow& task = tasks[at < count ? at : 0];  // rows beyond `count` repeat the first
@@ -146,7 +146,7 @@ void attend_many(const KvView& kv, const AttentionRow* tasks, std::uint32_t coun
       group.visible = std::max(group.visible, task.visible);
       group.top[r] = task.sink;
       group.total[r] = task.sink > AttentionRow::kNoSink ? 1.0f : 0.0f;
-      std::memset(group.sums[r], 0, width * sizeof(float));
+      clear(group.sums[r], width);
       round_row(task.query, kv.head_dim, group.queries[r]);
     }
   }

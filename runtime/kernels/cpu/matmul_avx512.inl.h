@@ -167,7 +167,6 @@ void matmul(const WeightRows& weights, const PackedInputs& inputs, std::uint32_t
   typename Traits::Tile tiles[kTilesTogether];
   for (std::uint32_t row = begin; row < end; row += kTilesTogether * kTileRows) {
     const std::uint32_t rows = std::min(kTilesTogether * kTileRows, end - row), tile_count = (rows + kTileRows - 1) / kTileRows;
-    std::memset(scratch, 0, matmul_scratch_floats(inputs.count) * sizeof(float));
     for (std::uint32_t chunk = 0; chunk < chunks; ++chunk) {
       // What is unpacked next: the following chunk, or the first one of the rows below, which often are this thread's, too.
       const bool is_last = chunk + 1 == chunks;
@@ -182,6 +181,7 @@ void matmul(const WeightRows& weights, const PackedInputs& inputs, std::uint32_t
           const std::uint32_t first = t * kTileRows, its_rows = std::min(kTileRows, rows - first);
           float* sums = scratch + (std::size_t{p} * kTilesTogether + t) * kTileSums;
           float* to = out.data + std::size_t{p} * kPanel * out.stride + row + first;
+          if (chunk == 0) clear(sums, kTileSums);
           if (is_last) prefetch_panel(present, to, out);
           multiply_panel<Traits>(tiles[t], panel, present, {rows_ahead, next_panel, t}, sums);
           if (is_last) write_panel(sums, present, its_rows, to, out);
