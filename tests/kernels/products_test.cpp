@@ -143,7 +143,8 @@ TEST_P(Products, MatvecEqualsTheScalarTruth) {
   for (const std::uint32_t cols : column_counts())
     for (const std::uint32_t inputs : {1u, 2u, 3u, 4u}) run_matvec({7, cols, inputs}, 0, inputs % 2 == 0);
   run_matvec({1, column_counts().back(), 1}, 0, false);
-  run_matvec({2, 65 * 256, 3}, 0, true);  // rows of more chunks than some kernels keep on their stack
+  run_matvec({2, 129 * 256, 3}, 0, true);  // rows of more chunks than kernels keep on their stack
+  for (const std::uint32_t inputs : {1u, 2u, 3u, 4u}) run_matvec({67, 17 * 256, inputs}, 0, inputs % 2 == 1);  // several blocks of columns, groups of rows
 }
 
 // Sums of whole numbers must hold the largest there can be: all bits of the codes set, or only those of scales and minimums, and inputs

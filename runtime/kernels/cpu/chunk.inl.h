@@ -15,23 +15,35 @@ inline constexpr bool kOffsetOf = true;
 template <BlockFormat F>
 inline constexpr bool kOffsetOf<F> = F::kHasOffset;
 
+// Formats with one scale for 32 values or more.
+template <class F>
+inline constexpr bool kScalesSpan32 = true;
+template <BlockFormat F>
+inline constexpr bool kScalesSpan32<F> = F::kGroup >= 32;
+
 // Formats whose mat-vec takes inputs with whole scales.
 template <class F>
 inline constexpr bool kHasWholeScales = false;
 
 // Stored bytes of one chunk of a row.
 template <class F>
-inline std::size_t chunk_bytes(const WeightRows& weights) {
-  if constexpr (BlockFormat<F>)
-    return kChunk / F::kBlock * sizeof(typename F::Block);
-  else
-    return weights.row_bytes * kChunk / weights.cols;
-}
+inline constexpr std::size_t kChunkBytes = 0;
+template <BlockFormat F>
+inline constexpr std::size_t kChunkBytes<F> = kChunk / F::kBlock * sizeof(typename F::Block);
+template <MlxFormat F>
+inline constexpr std::size_t kChunkBytes<F> = kChunk / 8 * F::kBits;
 // How far ahead a mat-vec fetches its rows: the hardware alone reaches two thirds to nine tenths of what one core can read. Into the second
 // cache level: the first one holds the inputs, and for more of them than one pass takes, rows are read again.
 constexpr std::size_t kFetchAhead = 8192;
 inline void fetch_ahead(const std::byte* at, std::size_t bytes) {
   for (std::size_t i = 0; i < bytes; i += 64) __builtin_prefetch(at + kFetchAhead + i, 0, 2);
+}
+// Every other line, for kernels that take so little work per byte that the hardware follows by itself: it is slower where all lines are
+// fetched twice, and slower without any while another process shares the core.
+inline void fetch_half_ahead(const std::byte* at, std::size_t bytes) {
+  constexpr std::uintptr_t kTwoLines = 128;
+  const std::uintptr_t begin = reinterpret_cast<std::uintptr_t>(at) + kFetchAhead;
+  for (std::uintptr_t line = (begin + kTwoLines - 1) & ~(kTwoLines - 1); line < begin + bytes; line += kTwoLines) __builtin_prefetch(reinterpret_cast<const void*>(line), 0, 2);
 }
 
 // The chunk that a mat-mul unpacks next of many rows side by side, which the hardware does not follow: fetched a few lines at a time

@@ -1,9 +1,13 @@
 // What readers share in AVX2: a chunk of 256 levels in eight registers, and helpers on Vec that affines.inl.h builds on.
 
-struct Chunk {
+struct Levels {
   __m256i levels[8];  // 256 values in order
-  Vec scales;         // of 16 groups of 16
-  Vec offsets;
+};
+struct Chunk : Levels {
+  Vec scales, offsets;  // of 16 groups of 16
+};
+struct Spans : Levels {
+  __m256 scales, offsets;  // of 8 groups of 32
 };
 
 inline __m256i bytes(int value) { return _mm256_set1_epi8(static_cast<char>(value)); }
@@ -18,11 +22,7 @@ inline Vec unsigned_bytes(__m128i v) {
 inline Vec signed_bytes(__m128i v) {
   return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(v)), _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(v, 8)))};
 }
-// Lane i takes lane i >> shift of eight.
-inline Vec spread_lanes(__m256 values, unsigned shift) {
-  const __m128i by = _mm_cvtsi32_si128(static_cast<int>(shift));
-  const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), more = _mm256_setr_epi32(8, 9, 10, 11, 12, 13, 14, 15);
-  return {_mm256_permutevar8x32_ps(values, _mm256_srl_epi32(lanes, by)), _mm256_permutevar8x32_ps(values, _mm256_srl_epi32(more, by))};
-}
 // Each of 8 floats twice.
-inline Vec each_twice(__m256 values) { return spread_lanes(values, 1); }
+inline Vec each_twice(__m256 values) {
+  return {_mm256_permutevar8x32_ps(values, _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3)), _mm256_permutevar8x32_ps(values, _mm256_setr_epi32(4, 4, 5, 5, 6, 6, 7, 7))};
+}

@@ -75,15 +75,15 @@ inline void put_block(const Q8_0::Block* block, float* out, Sink) {
 }
 template <class Sink>
 inline void put_block(const Q4_K::Block* block, float* out, Sink) {
-  Chunk affines;
-  decode_k_affines(block->scales, block->d, block->dmin, affines);
-  alignas(64) float scales[kGroupsPerChunk], offsets[kGroupsPerChunk];
-  store(scales, affines.scales);
-  store(offsets, affines.offsets);
+  Spans affines;
+  decode_affines(block, affines);
+  alignas(32) float scales[8], offsets[8];
+  _mm256_store_ps(scales, affines.scales);
+  _mm256_store_ps(offsets, affines.offsets);
 #pragma GCC unroll 4
   for (int i = 0; i < 4; ++i) {
-    const Vec low_values = add(mul(splat(scales[4 * i]), code_values<Q4_K>()), splat(offsets[4 * i]));
-    const Vec high_values = add(mul(splat(scales[4 * i + 2]), code_values<Q4_K>()), splat(offsets[4 * i + 2]));
+    const Vec low_values = add(mul(splat(scales[2 * i]), code_values<Q4_K>()), splat(offsets[2 * i]));
+    const Vec high_values = add(mul(splat(scales[2 * i + 1]), code_values<Q4_K>()), splat(offsets[2 * i + 1]));
     for (int half = 0; half < 2; ++half) {
       const __m512i low = low_codes(block->levels + 32 * i + 16 * half);
       Sink::put(out + 64 * i + 16 * half, _mm512_permutexvar_ps(low, low_values));
@@ -124,15 +124,16 @@ void dequantize_levels(const WeightRows& weights, std::uint32_t row, float* out)
   const std::byte* at = weights.data + row * weights.row_bytes;
   for (std::uint32_t chunk = 0; chunk < chunks_of(weights.cols); ++chunk, at += kChunk / 8 * F::kBits, out += kChunk) {
     const std::uint32_t present = std::min(kChunk, weights.cols - chunk * kChunk);
-    Chunk in;
     if constexpr (F::kBits == 4) {
+      Spans in;
       read_side(weights, row, chunk, present, in);
-      alignas(64) float scales[kGroupsPerChunk], offsets[kGroupsPerChunk];
-      store(scales, in.scales);
-      store(offsets, in.offsets);
+      alignas(32) float scales[8], offsets[8];
+      _mm256_store_ps(scales, in.scales);
+      _mm256_store_ps(offsets, in.offsets);
       for (std::uint32_t i = 0; i < present; i += 32)
-        put_stream_nibbles<Sink<Streaming>>(at + i / 2, add(mul(splat(scales[i / 16]), code_values<F>()), splat(offsets[i / 16])), out + i);
+        put_stream_nibbles<Sink<Streaming>>(at + i / 2, add(mul(splat(scales[i / 32]), code_values<F>()), splat(offsets[i / 32])), out + i);
     } else {
+      Chunk in;
       Reader<F>::read(weights, row, chunk, in);
       put_chunk<F, Sink<Streaming>>(in, present, out);
     }

@@ -23,6 +23,7 @@ namespace {
 #include "runtime/kernels/cpu/readers_avx2_codes.inl.h"
 #include "runtime/kernels/cpu/vector.inl.h"
 #include "runtime/kernels/cpu/whole_scales.inl.h"
+#include "runtime/kernels/cpu/spans.inl.h"
 #include "runtime/kernels/cpu/matvec_avx2.inl.h"
 #include "runtime/kernels/cpu/matvec.inl.h"
 #include "runtime/kernels/cpu/attention.inl.h"

@@ -30,6 +30,8 @@ namespace {
 #include "runtime/kernels/cpu/readers_avx512_tables.inl.h"
 #include "runtime/kernels/cpu/vector.inl.h"
 #include "runtime/kernels/cpu/whole_scales.inl.h"
+#include "runtime/kernels/cpu/spans.inl.h"
+#include "runtime/kernels/cpu/readers_avx512_ordered.inl.h"
 #include "runtime/kernels/cpu/matvec_avx512.inl.h"
 #include "runtime/kernels/cpu/matvec.inl.h"
 #include "runtime/kernels/cpu/attention.inl.h"

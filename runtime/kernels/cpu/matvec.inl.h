@@ -2,8 +2,12 @@
 
 template <class F, int N>
 void matvec_levels_or_whole(const WeightRows& weights, const Inputs& inputs, std::uint32_t begin, std::uint32_t end, const Outputs& out) {
-  if constexpr (kHasWholeScales<F>)
-    if (chunks_of(weights.cols) <= kMostWholeChunks) return matvec_whole_n<F, N>(weights, inputs, begin, end, out);
+  if (chunks_of(weights.cols) <= kMostWholeChunks) {
+    if constexpr (kHasWholeScales<F>)
+      return matvec_whole_n<F, N>(weights, inputs, begin, end, out);
+    else if constexpr (kScalesSpan32<F>)
+      return matvec_spans_n<F, N>(weights, inputs, begin, end, out);
+  }
   matvec_levels_n<F, N>(weights, inputs, begin, end, out);
 }
 

@@ -12,18 +12,52 @@ inline __m256i dot32(__m256i levels, __m256i inputs) {
   }
 }
 
-// Values that share a weight scale and an input scale: 16 or 32.
+// What is taken from levels that need eight bits.
 template <class F>
-inline constexpr bool kScalesSpan32 = true;
-template <BlockFormat F>
-inline constexpr bool kScalesSpan32<F> = F::kGroup >= 32;
+inline constexpr int kDotShift = F::kMaxLevel <= 128 ? 0 : 128;
 
 template <class F, int N>
+void matvec_spans_n(const WeightRows& weights, const Inputs& inputs, std::uint32_t begin, std::uint32_t end, const Outputs& out) {
+  constexpr int kShift = kDotShift<F>;
+  const std::uint32_t chunks = chunks_of(weights.cols);
+  SpanInput<F, kShift> spans[N];
+  SideRow side;
+  for (std::size_t n = 0; n < N; ++n) spans[n].prepare(inputs, n);
+  for (std::uint32_t row = begin; row < end; ++row) {
+    const std::byte* from = weights.data + row * weights.row_bytes;
+    if constexpr (MlxFormat<F>) side.start(weights, row);
+    __m256 sums[N][2], offset_sums[N];
+    for (int n = 0; n < N; ++n) sums[n][0] = sums[n][1] = offset_sums[n] = _mm256_setzero_ps();
+    for (std::uint32_t chunk = 0; chunk < chunks; ++chunk) {
+      Spans q;
+      read_spans<F>(weights, row, chunk, side, q);
+      fetch_ahead(from + chunk * kChunkBytes<F>, kChunkBytes<F>);
+      __m256 offsets = kOffsetOf<F> ? q.offsets : q.scales;
+      if constexpr (kOffsetOf<F> && kShift != kBiasOf<F>) offsets = _mm256_fmadd_ps(_mm256_set1_ps(static_cast<float>(kShift - kBiasOf<F>)), q.scales, offsets);
+      for (int n = 0; n < N; ++n) {
+        offset_sums[n] = _mm256_fmadd_ps(offsets, _mm256_load_ps(spans[n].sums[chunk]), offset_sums[n]);
+        alignas(32) float scales[8];
+        _mm256_store_ps(scales, _mm256_mul_ps(q.scales, _mm256_load_ps(spans[n].scales[chunk])));
+        for (int i = 0; i < 8; ++i) {
+          const __m256i dot = dot32<F::kMaxLevel>(q.levels[i], load32(spans[n].levels + chunk * kChunk + 32 * i));
+          sums[n][i % 2] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), _mm256_broadcast_ss(scales + i), sums[n][i % 2]);
+        }
+      }
+    }
+    for (int n = 0; n < N; ++n) {
+      float& to = out.data[static_cast<std::size_t>(n) * out.stride + row];
+      const float product = reduce_add({_mm256_add_ps(sums[n][0], offset_sums[n]), sums[n][1]});
+      to = out.add ? to + product : product;
+    }
+  }
+}
+
+// Groups of 16, and long rows.
+template <class F, int N>
 void matvec_levels_n(const WeightRows& weights, const Inputs& inputs, std::uint32_t begin, std::uint32_t end, const Outputs& out) {
-  constexpr int kShift = F::kMaxLevel <= 128 ? 0 : 128;
+  constexpr int kShift = kDotShift<F>;
   const std::uint32_t chunks = chunks_of(weights.cols);
   const Vec to_offset = splat(static_cast<float>(kShift - kBiasOf<F>));
-  const std::size_t bytes = chunk_bytes<F>(weights);
   for (std::uint32_t row = begin; row < end; ++row) {
     const std::byte* from = weights.data + row * weights.row_bytes;
     __m256 sums[N][2], offset_sums[N];
@@ -31,19 +65,17 @@ void matvec_levels_n(const WeightRows& weights, const Inputs& inputs, std::uint3
     for (std::uint32_t chunk = 0; chunk < chunks; ++chunk) {
       Chunk q;
       Reader<F>::read(weights, row, chunk, q);
-      fetch_ahead(from + chunk * bytes, bytes);
+      fetch_ahead(from + chunk * kChunkBytes<F>, kChunkBytes<F>);
       const Vec offsets = kShift != kBiasOf<F> ? fma(to_offset, q.scales, q.offsets) : q.offsets;
       for (int n = 0; n < N; ++n) {
         const std::size_t at = static_cast<std::size_t>(n) * chunks + chunk;
         const Vec input_sums = load(inputs.sums + at * kGroupsPerChunk);
         offset_sums[n] = _mm256_fmadd_ps(offsets.low, input_sums.low, _mm256_fmadd_ps(offsets.high, input_sums.high, offset_sums[n]));
-        alignas(32) float scales[kGroupsPerChunk];
         const Vec scale = mul(q.scales, load(inputs.scales + at * kGroupsPerChunk));
-        store(scales, scale);
         for (int i = 0; i < 8; ++i) {
           const __m256i dot = dot32<F::kMaxLevel>(q.levels[i], load32(inputs.levels + at * kChunk + 32 * i));
-          const __m256 own = kScalesSpan32<F> ? _mm256_broadcast_ss(scales + 2 * i)
-                                              : _mm256_permutevar8x32_ps(i < 4 ? scale.low : scale.high, _mm256_add_epi32(_mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1), _mm256_set1_epi32(i % 4 * 2)));
+          const __m256i lanes = _mm256_add_epi32(_mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1), _mm256_set1_epi32(i % 4 * 2));
+          const __m256 own = _mm256_permutevar8x32_ps(i < 4 ? scale.low : scale.high, lanes);
           sums[n][i % 2] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), own, sums[n][i % 2]);
         }
       }

@@ -31,7 +31,6 @@ void matvec_levels_n(const WeightRows& weights, const Inputs& inputs, std::uint3
   const Vec bias = splat(static_cast<float>(kBiasOf<F>));
   __m512i spread[4];  // lane -> group: four lanes hold the four-value sums of one group of 16
   for (int i = 0; i < 4; ++i) spread[i] = _mm512_add_epi32(_mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3), _mm512_set1_epi32(4 * i));
-  const std::size_t bytes = chunk_bytes<F>(weights);
   for (std::uint32_t row = begin; row < end; ++row) {
     const std::byte* from = weights.data + row * weights.row_bytes;
     Vec sums[N][kChains<N>];
@@ -40,7 +39,7 @@ void matvec_levels_n(const WeightRows& weights, const Inputs& inputs, std::uint3
     for (std::uint32_t chunk = 0; chunk < chunks; ++chunk) {
       Chunk q;
       Reader<F>::read(weights, row, chunk, q);
-      fetch_ahead(from + chunk * bytes, bytes);
+      fetch_ahead(from + chunk * kChunkBytes<F>, kChunkBytes<F>);
       const Vec offsets = kBiasOf<F> != 0 ? _mm512_fnmadd_ps(bias, q.scales, q.offsets) : q.offsets;
       for (int n = 0; n < N; ++n) {
         const std::size_t at = static_cast<std::size_t>(n) * chunks + chunk;
@@ -51,6 +50,62 @@ void matvec_levels_n(const WeightRows& weights, const Inputs& inputs, std::uint3
       }
     }
     write_sums<N>(sums, row, out);
+  }
+}
+
+template <int Sums, std::size_t Chains>
+[[gnu::always_inline]] inline void add_span_dots(const Levels& q, const std::int8_t* inputs, const __m512i (&spread)[Sums], Vec scales, Vec (&sums)[Chains]) {
+  constexpr int kTerms = 4 / Sums;
+#pragma GCC unroll 4
+  for (int i = 0; i < Sums; ++i) {
+    __m512i dot = _mm512_setzero_si512();
+#pragma GCC unroll 4
+    for (int term = kTerms * i; term < kTerms * (i + 1); ++term) dot = _mm512_dpbusd_epi32(dot, q.levels[term], _mm512_loadu_si512(inputs + 64 * term));
+    sums[i % Chains] = fma(_mm512_cvtepi32_ps(dot), _mm512_permutexvar_ps(spread[i], scales), sums[i % Chains]);
+  }
+}
+
+// One scale and one offset for 32 values: half the work on them, and registers whose lanes share them are multiplied into one sum.
+template <class F, int N>
+void matvec_spans_n(const WeightRows& weights, const Inputs& inputs, std::uint32_t begin, std::uint32_t end, const Outputs& out) {
+  constexpr int kSums = kSumsOf<kOrderOf<F>>, kSpans = 8 / kSums;  // that one sum is of
+  constexpr int kChainsHere = std::min(kSums, kChains<N>);
+  const std::uint32_t chunks = chunks_of(weights.cols);
+  SpanInput<F> spans[N];
+  SideRow side;
+  for (std::size_t n = 0; n < N; ++n) spans[n].prepare(inputs, n);
+  __m512i spread[kSums];  // lane -> span
+  const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  for (int i = 0; i < kSums; ++i) spread[i] = _mm512_add_epi32(_mm512_srli_epi32(lanes, kSums == 4 ? 3 : kSums == 2 ? 2 : 1), _mm512_set1_epi32(kSpans * i));
+  for (std::uint32_t row = begin; row < end; ++row) {
+    const std::byte* from = weights.data + row * weights.row_bytes;
+    if constexpr (MlxFormat<F>) side.start(weights, row);
+    Vec sums[N][kChainsHere];
+    __m256 offset_sums[N];
+    for (int n = 0; n < N; ++n) {
+      for (int i = 0; i < kChainsHere; ++i) sums[n][i] = zero();
+      offset_sums[n] = _mm256_setzero_ps();
+    }
+    for (std::uint32_t chunk = 0; chunk < chunks; ++chunk) {
+      OrderedSpans q;
+      read_spans<F>(weights, row, chunk, side, q);
+      if constexpr (N == 1 && kChunkBytes<F> >= kChunk)
+        fetch_half_ahead(from + chunk * kChunkBytes<F>, kChunkBytes<F>);
+      else
+        fetch_ahead(from + chunk * kChunkBytes<F>, kChunkBytes<F>);
+      for (int n = 0; n < N; ++n) {
+        offset_sums[n] = _mm256_fmadd_ps(kOffsetOf<F> ? q.offsets : q.scales, _mm256_load_ps(spans[n].sums[chunk]), offset_sums[n]);
+        const Vec scales = _mm512_castps256_ps512(_mm256_mul_ps(q.scales, _mm256_load_ps(spans[n].scales[chunk])));
+        add_span_dots<kSums>(q, spans[n].levels + chunk * kChunk, spread, scales, sums[n]);
+      }
+    }
+    for (int n = 0; n < N; ++n) {
+      Vec total = _mm512_zextps256_ps512(offset_sums[n]);
+      for (int i = 0; i < kChainsHere; ++i) total = add(total, sums[n][i]);
+      float& to = out.data[static_cast<std::size_t>(n) * out.stride + row];
+      const float product = reduce_add(total);
+      to = out.add ? to + product : product;
+    }
   }
 }
 

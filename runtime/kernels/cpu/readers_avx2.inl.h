@@ -24,13 +24,13 @@ inline __m256i bit_moved(__m256i v) {
 }
 // Value 32 * r + j takes bit r of byte j: added to the levels at bit To.
 template <int To, int... R>
-inline void add_bits(__m256i bits, Chunk& out, std::integer_sequence<int, R...>) {
+inline void add_bits(__m256i bits, Levels& out, std::integer_sequence<int, R...>) {
   ((out.levels[R] = _mm256_or_si256(out.levels[R], bit_moved<R, To>(bits))), ...);
 }
 using Eight = std::make_integer_sequence<int, 8>;
 
 // 64 values of four bits in 32 bytes: the low nibbles, then the high ones.
-[[gnu::always_inline]] inline void decode_four_bits(const std::uint8_t* packed, Chunk& out) {
+[[gnu::always_inline]] inline void decode_four_bits(const std::uint8_t* packed, Levels& out) {
   for (int i = 0; i < 4; ++i) {
     const __m256i pairs = load32(packed + 32 * i);
     out.levels[2 * i] = masked(pairs, 15);
@@ -38,19 +38,19 @@ using Eight = std::make_integer_sequence<int, 8>;
   }
 }
 // 128 values of two bits in 32 bytes.
-[[gnu::always_inline]] inline void decode_two_bits(const std::uint8_t* packed, Chunk& out) {
+[[gnu::always_inline]] inline void decode_two_bits(const std::uint8_t* packed, Levels& out) {
   for (int half = 0; half < 2; ++half)
     for (int r = 0; r < 4; ++r) out.levels[4 * half + r] = masked(_mm256_srli_epi16(load32(packed + 32 * half), 2 * r), 3);
 }
 
-[[gnu::always_inline]] inline void decode_levels(const Q4_K::Block* block, Chunk& out) { decode_four_bits(block->levels, out); }
+[[gnu::always_inline]] inline void decode_levels(const Q4_K::Block* block, Levels& out) { decode_four_bits(block->levels, out); }
 
-[[gnu::always_inline]] inline void decode_levels(const Q5_K::Block* block, Chunk& out) {
+[[gnu::always_inline]] inline void decode_levels(const Q5_K::Block* block, Levels& out) {
   decode_four_bits(block->low, out);
   add_bits<4>(load32(block->high), out, Eight{});
 }
 
-[[gnu::always_inline]] inline void decode_levels(const Q6_K::Block* block, Chunk& out) {
+[[gnu::always_inline]] inline void decode_levels(const Q6_K::Block* block, Levels& out) {
   for (int half = 0; half < 2; ++half) {
     const __m256i high = load32(block->high + 32 * half), low0 = load32(block->low + 64 * half), low1 = load32(block->low + 64 * half + 32);
     __m256i* to = out.levels + 4 * half;
@@ -61,15 +61,15 @@ using Eight = std::make_integer_sequence<int, 8>;
   }
 }
 
-[[gnu::always_inline]] inline void decode_levels(const Q2_K::Block* block, Chunk& out) { decode_two_bits(block->levels, out); }
-[[gnu::always_inline]] inline void decode_levels(const TQ2_0::Block* block, Chunk& out) { decode_two_bits(block->levels, out); }
+[[gnu::always_inline]] inline void decode_levels(const Q2_K::Block* block, Levels& out) { decode_two_bits(block->levels, out); }
+[[gnu::always_inline]] inline void decode_levels(const TQ2_0::Block* block, Levels& out) { decode_two_bits(block->levels, out); }
 
-[[gnu::always_inline]] inline void decode_levels(const Q3_K::Block* block, Chunk& out) {
+[[gnu::always_inline]] inline void decode_levels(const Q3_K::Block* block, Levels& out) {
   decode_two_bits(block->low, out);
   add_bits<2>(load32(block->high), out, Eight{});
 }
 
-[[gnu::always_inline]] inline void decode_levels(const Q8_0::Block* block, Chunk& out) {
+[[gnu::always_inline]] inline void decode_levels(const Q8_0::Block* block, Levels& out) {
   for (int i = 0; i < 8; ++i) out.levels[i] = _mm256_xor_si256(load32(block[i].values), bytes(-128));
 }
 
@@ -81,21 +81,21 @@ inline __m256i spread_bits(std::uint32_t bits) {
 }
 
 // Blocks of 32 nibbles: 16 low ones, then 16 high ones; maybe fifth bits: one 32-bit word a block, bit j for value j.
-[[gnu::always_inline]] inline void decode_levels(const Q4_0::Block* block, Chunk& out) {
+[[gnu::always_inline]] inline void decode_levels(const Q4_0::Block* block, Levels& out) {
   for (int i = 0; i < 8; ++i) out.levels[i] = nibbles16(block[i].levels);
 }
-[[gnu::always_inline]] inline void decode_levels(const Q4_1::Block* block, Chunk& out) {
+[[gnu::always_inline]] inline void decode_levels(const Q4_1::Block* block, Levels& out) {
   for (int i = 0; i < 8; ++i) out.levels[i] = nibbles16(block[i].levels);
 }
-[[gnu::always_inline]] inline void decode_levels(const Q5_0::Block* block, Chunk& out) {
+[[gnu::always_inline]] inline void decode_levels(const Q5_0::Block* block, Levels& out) {
   for (int i = 0; i < 8; ++i) out.levels[i] = _mm256_or_si256(nibbles16(block[i].low), masked(spread_bits(word_at<std::uint32_t>(block[i].high)), 16));
 }
-[[gnu::always_inline]] inline void decode_levels(const Q5_1::Block* block, Chunk& out) {
+[[gnu::always_inline]] inline void decode_levels(const Q5_1::Block* block, Levels& out) {
   for (int i = 0; i < 8; ++i) out.levels[i] = _mm256_or_si256(nibbles16(block[i].low), masked(spread_bits(word_at<std::uint32_t>(block[i].high)), 16));
 }
 
 // Two blocks of 128 signs: a set bit is level 2, a clear one level 0.
-[[gnu::always_inline]] inline void decode_levels(const Q1_0::Block* block, Chunk& out) {
+[[gnu::always_inline]] inline void decode_levels(const Q1_0::Block* block, Levels& out) {
   for (int i = 0; i < 8; ++i) out.levels[i] = masked(spread_bits(word_at<std::uint32_t>(block[i / 4].signs + 4 * (i % 4))), 2);
 }
 
@@ -103,7 +103,7 @@ inline __m256i times3(__m256i v) { return _mm256_add_epi8(v, _mm256_add_epi8(v, 
 inline __m128i times3(__m128i v) { return _mm_add_epi8(v, _mm_add_epi8(v, v)); }
 
 // Digit n of a byte is the whole part of 3 * (byte * 3^n modulo 256) / 256: 1 from 86 on, 2 from 171 on.
-[[gnu::always_inline]] inline void decode_levels(const TQ1_0::Block* block, Chunk& out) {
+[[gnu::always_inline]] inline void decode_levels(const TQ1_0::Block* block, Levels& out) {
   __m128i fives16[5] = {load16(block->fives + 32)}, fours[4] = {_mm_set1_epi32(word_at<std::int32_t>(block->fours))};
   for (int n = 1; n < 5; ++n) fives16[n] = times3(fives16[n - 1]);
   for (int n = 1; n < 4; ++n) fours[n] = times3(fours[n - 1]);

@@ -7,17 +7,17 @@ inline __m256i level_table() {
   return _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(levels)));
 }
 
-[[gnu::always_inline]] inline void decode_levels(const IQ4_NL::Block* block, Chunk& out) {
+[[gnu::always_inline]] inline void decode_levels(const IQ4_NL::Block* block, Levels& out) {
   for (int i = 0; i < 8; ++i) out.levels[i] = _mm256_shuffle_epi8(level_table<IQ4_NL>(), nibbles16(block[i].codes));
 }
-[[gnu::always_inline]] inline void decode_levels(const IQ4_XS::Block* block, Chunk& out) {
+[[gnu::always_inline]] inline void decode_levels(const IQ4_XS::Block* block, Levels& out) {
   for (int i = 0; i < 8; ++i) out.levels[i] = _mm256_shuffle_epi8(level_table<IQ4_NL>(), nibbles16(block->codes + 16 * i));
 }
-[[gnu::always_inline]] inline void decode_levels(const MXFP4::Block* block, Chunk& out) {
+[[gnu::always_inline]] inline void decode_levels(const MXFP4::Block* block, Levels& out) {
   for (int i = 0; i < 8; ++i) out.levels[i] = _mm256_shuffle_epi8(level_table<MXFP4>(), nibbles16(block[i].codes));
 }
 // Four blocks of 64: eight bytes hold 16 values, low nibbles first.
-[[gnu::always_inline]] inline void decode_levels(const NVFP4::Block* block, Chunk& out) {
+[[gnu::always_inline]] inline void decode_levels(const NVFP4::Block* block, Levels& out) {
   for (int i = 0; i < 8; ++i) {
     const __m256i pairs = _mm256_permute4x64_epi64(_mm256_castsi128_si256(load16(block[i / 2].codes + 16 * (i % 2))), 0x50);
     out.levels[i] = _mm256_shuffle_epi8(level_table<MXFP4>(), masked(_mm256_srlv_epi64(pairs, _mm256_setr_epi64x(0, 4, 0, 4)), 15));
@@ -36,12 +36,12 @@ struct Signs {
   explicit Signs(__m256i signs) { _mm256_store_si256(reinterpret_cast<__m256i*>(of32), signs); }
 };
 
-inline void decode_levels(const IQ2_XXS::Block* block, Chunk& out) {
+inline void decode_levels(const IQ2_XXS::Block* block, Levels& out) {
   const Signs signs(even_signs_of_words(iq2_xxs_words(block)));
   for (int i = 0; i < 8; ++i) out.levels[i] = signed_levels<IQ2_XXS>(points32(kIq2XxsGrid, reinterpret_cast<const std::uint8_t*>(block->runs + 4 * i)), signs.of32[i]);
 }
 
-inline void decode_levels(const IQ2_XS::Block* block, Chunk& out) {
+inline void decode_levels(const IQ2_XS::Block* block, Levels& out) {
   const auto sevens = [&](int i) {  // of 16 points
     const __m256i words = _mm256_srli_epi16(load32(block->points + 16 * i), 9);
     return _mm256_permute4x64_epi64(_mm256_packus_epi16(words, words), 0x08);
@@ -54,7 +54,7 @@ inline void decode_levels(const IQ2_XS::Block* block, Chunk& out) {
   }
 }
 
-inline void decode_levels(const IQ2_S::Block* block, Chunk& out) {
+inline void decode_levels(const IQ2_S::Block* block, Levels& out) {
   for (int i = 0; i < 8; ++i) {
     unsigned indices[4];
     for (int k = 0; k < 4; ++k) indices[k] = block->low[4 * i + k] | ((block->high[i] >> (2 * k)) & 3u) << 8;
@@ -62,12 +62,12 @@ inline void decode_levels(const IQ2_S::Block* block, Chunk& out) {
   }
 }
 
-inline void decode_levels(const IQ3_XXS::Block* block, Chunk& out) {
+inline void decode_levels(const IQ3_XXS::Block* block, Levels& out) {
   const Signs signs(even_signs_of_words(load32(block->signs_and_scales)));
   for (int i = 0; i < 8; ++i) out.levels[i] = signed_levels<IQ3_XXS>(points32(kIq3XxsGrid, block->points + 8 * i), signs.of32[i]);
 }
 
-inline void decode_levels(const IQ3_S::Block* block, Chunk& out) {
+inline void decode_levels(const IQ3_S::Block* block, Levels& out) {
   for (int i = 0; i < 8; ++i) {
     unsigned indices[8];
     for (int k = 0; k < 8; ++k) indices[k] = block->low[8 * i + k] | ((block->high[i] >> k) & 1u) << 8;
@@ -78,7 +78,7 @@ inline void decode_levels(const IQ3_S::Block* block, Chunk& out) {
 // Levels 8 g + 2, or 8 g where the shift is down, of 32 grid coordinates g; `down` has a bit for each point of eight.
 inline __m256i shifted_levels(__m256i points, __m256i shifts) { return _mm256_add_epi8(_mm256_slli_epi16(points, 3), shifts); }
 
-inline void decode_levels(const IQ1_S::Block* block, Chunk& out) {
+inline void decode_levels(const IQ1_S::Block* block, Levels& out) {
   for (int i = 0; i < 8; ++i) {
     const unsigned high = block->high[i];
     unsigned indices[4];
@@ -87,7 +87,7 @@ inline void decode_levels(const IQ1_S::Block* block, Chunk& out) {
   }
 }
 
-inline void decode_levels(const IQ1_M::Block* block, Chunk& out) {
+inline void decode_levels(const IQ1_M::Block* block, Levels& out) {
   const __m256i eight = _mm256_setr_epi64x(0x8, 0x80, 0x800, 0x8000), two = bytes(2);
   for (int i = 0; i < 8; ++i) {
     const unsigned high = word_at<std::uint16_t>(block->high + 2 * i);
@@ -150,6 +150,6 @@ template <int Bits>
   }
 }
 template <int Bits>
-[[gnu::always_inline]] inline void decode_stream(const std::byte* at, Chunk& out) {
+[[gnu::always_inline]] inline void decode_stream(const std::byte* at, Levels& out) {
   for (int i = 0; i < 8; ++i) out.levels[i] = stream_levels<Bits>(at + 4 * Bits * i);
 }

@@ -23,7 +23,7 @@ struct Signs {
   explicit Signs(__m256i signs) { _mm256_store_si256(reinterpret_cast<__m256i*>(of64), signs); }
 };
 
-inline void decode_levels(const IQ2_XXS::Block* block, Chunk& out) {
+inline void decode_levels(const IQ2_XXS::Block* block, Levels& out) {
   const Signs signs(even_signs_of_words(iq2_xxs_words(block)));
   const auto* at = reinterpret_cast<const std::uint8_t*>(block->runs);  // per group: four indices, then signs and scale
   for (int i = 0; i < 4; ++i, at += 16) {
@@ -32,7 +32,7 @@ inline void decode_levels(const IQ2_XXS::Block* block, Chunk& out) {
   }
 }
 
-inline void decode_levels(const IQ2_XS::Block* block, Chunk& out) {
+inline void decode_levels(const IQ2_XS::Block* block, Levels& out) {
   const Signs signs(even_signs32(_mm512_cvtepi16_epi8(_mm512_srli_epi16(_mm512_loadu_si512(block->points), 9))));
   for (int i = 0; i < 4; ++i) {
     std::uint16_t indices[8];
@@ -58,18 +58,18 @@ inline __m512i each_four_times(__m128i words) {
 }
 inline __m512i low_bits(const std::uint8_t* low) { return _mm512_cvtepu8_epi16(load32(low)); }
 
-inline void decode_levels(const IQ2_S::Block* block, Chunk& out) {
+inline void decode_levels(const IQ2_S::Block* block, Levels& out) {
   const __m512i high = each_four_times(_mm_cvtepu8_epi16(load8(block->high)));
   const Indices indices(_mm512_or_si512(low_bits(block->low), high_bits(high, 2, 3)));
   for (int i = 0; i < 4; ++i) out.levels[i] = signed_levels<IQ2_S>(eight_points(kIq2SGrid, indices.at + 8 * i), word_at<std::uint64_t>(block->signs + 8 * i));
 }
 
-inline void decode_levels(const IQ3_XXS::Block* block, Chunk& out) {
+inline void decode_levels(const IQ3_XXS::Block* block, Levels& out) {
   const Signs signs(even_signs_of_words(load32(block->signs_and_scales)));
   for (int i = 0; i < 4; ++i) out.levels[i] = signed_levels<IQ3_XXS>(sixteen_points(kIq3XxsGrid, block->points + 16 * i), signs.of64[i]);
 }
 
-inline void decode_levels(const IQ3_S::Block* block, Chunk& out) {
+inline void decode_levels(const IQ3_S::Block* block, Levels& out) {
   const std::uint64_t high = word_at<std::uint64_t>(block->high);
   for (int half = 0; half < 2; ++half) {
     const __m512i ninth = _mm512_maskz_set1_epi16(static_cast<__mmask32>(high >> (32 * half)), 256);
@@ -85,17 +85,17 @@ inline __m512i shifted_levels(__m512i points, __m512i shift_words, int part) {
   const __m512i order = _mm512_add_epi16(lanes, _mm512_set1_epi16(static_cast<short>(8 * part)));
   return _mm512_add_epi8(_mm512_slli_epi16(points, 3), _mm512_permutexvar_epi16(order, shift_words));
 }
-inline void decode_iq1(const std::uint8_t* low, __m512i high, __m512i is_up, Chunk& out) {
+inline void decode_iq1(const std::uint8_t* low, __m512i high, __m512i is_up, Levels& out) {
   const Indices indices(_mm512_or_si512(low_bits(low), high));
   for (int i = 0; i < 4; ++i) out.levels[i] = shifted_levels(eight_points(kIq1Grid, indices.at + 8 * i), _mm512_and_si512(is_up, _mm512_set1_epi8(2)), i);
 }
 
-inline void decode_levels(const IQ1_S::Block* block, Chunk& out) {
+inline void decode_levels(const IQ1_S::Block* block, Levels& out) {
   const __m512i high = each_four_times(load16(block->high));
   decode_iq1(block->low, high_bits(high, 3, 7), _mm512_movm_epi16(static_cast<__mmask32>(~_mm512_movepi16_mask(high))), out);
 }
 
-inline void decode_levels(const IQ1_M::Block* block, Chunk& out) {
+inline void decode_levels(const IQ1_M::Block* block, Levels& out) {
   const __m256i pairs = _mm256_cvtepu8_epi16(load16(block->high));
   const __m256i both = _mm256_or_si256(_mm256_and_si256(pairs, _mm256_set1_epi16(0x000f)), _mm256_and_si256(_mm256_slli_epi16(pairs, 4), _mm256_set1_epi16(0x0f00)));
   const __m512i four = _mm512_cvtepu8_epi16(both);

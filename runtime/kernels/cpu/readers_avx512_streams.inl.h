@@ -57,6 +57,6 @@ template <int Bits>
 }
 
 template <int Bits>
-[[gnu::always_inline]] inline void decode_stream(const std::byte* at, Chunk& out) {
+[[gnu::always_inline]] inline void decode_stream(const std::byte* at, Levels& out) {
   for (int i = 0; i < 4; ++i) out.levels[i] = stream_levels<Bits>(at + 8 * Bits * i);
 }

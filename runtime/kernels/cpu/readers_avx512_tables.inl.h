@@ -7,12 +7,12 @@ inline __m512i level_table() {
   return _mm512_broadcast_i32x4(_mm_load_si128(reinterpret_cast<const __m128i*>(levels)));
 }
 
-[[gnu::always_inline]] inline void decode_levels(const IQ4_NL::Block* block, Chunk& out) {
+[[gnu::always_inline]] inline void decode_levels(const IQ4_NL::Block* block, Levels& out) {
   decode_nibble_blocks(block, &IQ4_NL::Block::codes, out);
   for (__m512i& part : out.levels) part = _mm512_shuffle_epi8(level_table<IQ4_NL>(), part);
 }
 
-[[gnu::always_inline]] inline void decode_levels(const IQ4_XS::Block* block, Chunk& out) {
+[[gnu::always_inline]] inline void decode_levels(const IQ4_XS::Block* block, Levels& out) {
   const __m512i each16_twice = _mm512_setr_epi64(0, 1, 0, 1, 2, 3, 2, 3), shifts = _mm512_setr_epi64(0, 0, 4, 4, 0, 0, 4, 4);
   for (int i = 0; i < 4; ++i) {
     const __m512i pairs = _mm512_permutexvar_epi64(each16_twice, _mm512_castsi256_si512(load32(block->codes + 32 * i)));
@@ -20,13 +20,13 @@ inline __m512i level_table() {
   }
 }
 
-[[gnu::always_inline]] inline void decode_levels(const MXFP4::Block* block, Chunk& out) {
+[[gnu::always_inline]] inline void decode_levels(const MXFP4::Block* block, Levels& out) {
   decode_nibble_blocks(block, &MXFP4::Block::codes, out);
   for (__m512i& part : out.levels) part = _mm512_shuffle_epi8(level_table<MXFP4>(), part);
 }
 
 // Four blocks of 64: eight bytes hold 16 values, low nibbles first.
-[[gnu::always_inline]] inline void decode_levels(const NVFP4::Block* block, Chunk& out) {
+[[gnu::always_inline]] inline void decode_levels(const NVFP4::Block* block, Levels& out) {
   const __m512i each8_twice = _mm512_setr_epi64(0, 0, 1, 1, 2, 2, 3, 3), shifts = _mm512_setr_epi64(0, 4, 0, 4, 0, 4, 0, 4);
   for (int i = 0; i < 4; ++i) {
     const __m512i pairs = _mm512_permutexvar_epi64(each8_twice, _mm512_castsi256_si512(load32(block[i].codes)));

@@ -208,34 +208,60 @@ inline Vec load_weights_part(std::type_identity<F> format, const std::byte* row,
   return load_weights(format, buffer, 0);
 }
 
+// Columns [first, last) of a row times N inputs. Every so many bytes of what is `ahead` are fetched: of whole rows every other line will do
+// for one input (fetch_half_ahead()), parts of rows the hardware does not follow.
+template <class F, int N, std::size_t Line>
+[[gnu::always_inline]] inline void dot_floats(const std::byte* at, const Inputs& inputs, std::uint32_t first, std::uint32_t last, std::size_t ahead, float (&dots)[N]) {
+  constexpr std::type_identity<F> kFormat;
+  constexpr std::size_t kSize = sizeof(typename F::Element);
+  constexpr int kSums = N == 1 ? 4 : 2;  // chains that hide the latency of the adds
+  const auto x = [&](int n, std::uint32_t i) { return inputs.values + static_cast<std::size_t>(n) * inputs.cols + i; };
+  Vec sums[N][kSums];
+  for (int n = 0; n < N; ++n)
+    for (int k = 0; k < kSums; ++k) sums[n][k] = zero();
+  std::uint32_t i = first;
+  for (; i + 64 <= last; i += 64) {
+    for (std::size_t byte = 0; byte < 64 * kSize; byte += Line) __builtin_prefetch(at + i * kSize + ahead + byte, 0, 2);  // as fetch_ahead()
+    for (std::uint32_t k = 0; k < 4; ++k) {
+      const Vec w = load_weights(kFormat, at, i + 16 * k);
+      for (int n = 0; n < N; ++n) sums[n][k % kSums] = fma(w, load(x(n, i + 16 * k)), sums[n][k % kSums]);
+    }
+  }
+  for (; i + 16 <= last; i += 16)
+    for (int n = 0; n < N; ++n) sums[n][0] = fma(load_weights(kFormat, at, i), load(x(n, i)), sums[n][0]);
+  if (i < last) {
+    const Vec w = load_weights_part(kFormat, at, i, last - i);
+    for (int n = 0; n < N; ++n) sums[n][0] = fma(w, load_part(x(n, i), last - i), sums[n][0]);
+  }
+  for (int n = 0; n < N; ++n) {
+    for (int k = 1; k < kSums; ++k) sums[n][0] = add(sums[n][0], sums[n][k]);
+    dots[n] = reduce_add(sums[n][0]);
+  }
+}
+
+// Inputs that take half of the first cache level or more would come from the second again for every row: such rows are multiplied block by
+// block of columns, a group of rows each. Smaller blocks cost more than they save.
+constexpr std::uint32_t kFloatBlock = 4096, kFloatGroup = 64;
+
 template <class F, int N>
 void matvec_floats_n(const WeightRows& weights, const Inputs& inputs, std::uint32_t begin, std::uint32_t end, const Outputs& out) {
-  constexpr std::type_identity<F> kFormat;
-  const std::uint32_t cols = weights.cols, whole = cols / 16 * 16;
-  for (std::uint32_t row = begin; row < end; ++row) {
-    const std::byte* at = weights.data + row * weights.row_bytes;
-    Vec sums[N], more[N];  // two chains hide the latency of the adds
-    for (int n = 0; n < N; ++n) sums[n] = more[n] = zero();
-    std::uint32_t i = 0;
-    for (; i + 32 <= cols; i += 32) {
-      fetch_ahead(at + i * sizeof(typename F::Element), 32 * sizeof(typename F::Element));
-      const Vec w0 = load_weights(kFormat, at, i), w1 = load_weights(kFormat, at, i + 16);
-      for (int n = 0; n < N; ++n) {
-        const float* x = inputs.values + static_cast<std::size_t>(n) * inputs.cols + i;
-        sums[n] = fma(w0, load(x), sums[n]);
-        more[n] = fma(w1, load(x + 16), more[n]);
+  constexpr std::uint32_t kMostAtOnce = N == 1 ? kFloatBlock : 2 * kFloatBlock / N, kMost = kFloatBlock / N;
+  const std::uint32_t cols = weights.cols, blocks = cols <= kMostAtOnce ? 1 : (cols + kMost - 1) / kMost;
+  const std::uint32_t block = ((cols + blocks - 1) / blocks + 63) / 64 * 64;
+  for (std::uint32_t group = begin; group < end; group += kFloatGroup) {
+    for (std::uint32_t first = 0; first < cols; first += block) {
+      for (std::uint32_t row = group; row < std::min(end, group + kFloatGroup); ++row) {
+        const std::byte* at = weights.data + row * weights.row_bytes;
+        float dots[N];
+        if (blocks == 1)
+          dot_floats<F, N, N == 1 ? 128 : 64>(at, inputs, 0, cols, kFetchAhead, dots);
+        else
+          dot_floats<F, N, 64>(at, inputs, first, std::min(cols, first + block), weights.row_bytes, dots);
+        for (int n = 0; n < N; ++n) {
+          float& to = out.data[static_cast<std::size_t>(n) * out.stride + row];
+          to = first > 0 || out.add ? to + dots[n] : dots[n];
+        }
       }
-    }
-    for (; i < whole; i += 16)
-      for (int n = 0; n < N; ++n) sums[n] = fma(load_weights(kFormat, at, i), load(inputs.values + static_cast<std::size_t>(n) * inputs.cols + i), sums[n]);
-    if (i < cols) {
-      const Vec w = load_weights_part(kFormat, at, i, cols - i);
-      for (int n = 0; n < N; ++n) sums[n] = fma(w, load_part(inputs.values + static_cast<std::size_t>(n) * inputs.cols + i, cols - i), sums[n]);
-    }
-    for (int n = 0; n < N; ++n) {
-      float& to = out.data[static_cast<std::size_t>(n) * out.stride + row];
-      const float product = reduce_add(add(sums[n], more[n]));
-      to = out.add ? to + product : product;
     }
   }
 }

@@ -9,7 +9,7 @@ template <>
 inline constexpr bool kHasWholeScales<Q5_K> = true;
 template <>
 inline constexpr bool kHasWholeScales<Q6_K> = true;
-constexpr std::uint32_t kMostWholeChunks = 64;  // longer rows take the way of all formats
+constexpr std::uint32_t kMostWholeChunks = 128;  // longer rows take the way of all formats
 
 inline __m256i load_words(const std::int16_t (&words)[16]) { return _mm256_load_si256(reinterpret_cast<const __m256i*>(words)); }
 
