@@ -53,13 +53,18 @@ inline void decode_affines(const Q2_K::Block* block, Chunk& out) {
   out.scales = mul(wide(block->d), unsigned_bytes(_mm_and_si128(pairs, mask)));
   out.offsets = negate(mul(wide(block->dmin), unsigned_bytes(_mm_and_si128(_mm_srli_epi16(pairs, 4), mask))));
 }
-inline void decode_affines(const Q3_K::Block* block, Chunk& out) {
-  // Low nibbles of groups 0-7, then of 8-15; the two high bits of four groups in a row are the same bits of four bytes.
+// The 6-bit scales of Q3_K, signed: low nibbles of groups 0-7, then of 8-15; the two high bits of four groups in a row are the same bits
+// of four bytes.
+inline __m128i read_signed_scales(const Q3_K::Block* block) {
   const __m128i pairs = load8(block->scales);
   const __m128i low = _mm_and_si128(_mm_unpacklo_epi64(pairs, _mm_srli_epi16(pairs, 4)), _mm_set1_epi8(15));
   const __m128i fours = _mm_srlv_epi32(_mm_set1_epi32(word_at<std::int32_t>(block->scales + 8)), _mm_setr_epi32(0, 2, 4, 6));
   const __m128i six = _mm_or_si128(low, _mm_slli_epi16(_mm_and_si128(fours, _mm_set1_epi8(3)), 4));
-  out.scales = mul(wide(block->d), signed_bytes(_mm_sub_epi8(six, _mm_set1_epi8(32))));
+  return _mm_sub_epi8(six, _mm_set1_epi8(32));
+}
+inline __m128i read_signed_scales(const Q6_K::Block* block) { return load16(block->scales); }
+inline void decode_affines(const Q3_K::Block* block, Chunk& out) {
+  out.scales = mul(wide(block->d), signed_bytes(read_signed_scales(block)));
   out.offsets = zero();
 }
 inline void decode_affines(const TQ1_0::Block* block, Spans& out) {

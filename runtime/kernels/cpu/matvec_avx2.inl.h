@@ -165,14 +165,13 @@ void matvec_whole_n(const WeightRows& weights, const Inputs& inputs, std::uint32
           offset_sums[n] = _mm256_fmadd_ps(factors.minimums, _mm256_load_ps(input.sums[chunk]), offset_sums[n]);
         } else {  // together they would not fit
           sums[n] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(totals[0]), scale, _mm256_fmadd_ps(_mm256_cvtepi32_ps(totals[1]), scale, sums[n]));
-          const __m256i biases = _mm256_madd_epi16(products, load_words(input.counts[chunk]));
-          offset_sums[n] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(biases), scale, offset_sums[n]);
+          offset_sums[n] = _mm256_add_ps(offset_sums[n], factors.offsets(products, input.steps[chunk], input.counts[chunk], _mm_load_ss(&input.units[chunk])));
         }
       }
     }
     for (int n = 0; n < N; ++n) {
       float& to = out.data[static_cast<std::size_t>(n) * out.stride + row];
-      const __m256 weight = _mm256_set1_ps(kHasWholePairs<F> ? 1.0f : static_cast<float>(-kBiasOf<F>));
+      const __m256 weight = _mm256_set1_ps(kHasWholePairs<F> ? 1.0f : kOffsetFactor<F>);
       const float product = reduce_add({_mm256_mul_ps(offset_sums[n], weight), sums[n]});
       to = out.add ? to + product : product;
     }

@@ -117,7 +117,10 @@ template <class F>
 inline constexpr int kRunOfHalf[8] = {0, 2, 1, 3, 4, 6, 5, 7};
 template <>
 inline constexpr int kRunOfHalf<Q6_K>[8] = {0, 1, 2, 3, 4, 5, 6, 7};
-// Upper nibbles of Q4_K stay where they are, and count sixteen times as much.
+template <>
+inline constexpr int kRunOfHalf<Q2_K>[8] = {0, 4, 1, 5, 2, 6, 3, 7};
+template <>
+inline constexpr int kRunOfHalf<Q3_K>[8] = {0, 4, 1, 5, 2, 6, 3, 7};
 [[gnu::always_inline]] inline void split_levels(const Q4_K::Block* block, Chunk& out) {
   for (int i = 0; i < 2; ++i) {
     const __m512i both = in_register(_mm512_loadu_si512(block->levels + 64 * i));
@@ -136,6 +139,30 @@ inline constexpr int kRunOfHalf<Q6_K>[8] = {0, 1, 2, 3, 4, 5, 6, 7};
   }
 }
 [[gnu::always_inline]] inline void split_levels(const Q6_K::Block* block, Chunk& out) { decode_levels(block, out); }
+[[gnu::always_inline]] inline void split_levels(const Q2_K::Block* block, Chunk& out) {
+  const __m512i four = in_register(_mm512_loadu_si512(block->levels)), upper = _mm512_srli_epi16(four, 4);
+  out.levels[0] = _mm512_and_si512(four, bytes(3));
+  out.levels[1] = _mm512_and_si512(four, bytes(3 << 2));
+  out.levels[2] = _mm512_and_si512(upper, bytes(3));
+  out.levels[3] = _mm512_and_si512(upper, bytes(3 << 2));
+}
+[[gnu::always_inline]] inline void split_levels(const Q3_K::Block* block, Chunk& out) {
+  const __m512i four = in_register(_mm512_loadu_si512(block->low)), upper = _mm512_srli_epi16(four, 4);
+  const __m512i high = _mm512_srlv_epi64(twice(block->high), halves(0, 4));  // bit r of each for register r
+  out.levels[0] = _mm512_and_si512(choose(bytes(3), four, _mm512_slli_epi16(high, 2)), bytes(7));
+  out.levels[1] = _mm512_and_si512(choose(bytes(3 << 2), four, _mm512_slli_epi16(high, 3)), bytes(7 << 2));
+  out.levels[2] = _mm512_and_si512(choose(bytes(3), upper, high), bytes(7));
+  out.levels[3] = _mm512_and_si512(choose(bytes(3 << 2), upper, _mm512_slli_epi16(high, 1)), bytes(7 << 2));
+}
+// By how many bits split_levels() leaves the levels of odd registers up, where the dots of two registers fit in one.
+template <class F>
+inline constexpr int kOddLevelsUp = 0;
+template <>
+inline constexpr int kOddLevelsUp<Q4_K> = 4;
+template <>
+inline constexpr int kOddLevelsUp<Q2_K> = 2;
+template <>
+inline constexpr int kOddLevelsUp<Q3_K> = 2;
 
 // What is whole about inputs: scales as steps of one unit a chunk (quantize()), sums of levels.
 template <class F>
@@ -170,21 +197,20 @@ struct WholeInput {
   }
 };
 
-// Lane -> where the scales of its values are, among 16-bit words (the upper half of a lane takes the zero behind them), or, for two
-// groups of 32 that are multiplied together, among pairs of them.
+// Lane -> where the scales of its values are, among sixteen 16-bit words and zeros behind them: of one register with a zero in the upper
+// half, or of an even and an odd one (kOddLevelsUp).
 struct ScaleSpread {
   alignas(64) std::uint16_t words[4][32];
-  alignas(64) std::uint32_t pairs[2][16];
 };
 template <class F>
 constexpr ScaleSpread make_scale_spread() {
   ScaleSpread out{};
+  const auto place = [](int i, int lane) { return static_cast<std::uint16_t>((32 * kRunOfHalf<F>[2 * i + lane / 8] + lane % 8 * 4) / F::kGroup); };
   for (int lane = 0; lane < 16; ++lane) {
     for (int i = 0; i < 4; ++i) {
-      out.words[i][2 * lane] = static_cast<std::uint16_t>((32 * kRunOfHalf<F>[2 * i + lane / 8] + lane % 8 * 4) / F::kGroup);
-      out.words[i][2 * lane + 1] = 16;
+      out.words[i][2 * lane] = kOddLevelsUp<F> > 0 ? place(2 * (i % 2), lane) : place(i, lane);
+      out.words[i][2 * lane + 1] = kOddLevelsUp<F> > 0 ? place(2 * (i % 2) + 1, lane) : 16;
     }
-    for (int i = 0; i < 2; ++i) out.pairs[i][lane] = static_cast<std::uint32_t>(2 * i + lane / 8);
   }
   return out;
 }
@@ -202,18 +228,21 @@ template <class F>
   }
   return total;
 }
-// Dots of even and odd groups in the halves of one lane, scaled together. kRaise keeps the lower one from borrowing of the upper one:
-// 4 * 15 * 127 < 2^13. What it adds, 8 lanes * 2^13 = 2 * 2^15 times the scale of every even group, is taken off at the start.
-template <>
-[[gnu::always_inline]] inline __m512i whole_dot<Q4_K>(const Chunk& q, const std::int8_t (&inputs)[8][32], __m256i scales) {
-  constexpr int kRaise = 1 << 13, kUp = 12;  // and the 4 that odd groups are up already
+// Dots of an even and an odd register in the halves of one lane, scaled together. kRaise keeps the lower one from borrowing of the upper
+// one: it is more than 4 * kMaxLevel * 127, and with it the lower one stays below 2^15. What it adds to a total, kRaise times the scale
+// of every lane of even registers, is taken off at the start: a group has kGroup / 4 lanes.
+template <class F>
+  requires(kOddLevelsUp<F> > 0)
+[[gnu::always_inline]] inline __m512i whole_dot(const Chunk& q, const std::int8_t (&inputs)[8][32], __m256i scales) {
+  constexpr int kUp = 16 - kOddLevelsUp<F>, kRaise = F::kGroup == 32 ? 1 << 13 : 1 << 14;
+  static_assert(4 * F::kMaxLevel * 127 < kRaise && kRaise + 4 * F::kMaxLevel * 127 < 1 << 15 && kRaise % (1 << kUp) == 0 && kRaise * (F::kGroup / 4) == 2 << 15);
   const __m512i wide = _mm512_zextsi256_si512(scales);
-  const __m128i raised = _mm_madd_epi16(_mm256_castsi256_si128(scales), _mm_set1_epi32(0x8000));
-  __m512i total = _mm512_zextsi128_si512(_mm_add_epi32(raised, raised));
+  const __m256i raised = _mm256_madd_epi16(scales, F::kGroup == 32 ? _mm256_set1_epi32(0x8000) : _mm256_set1_epi64x(0x80008000));  // times -2^15
+  __m512i total = _mm512_zextsi256_si512(_mm256_add_epi32(raised, raised));
   for (int i = 0; i < 2; ++i) {
     const __m512i odd = _mm512_dpbusd_epi32(_mm512_set1_epi32(kRaise >> kUp), q.levels[2 * i + 1], _mm512_load_si512(inputs[4 * i + 2]));
     const __m512i both = _mm512_dpbusd_epi32(_mm512_slli_epi32(odd, kUp), q.levels[2 * i], _mm512_load_si512(inputs[4 * i]));
-    total = _mm512_dpwssd_epi32(total, both, _mm512_permutexvar_epi32(_mm512_load_si512(kScaleSpread<Q4_K>.pairs[i]), wide));
+    total = _mm512_dpwssd_epi32(total, both, _mm512_permutexvar_epi16(_mm512_load_si512(kScaleSpread<F>.words[i]), wide));
   }
   return total;
 }
@@ -242,15 +271,14 @@ void matvec_whole_n(const WeightRows& weights, const Inputs& inputs, std::uint32
         if constexpr (kHasWholePairs<F>) {
           offset_sums[n] = _mm256_fmadd_ps(factors.minimums, _mm256_load_ps(input.sums[chunk]), offset_sums[n]);
         } else {
-          const __m256i biases = _mm256_madd_epi16(products, load_words(input.counts[chunk]));
-          offset_sums[n] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(biases), _mm256_broadcastss_ps(scale), offset_sums[n]);
+          offset_sums[n] = _mm256_add_ps(offset_sums[n], factors.offsets(products, input.steps[chunk], input.counts[chunk], _mm_load_ss(&input.units[chunk])));
         }
       }
     }
     for (int n = 0; n < N; ++n) {
       float& to = out.data[static_cast<std::size_t>(n) * out.stride + row];
       const Vec offset = _mm512_zextps256_ps512(offset_sums[n]);
-      const float product = reduce_add(kHasWholePairs<F> ? add(sums[n], offset) : fma(offset, splat(static_cast<float>(-kBiasOf<F>)), sums[n]));
+      const float product = reduce_add(kHasWholePairs<F> ? add(sums[n], offset) : fma(offset, splat(kOffsetFactor<F>), sums[n]));
       to = out.add ? to + product : product;
     }
   }

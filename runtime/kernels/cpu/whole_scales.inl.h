@@ -3,6 +3,14 @@
 
 template <class F>
 inline constexpr bool kHasWholePairs = std::is_same_v<F, Q4_K> || std::is_same_v<F, Q5_K>;  // scale and minimum for 32 values
+template <class F>
+inline constexpr bool kHasWholeMinimums = std::is_same_v<F, Q2_K>;  // scale and minimum for 16 values; others: a scale, and a bias of levels
+template <class F>
+inline constexpr float kOffsetFactor = kHasWholeMinimums<F> ? -1.0f : static_cast<float>(-kBiasOf<F>);  // !kHasWholePairs
+template <>
+inline constexpr bool kHasWholeScales<Q2_K> = true;
+template <>
+inline constexpr bool kHasWholeScales<Q3_K> = true;
 template <>
 inline constexpr bool kHasWholeScales<Q4_K> = true;
 template <>
@@ -18,7 +26,8 @@ template <class F>
 struct WholeFactors {
   __m256i scales;
   __m128 d;
-  __m256 minimums;  // kHasWholePairs, as floats
+  __m256 minimums;         // kHasWholePairs, as floats
+  __m256i whole_minimums;  // kHasWholeMinimums; their unit is the second lane of `d`
 
   [[gnu::always_inline]] explicit WholeFactors(const typename F::Block* block) {
     if constexpr (kHasWholePairs<F>) {
@@ -27,9 +36,22 @@ struct WholeFactors {
       scales = _mm256_zextsi128_si256(_mm_cvtepu8_epi16(_mm_cvtsi64_si128(static_cast<long long>(affines.scales))));
       const __m256i whole = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(static_cast<long long>(affines.minimums)));
       minimums = _mm256_mul_ps(_mm256_cvtepi32_ps(whole), _mm256_broadcastss_ps(_mm_movehdup_ps(d)));
+    } else if constexpr (kHasWholeMinimums<F>) {
+      const __m256i pairs = _mm256_cvtepu8_epi16(load16(block->scales));
+      d = _mm_cvtph_ps(_mm_cvtsi32_si128(word_at<std::int32_t>(&block->d)));
+      scales = _mm256_and_si256(pairs, _mm256_set1_epi16(15));
+      whole_minimums = _mm256_srli_epi16(pairs, 4);
     } else {
       d = _mm_cvtph_ps(_mm_cvtsi32_si128(block->d.bits));
-      scales = _mm256_cvtepi8_epi16(load16(block->scales));
+      scales = _mm256_cvtepi8_epi16(read_signed_scales(block));
     }
+  }
+
+  // !kHasWholePairs: what belongs to the offsets of an input with these steps and sums of levels, times kOffsetFactor. `products`: scales
+  // times steps.
+  [[gnu::always_inline]] __m256 offsets(__m256i products, const std::int16_t (&steps)[16], const std::int16_t (&counts)[16], __m128 unit) const {
+    if constexpr (kHasWholeMinimums<F>) products = _mm256_mullo_epi16(whole_minimums, load_words(steps));
+    const __m128 scale = _mm_mul_ss(kHasWholeMinimums<F> ? _mm_movehdup_ps(d) : d, unit);
+    return _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_madd_epi16(products, load_words(counts))), _mm256_broadcastss_ps(scale));
   }
 };
