@@ -69,7 +69,7 @@ void CpuProducts::multiply_chunk(std::size_t chunk, std::size_t worker, const fl
   if (work.kernel->matvec == nullptr) return multiply_dequantised(work, begin, end, from);
   if (work.is_many && work.kernel->matmul != nullptr)
     return work.kernel->matmul(work.weights, packed_[work.packed], begin, end, scratch_[worker].data(), {work.job.out, work.job.stride, work.job.add});
-  // Every weight row is read once from memory, in file order; beyond kMatvecInputs tokens again from the cache.
+  // Every weight row is read once from memory; beyond kMatvecInputs tokens again from the cache.
   const std::uint32_t step = work.job.count > kMatvecInputs ? kRowsInCache : end - begin;
   for (std::uint32_t row = begin; row < end; row += step) multiply_rows(work, row, std::min(end, row + step), from);
 }

@@ -143,8 +143,9 @@ TEST_P(Products, MatvecEqualsTheScalarTruth) {
   for (const std::uint32_t cols : column_counts())
     for (const std::uint32_t inputs : {1u, 2u, 3u, 4u}) run_matvec({7, cols, inputs}, 0, inputs % 2 == 0);
   run_matvec({1, column_counts().back(), 1}, 0, false);
-  run_matvec({2, 129 * 256, 3}, 0, true);  // rows of more chunks than kernels keep on their stack
-  for (const std::uint32_t inputs : {1u, 2u, 3u, 4u}) run_matvec({67, 17 * 256, inputs}, 0, inputs % 2 == 1);  // several blocks of columns, groups of rows
+  for (const std::uint32_t chunks : {128u, 129u}) run_matvec({2, chunks * 256, 3}, 0, true);  // as many as kernels keep on their stack, and more
+  // Several blocks of columns, the last one ragged, and groups of rows.
+  for (const std::uint32_t inputs : {1u, 2u, 3u, 4u}) run_matvec({131, 17 * 256 + (block() == 1 ? 23u : 0u), inputs}, 0, inputs % 2 == 1);
 }
 
 // Sums of whole numbers must hold the largest there can be: all bits of the codes set, or only those of scales and minimums, and inputs
@@ -289,7 +290,9 @@ TEST(KernelTables, NaNScalesReachTheirRowOfAMatmulOnly) {
 
 // A NaN or infinite scale must reach the product and nothing else.
 TEST(KernelTables, NaNScalesReachTheirRowOnly) {
-  const std::pair<FormatId, std::size_t> places[] = {{FormatId::Q8_0, 0}, {FormatId::Q4_K, offsetof(Q4_K::Block, d)}, {FormatId::Q5_K, offsetof(Q5_K::Block, dmin)}, {FormatId::Q6_K, offsetof(Q6_K::Block, d)}};
+  const std::pair<FormatId, std::size_t> places[] = {{FormatId::Q8_0, 0}, {FormatId::Q4_0, 0}, {FormatId::Q2_K, offsetof(Q2_K::Block, d)}, {FormatId::Q2_K, offsetof(Q2_K::Block, dmin)},
+                                                    {FormatId::Q3_K, offsetof(Q3_K::Block, d)}, {FormatId::Q4_K, offsetof(Q4_K::Block, d)}, {FormatId::Q5_K, offsetof(Q5_K::Block, dmin)},
+                                                    {FormatId::Q6_K, offsetof(Q6_K::Block, d)}};
   for (const Kernels* kernels : runnable_kernels())
     for (const auto& [format, place] : places)
       for (const std::uint16_t scale : {std::uint16_t{0x7e00}, std::uint16_t{0x7c00}}) {
@@ -305,7 +308,7 @@ TEST(KernelTables, NaNScalesReachTheirRowOnly) {
 // So must an input that is not finite: it reaches every row.
 TEST(KernelTables, NaNInputsReachEveryProduct) {
   for (const Kernels* kernels : runnable_kernels())
-    for (const FormatId format : {FormatId::Q8_0, FormatId::Q4_K, FormatId::Q5_K, FormatId::Q6_K})
+    for (const FormatId format : {FormatId::Q8_0, FormatId::Q4_0, FormatId::MLX_Q4, FormatId::Q2_K, FormatId::Q3_K, FormatId::Q4_K, FormatId::Q5_K, FormatId::Q6_K})
       for (const float odd : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
         const Matrix matrix = random_matrix(format, 3, 512, 6);
         RandomInputs inputs(*kernels, 1, 512, 7);

@@ -21,6 +21,9 @@ inline constexpr bool kScalesSpan32 = true;
 template <BlockFormat F>
 inline constexpr bool kScalesSpan32<F> = F::kGroup >= 32;
 
+// Mat-vecs that bring inputs to a form of their own keep it on the stack; longer rows take the way of all formats.
+constexpr std::uint32_t kMostPreparedChunks = 128;
+
 // Formats whose mat-vec takes inputs with whole scales.
 template <class F>
 inline constexpr bool kHasWholeScales = false;

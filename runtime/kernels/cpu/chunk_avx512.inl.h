@@ -1,7 +1,7 @@
 // What readers share in AVX-512: a chunk of 256 levels in four registers, and helpers on Vec that affines.inl.h builds on.
 
 struct Levels {
-  __m512i levels[4];  // 256 values in order
+  __m512i levels[4];  // 256 values in order, where their reader says no other
 };
 struct Chunk : Levels {
   Vec scales, offsets;  // of 16 groups of 16

@@ -2,7 +2,7 @@
 
 template <class F, int N>
 void matvec_levels_or_whole(const WeightRows& weights, const Inputs& inputs, std::uint32_t begin, std::uint32_t end, const Outputs& out) {
-  if (chunks_of(weights.cols) <= kMostWholeChunks) {
+  if (chunks_of(weights.cols) <= kMostPreparedChunks) {
     if constexpr (kHasWholeScales<F>)
       return matvec_whole_n<F, N>(weights, inputs, begin, end, out);
     else if constexpr (kScalesSpan32<F>)

@@ -20,9 +20,9 @@ template <class F, int N>
 void matvec_spans_n(const WeightRows& weights, const Inputs& inputs, std::uint32_t begin, std::uint32_t end, const Outputs& out) {
   constexpr int kShift = kDotShift<F>;
   const std::uint32_t chunks = chunks_of(weights.cols);
-  SpanInput<F, kShift> spans[N];
+  SpanInput<F, kShift> prepared[N];
   SideRow side;
-  for (std::size_t n = 0; n < N; ++n) spans[n].prepare(inputs, n);
+  for (std::size_t n = 0; n < N; ++n) prepared[n].prepare(inputs, n);
   for (std::uint32_t row = begin; row < end; ++row) {
     const std::byte* from = weights.data + row * weights.row_bytes;
     if constexpr (MlxFormat<F>) side.start(weights, row);
@@ -35,11 +35,11 @@ void matvec_spans_n(const WeightRows& weights, const Inputs& inputs, std::uint32
       __m256 offsets = kOffsetOf<F> ? q.offsets : q.scales;
       if constexpr (kOffsetOf<F> && kShift != kBiasOf<F>) offsets = _mm256_fmadd_ps(_mm256_set1_ps(static_cast<float>(kShift - kBiasOf<F>)), q.scales, offsets);
       for (int n = 0; n < N; ++n) {
-        offset_sums[n] = _mm256_fmadd_ps(offsets, _mm256_load_ps(spans[n].sums[chunk]), offset_sums[n]);
+        if constexpr (kOffsetOf<F> || kShift != kBiasOf<F>) offset_sums[n] = _mm256_fmadd_ps(offsets, _mm256_load_ps(prepared[n].sums + 8 * chunk), offset_sums[n]);
         alignas(32) float scales[8];
-        _mm256_store_ps(scales, _mm256_mul_ps(q.scales, _mm256_load_ps(spans[n].scales[chunk])));
+        _mm256_store_ps(scales, _mm256_mul_ps(q.scales, _mm256_load_ps(prepared[n].scales + 8 * chunk)));
         for (int i = 0; i < 8; ++i) {
-          const __m256i dot = dot32<F::kMaxLevel>(q.levels[i], load32(spans[n].levels + chunk * kChunk + 32 * i));
+          const __m256i dot = dot32<F::kMaxLevel>(q.levels[i], load32(prepared[n].levels + chunk * kChunk + 32 * i));
           sums[n][i % 2] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), _mm256_broadcast_ss(scales + i), sums[n][i % 2]);
         }
       }
@@ -89,7 +89,7 @@ void matvec_levels_n(const WeightRows& weights, const Inputs& inputs, std::uint3
 }
 
 // Whole scales: bounds. Two values of six bits times inputs make 63 * 2 * 127 < 2^14, a scale times a step 2^7 * 127 < 2^14, and the
-// eight of their products that meet in a lane of one of two totals stay below 2^31; those of kHasWholePairs are a quarter as large.
+// eight of their products that meet in a lane of one of two totals stay below 2^31; where levels have five bits or fewer, so do those of both.
 
 // a / b as whole numbers, 0 where there is no scale (a NaN is none: the unit is one then, too).
 inline __m256i whole_quotients8(__m256 a, __m256 b, __m256 scales) {
@@ -103,10 +103,10 @@ inline __m256i whole_quotients(Vec a, Vec b, Vec scales) {
 // What is whole about inputs: scales as steps of one unit a chunk (quantize()), sums of levels.
 template <class F>
 struct WholeInput {
-  alignas(32) std::int16_t steps[kMostWholeChunks][16];   // of 16 groups of 16; kHasWholePairs: of 8 groups of 32, then zeros
-  alignas(32) std::int16_t counts[kMostWholeChunks][16];  // sums of 16 levels
-  alignas(32) float sums[kMostWholeChunks][8];            // minus the sums of 32 values
-  float units[kMostWholeChunks];
+  alignas(32) std::int16_t steps[kMostPreparedChunks][16];   // of 16 groups of 16; kHasWholePairs: of 8 groups of 32, then zeros
+  alignas(32) std::int16_t counts[kMostPreparedChunks][16];  // sums of 16 levels
+  alignas(32) float sums[kMostPreparedChunks][8];            // minus the sums of 32 values
+  float units[kMostPreparedChunks];
 
   void prepare(const Inputs& inputs, std::size_t input) {
     const std::uint32_t chunks = chunks_of(inputs.cols);
@@ -160,12 +160,14 @@ void matvec_whole_n(const WeightRows& weights, const Inputs& inputs, std::uint32
           totals[run / 4] = _mm256_add_epi32(totals[run / 4], _mm256_madd_epi16(dots, spread_scales<F>(run < 4 ? low : high, run)));
         }
         const __m256 scale = _mm256_broadcastss_ps(_mm_mul_ss(factors.d, _mm_load_ss(&input.units[chunk])));
-        if constexpr (kHasWholePairs<F>) {
+        if constexpr (F::kMaxLevel < 32)
           sums[n] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(_mm256_add_epi32(totals[0], totals[1])), scale, sums[n]);
-          offset_sums[n] = _mm256_fmadd_ps(factors.minimums, _mm256_load_ps(input.sums[chunk]), offset_sums[n]);
-        } else {  // together they would not fit
+        else
           sums[n] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(totals[0]), scale, _mm256_fmadd_ps(_mm256_cvtepi32_ps(totals[1]), scale, sums[n]));
-          offset_sums[n] = _mm256_add_ps(offset_sums[n], factors.offsets(products, input.steps[chunk], input.counts[chunk], _mm_load_ss(&input.units[chunk])));
+        if constexpr (kHasWholePairs<F>) {
+          offset_sums[n] = _mm256_fmadd_ps(factors.minimums, _mm256_load_ps(input.sums[chunk]), offset_sums[n]);
+        } else {
+          offset_sums[n] = factors.add_offsets(offset_sums[n], products, input.steps[chunk], input.counts[chunk], _mm_load_ss(&input.units[chunk]));
         }
       }
     }

@@ -68,12 +68,13 @@ template <int Sums, std::size_t Chains>
 // One scale and one offset for 32 values: half the work on them, and registers whose lanes share them are multiplied into one sum.
 template <class F, int N>
 void matvec_spans_n(const WeightRows& weights, const Inputs& inputs, std::uint32_t begin, std::uint32_t end, const Outputs& out) {
+  static_assert(!kOffsetOf<F> || kBiasOf<F> == 0);
   constexpr int kSums = kSumsOf<kOrderOf<F>>, kSpans = 8 / kSums;  // that one sum is of
   constexpr int kChainsHere = std::min(kSums, kChains<N>);
   const std::uint32_t chunks = chunks_of(weights.cols);
-  SpanInput<F> spans[N];
+  SpanInput<F> prepared[N];
   SideRow side;
-  for (std::size_t n = 0; n < N; ++n) spans[n].prepare(inputs, n);
+  for (std::size_t n = 0; n < N; ++n) prepared[n].prepare(inputs, n);
   __m512i spread[kSums];  // lane -> span
   const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
   for (int i = 0; i < kSums; ++i) spread[i] = _mm512_add_epi32(_mm512_srli_epi32(lanes, kSums == 4 ? 3 : kSums == 2 ? 2 : 1), _mm512_set1_epi32(kSpans * i));
@@ -94,9 +95,9 @@ void matvec_spans_n(const WeightRows& weights, const Inputs& inputs, std::uint32
       else
         fetch_ahead(from + chunk * kChunkBytes<F>, kChunkBytes<F>);
       for (int n = 0; n < N; ++n) {
-        offset_sums[n] = _mm256_fmadd_ps(kOffsetOf<F> ? q.offsets : q.scales, _mm256_load_ps(spans[n].sums[chunk]), offset_sums[n]);
-        const Vec scales = _mm512_castps256_ps512(_mm256_mul_ps(q.scales, _mm256_load_ps(spans[n].scales[chunk])));
-        add_span_dots<kSums>(q, spans[n].levels + chunk * kChunk, spread, scales, sums[n]);
+        offset_sums[n] = _mm256_fmadd_ps(kOffsetOf<F> ? q.offsets : q.scales, _mm256_load_ps(prepared[n].sums + 8 * chunk), offset_sums[n]);
+        const Vec scales = _mm512_castps256_ps512(_mm256_mul_ps(q.scales, _mm256_load_ps(prepared[n].scales + 8 * chunk)));
+        add_span_dots<kSums>(q, prepared[n].levels + chunk * kChunk, spread, scales, sums[n]);
       }
     }
     for (int n = 0; n < N; ++n) {
@@ -167,11 +168,11 @@ inline constexpr int kOddLevelsUp<Q3_K> = 2;
 // What is whole about inputs: scales as steps of one unit a chunk (quantize()), sums of levels.
 template <class F>
 struct WholeInput {
-  alignas(64) std::int8_t levels[kMostWholeChunks][8][32];  // as split_levels() leaves those of a block
-  alignas(64) std::int16_t steps[kMostWholeChunks][16];     // of 16 groups of 16; kHasWholePairs: of 8 groups of 32, then zeros
-  alignas(64) std::int16_t counts[kMostWholeChunks][16];    // sums of 16 levels
-  alignas(64) float sums[kMostWholeChunks][8];              // minus the sums of 32 values
-  float units[kMostWholeChunks];
+  alignas(64) std::int8_t levels[kMostPreparedChunks][8][32];  // as split_levels() leaves those of a block
+  alignas(64) std::int16_t steps[kMostPreparedChunks][16];     // of 16 groups of 16; kHasWholePairs: of 8 groups of 32, then zeros
+  alignas(64) std::int16_t counts[kMostPreparedChunks][16];    // sums of 16 levels
+  alignas(64) float sums[kMostPreparedChunks][8];              // minus the sums of 32 values
+  float units[kMostPreparedChunks];
 
   void prepare(const Inputs& inputs, std::size_t input) {
     const std::uint32_t chunks = chunks_of(inputs.cols);
@@ -271,7 +272,7 @@ void matvec_whole_n(const WeightRows& weights, const Inputs& inputs, std::uint32
         if constexpr (kHasWholePairs<F>) {
           offset_sums[n] = _mm256_fmadd_ps(factors.minimums, _mm256_load_ps(input.sums[chunk]), offset_sums[n]);
         } else {
-          offset_sums[n] = _mm256_add_ps(offset_sums[n], factors.offsets(products, input.steps[chunk], input.counts[chunk], _mm_load_ss(&input.units[chunk])));
+          offset_sums[n] = factors.add_offsets(offset_sums[n], products, input.steps[chunk], input.counts[chunk], _mm_load_ss(&input.units[chunk]));
         }
       }
     }

@@ -2,7 +2,8 @@
 //
 // An instruction set brings, before affines.inl.h and this file, struct Chunk and struct Spans (Levels with scales and offsets of groups
 // of 16 or of 32) and the small helpers on Vec; after them, overloads of decode_levels(const Block* blocks, Levels& out) for whole
-// chunks, and decode_stream<Bits>(at, out) for MLX. They are inlined, so that levels stay in registers.
+// chunks, and decode_stream<Bits>(at, out) for MLX. They are inlined, so that levels stay in registers. A type of its own that is made of
+// Spans can have overloads that give levels in another order (OrderedSpans).
 
 template <class F>
 struct Reader;

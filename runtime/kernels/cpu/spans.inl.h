@@ -18,23 +18,23 @@ template <class F, int Shift = 0>
 struct SpanInput {
   static constexpr bool kIsOrdered = kOrderOf<F> != LevelOrder::file;
 
-  alignas(64) std::int8_t ordered[kIsOrdered ? kMostWholeChunks : 1][kChunk];
-  alignas(32) float scales[kMostWholeChunks][8];
-  alignas(32) float sums[kMostWholeChunks][8];  // of formats without offsets: times what their scales are the offset of
-  const std::int8_t* levels;                    // [chunks][kChunk]
+  alignas(64) std::int8_t ordered[kIsOrdered ? kMostPreparedChunks * kChunk : 1];
+  alignas(32) float scales[8 * kMostPreparedChunks];
+  alignas(32) float sums[8 * kMostPreparedChunks];  // of formats without offsets: times what their scales are the offset of
+  const std::int8_t* levels;                     // kChunk of each chunk
 
   void prepare(const Inputs& inputs, std::size_t input) {
     const std::uint32_t chunks = chunks_of(inputs.cols);
     const float factor = kOffsetOf<F> ? 1.0f : static_cast<float>(Shift - kBiasOf<F>);
     const float *of16 = inputs.scales + input * chunks * kGroupsPerChunk, *sums16 = inputs.sums + input * chunks * kGroupsPerChunk;
     for (std::uint32_t i = 0; i < 8 * chunks; ++i) {
-      scales[0][i] = of16[2 * i];
-      sums[0][i] = factor * (sums16[2 * i] + sums16[2 * i + 1]);
+      scales[i] = of16[2 * i];
+      sums[i] = factor * (sums16[2 * i] + sums16[2 * i + 1]);
     }
     levels = inputs.levels + input * chunks * kChunk;
     if constexpr (kIsOrdered) {
-      for (std::uint32_t chunk = 0; chunk < chunks; ++chunk) order_levels<kOrderOf<F>>(levels + chunk * kChunk, ordered[chunk]);
-      levels = ordered[0];
+      for (std::uint32_t chunk = 0; chunk < chunks; ++chunk) order_levels<kOrderOf<F>>(levels + chunk * kChunk, ordered + chunk * kChunk);
+      levels = ordered;
     }
   }
 };
@@ -77,7 +77,7 @@ class SideRow {
   }
 
   static constexpr std::size_t kSideAhead = 1024;
-  alignas(64) float scales_[kMostWholeChunks * 8 + 16], biases_[kMostWholeChunks * 8 + 16];
+  alignas(64) float scales_[kMostPreparedChunks * 8 + 16], biases_[kMostPreparedChunks * 8 + 16];
   std::uint32_t per_chunk_;
   __m256i lanes_;
 };

@@ -208,9 +208,9 @@ inline Vec load_weights_part(std::type_identity<F> format, const std::byte* row,
   return load_weights(format, buffer, 0);
 }
 
-// Columns [first, last) of a row times N inputs. Every so many bytes of what is `ahead` are fetched: of whole rows every other line will do
+// Columns [first, last) of a row times N inputs. A line of every `Every` bytes `ahead` is fetched: of whole rows every other line will do
 // for one input (fetch_half_ahead()), parts of rows the hardware does not follow.
-template <class F, int N, std::size_t Line>
+template <class F, int N, std::size_t Every>
 [[gnu::always_inline]] inline void dot_floats(const std::byte* at, const Inputs& inputs, std::uint32_t first, std::uint32_t last, std::size_t ahead, float (&dots)[N]) {
   constexpr std::type_identity<F> kFormat;
   constexpr std::size_t kSize = sizeof(typename F::Element);
@@ -221,7 +221,7 @@ template <class F, int N, std::size_t Line>
     for (int k = 0; k < kSums; ++k) sums[n][k] = zero();
   std::uint32_t i = first;
   for (; i + 64 <= last; i += 64) {
-    for (std::size_t byte = 0; byte < 64 * kSize; byte += Line) __builtin_prefetch(at + i * kSize + ahead + byte, 0, 2);  // as fetch_ahead()
+    for (std::size_t byte = 0; byte < 64 * kSize; byte += Every) __builtin_prefetch(at + i * kSize + ahead + byte, 0, 2);  // as fetch_ahead()
     for (std::uint32_t k = 0; k < 4; ++k) {
       const Vec w = load_weights(kFormat, at, i + 16 * k);
       for (int n = 0; n < N; ++n) sums[n][k % kSums] = fma(w, load(x(n, i + 16 * k)), sums[n][k % kSums]);
@@ -239,8 +239,8 @@ template <class F, int N, std::size_t Line>
   }
 }
 
-// Inputs that take half of the first cache level or more would come from the second again for every row: such rows are multiplied block by
-// block of columns, a group of rows each. Smaller blocks cost more than they save.
+// Inputs that fill the first cache level, or with one input half of it, would come from the second again for every row: such rows are
+// multiplied block by block of columns, kFloatBlock values of all inputs together, a group of rows each.
 constexpr std::uint32_t kFloatBlock = 4096, kFloatGroup = 64;
 
 template <class F, int N>

@@ -17,7 +17,6 @@ template <>
 inline constexpr bool kHasWholeScales<Q5_K> = true;
 template <>
 inline constexpr bool kHasWholeScales<Q6_K> = true;
-constexpr std::uint32_t kMostWholeChunks = 128;  // longer rows take the way of all formats
 
 inline __m256i load_words(const std::int16_t (&words)[16]) { return _mm256_load_si256(reinterpret_cast<const __m256i*>(words)); }
 
@@ -47,11 +46,11 @@ struct WholeFactors {
     }
   }
 
-  // !kHasWholePairs: what belongs to the offsets of an input with these steps and sums of levels, times kOffsetFactor. `products`: scales
-  // times steps.
-  [[gnu::always_inline]] __m256 offsets(__m256i products, const std::int16_t (&steps)[16], const std::int16_t (&counts)[16], __m128 unit) const {
+  // !kHasWholePairs: `sums` and what an input with these steps, sums of levels and unit adds to its offsets, both of which kOffsetFactor is
+  // yet to be multiplied with. `products`: scales times steps.
+  [[gnu::always_inline]] __m256 add_offsets(__m256 sums, __m256i products, const std::int16_t (&steps)[16], const std::int16_t (&counts)[16], __m128 unit) const {
     if constexpr (kHasWholeMinimums<F>) products = _mm256_mullo_epi16(whole_minimums, load_words(steps));
     const __m128 scale = _mm_mul_ss(kHasWholeMinimums<F> ? _mm_movehdup_ps(d) : d, unit);
-    return _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_madd_epi16(products, load_words(counts))), _mm256_broadcastss_ps(scale));
+    return _mm256_fmadd_ps(_mm256_cvtepi32_ps(_mm256_madd_epi16(products, load_words(counts))), _mm256_broadcastss_ps(scale), sums);
   }
 };
