@@ -15,6 +15,9 @@ inline constexpr bool kOffsetOf = true;
 template <BlockFormat F>
 inline constexpr bool kOffsetOf<F> = F::kHasOffset;
 
+template <class F, class... Formats>
+inline constexpr bool kIsOneOf = (std::is_same_v<F, Formats> || ...);
+
 // Formats with one scale for 32 values or more.
 template <class F>
 inline constexpr bool kScalesSpan32 = true;
@@ -37,14 +40,14 @@ template <MlxFormat F>
 inline constexpr std::size_t kChunkBytes<F> = kChunk / 8 * F::kBits;
 // How far ahead a mat-vec fetches its rows: the hardware alone reaches two thirds to nine tenths of what one core can read. Into the second
 // cache level: the first one holds the inputs, and for more of them than one pass takes, rows are read again.
-constexpr std::size_t kFetchAhead = 8192;
+constexpr std::size_t kFetchAhead = 8192, kLine = 64;
 inline void fetch_ahead(const std::byte* at, std::size_t bytes) {
-  for (std::size_t i = 0; i < bytes; i += 64) __builtin_prefetch(at + kFetchAhead + i, 0, 2);
+  for (std::size_t i = 0; i < bytes; i += kLine) __builtin_prefetch(at + kFetchAhead + i, 0, 2);
 }
 // Every other line, for kernels that take so little work per byte that the hardware follows by itself: it is slower where all lines are
 // fetched twice, and slower without any while another process shares the core.
 inline void fetch_half_ahead(const std::byte* at, std::size_t bytes) {
-  constexpr std::uintptr_t kTwoLines = 128;
+  constexpr std::uintptr_t kTwoLines = 2 * kLine;
   const std::uintptr_t begin = reinterpret_cast<std::uintptr_t>(at) + kFetchAhead;
   for (std::uintptr_t line = (begin + kTwoLines - 1) & ~(kTwoLines - 1); line < begin + bytes; line += kTwoLines) __builtin_prefetch(reinterpret_cast<const void*>(line), 0, 2);
 }
@@ -72,7 +75,6 @@ class RowsAhead {
   }
 
  private:
-  static constexpr std::size_t kLine = 64;
   std::size_t row_bytes_, bytes_, offset_ = 0, lines_;
   const std::byte* at_;
   std::uint32_t rows_;

@@ -122,7 +122,7 @@ inline void put_stream_nibbles(const std::byte* at, Vec values, float* out) {
 template <MlxFormat F, bool Streaming>
 void dequantize_levels(const WeightRows& weights, std::uint32_t row, float* out) {
   const std::byte* at = weights.data + row * weights.row_bytes;
-  for (std::uint32_t chunk = 0; chunk < chunks_of(weights.cols); ++chunk, at += kChunk / 8 * F::kBits, out += kChunk) {
+  for (std::uint32_t chunk = 0; chunk < chunks_of(weights.cols); ++chunk, at += kChunkBytes<F>, out += kChunk) {
     const std::uint32_t present = std::min(kChunk, weights.cols - chunk * kChunk);
     if constexpr (F::kBits == 4) {
       Spans in;

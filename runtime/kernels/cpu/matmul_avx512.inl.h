@@ -15,7 +15,7 @@ class Ahead {
   }
 
  private:
-  static constexpr int kLine = 64, kLines = sizeof(Panel) / kLine / (Times * kTilesTogether);
+  static constexpr int kLines = sizeof(Panel) / kLine / (Times * kTilesTogether);
   RowsAhead& rows_;
   const std::byte* at_;
 };

@@ -118,10 +118,9 @@ template <class F>
 inline constexpr int kRunOfHalf[8] = {0, 2, 1, 3, 4, 6, 5, 7};
 template <>
 inline constexpr int kRunOfHalf<Q6_K>[8] = {0, 1, 2, 3, 4, 5, 6, 7};
-template <>
-inline constexpr int kRunOfHalf<Q2_K>[8] = {0, 4, 1, 5, 2, 6, 3, 7};
-template <>
-inline constexpr int kRunOfHalf<Q3_K>[8] = {0, 4, 1, 5, 2, 6, 3, 7};
+template <class F>
+  requires kIsOneOf<F, Q2_K, Q3_K>
+inline constexpr int kRunOfHalf<F>[8] = {0, 4, 1, 5, 2, 6, 3, 7};
 [[gnu::always_inline]] inline void split_levels(const Q4_K::Block* block, Chunk& out) {
   for (int i = 0; i < 2; ++i) {
     const __m512i both = in_register(_mm512_loadu_si512(block->levels + 64 * i));
@@ -160,10 +159,9 @@ template <class F>
 inline constexpr int kOddLevelsUp = 0;
 template <>
 inline constexpr int kOddLevelsUp<Q4_K> = 4;
-template <>
-inline constexpr int kOddLevelsUp<Q2_K> = 2;
-template <>
-inline constexpr int kOddLevelsUp<Q3_K> = 2;
+template <class F>
+  requires kIsOneOf<F, Q2_K, Q3_K>
+inline constexpr int kOddLevelsUp<F> = 2;
 
 // What is whole about inputs: scales as steps of one unit a chunk (quantize()), sums of levels.
 template <class F>

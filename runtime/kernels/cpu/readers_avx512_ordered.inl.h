@@ -7,20 +7,9 @@ template <>
 inline constexpr LevelOrder kOrderOf<MLX_Q4> = LevelOrder::pairs;
 template <>
 inline constexpr LevelOrder kOrderOf<MLX_Q2> = LevelOrder::fours;
-template <>
-inline constexpr LevelOrder kOrderOf<Q4_0> = LevelOrder::halves;
-template <>
-inline constexpr LevelOrder kOrderOf<Q4_1> = LevelOrder::halves;
-template <>
-inline constexpr LevelOrder kOrderOf<Q5_0> = LevelOrder::halves;
-template <>
-inline constexpr LevelOrder kOrderOf<Q5_1> = LevelOrder::halves;
-template <>
-inline constexpr LevelOrder kOrderOf<IQ4_NL> = LevelOrder::halves;
-template <>
-inline constexpr LevelOrder kOrderOf<IQ4_XS> = LevelOrder::halves;
-template <>
-inline constexpr LevelOrder kOrderOf<MXFP4> = LevelOrder::halves;
+template <class F>
+  requires kIsOneOf<F, Q4_0, Q4_1, Q5_0, Q5_1, IQ4_NL, IQ4_XS, MXFP4>
+inline constexpr LevelOrder kOrderOf<F> = LevelOrder::halves;
 
 template <LevelOrder Order>
 void order_levels(const std::int8_t* from, std::int8_t* to) {
@@ -97,7 +86,7 @@ template <class Block>
   out.scales = _mm256_cvtph_ps(_mm512_castsi512_si128(scales));
 }
 [[gnu::always_inline]] inline void decode_levels(const Q4_0::Block* block, OrderedSpans& out) { decode_nine_words(block, out); }
-[[gnu::always_inline]] inline void decode_affines(const Q4_0::Block*, OrderedSpans&) {}
+[[gnu::always_inline]] inline void decode_affines(const Q4_0::Block*, OrderedSpans&) {}  // read with the levels
 [[gnu::always_inline]] inline void decode_levels(const Q4_1::Block* block, OrderedSpans& out) { decode_ordered(block, &Q4_1::Block::levels, out); }
 [[gnu::always_inline]] inline void decode_levels(const Q5_0::Block* block, OrderedSpans& out) {
   decode_ordered(block, &Q5_0::Block::low, out);

@@ -21,7 +21,7 @@ struct SpanInput {
   alignas(64) std::int8_t ordered[kIsOrdered ? kMostPreparedChunks * kChunk : 1];
   alignas(32) float scales[8 * kMostPreparedChunks];
   alignas(32) float sums[8 * kMostPreparedChunks];  // of formats without offsets: times what their scales are the offset of
-  const std::int8_t* levels;                     // kChunk of each chunk
+  const std::int8_t* levels;                        // kChunk of each chunk
 
   void prepare(const Inputs& inputs, std::size_t input) {
     const std::uint32_t chunks = chunks_of(inputs.cols);

@@ -254,9 +254,9 @@ void matvec_floats_n(const WeightRows& weights, const Inputs& inputs, std::uint3
         const std::byte* at = weights.data + row * weights.row_bytes;
         float dots[N];
         if (blocks == 1)
-          dot_floats<F, N, N == 1 ? 128 : 64>(at, inputs, 0, cols, kFetchAhead, dots);
+          dot_floats<F, N, N == 1 ? 2 * kLine : kLine>(at, inputs, 0, cols, kFetchAhead, dots);
         else
-          dot_floats<F, N, 64>(at, inputs, first, std::min(cols, first + block), weights.row_bytes, dots);
+          dot_floats<F, N, kLine>(at, inputs, first, std::min(cols, first + block), weights.row_bytes, dots);
         for (int n = 0; n < N; ++n) {
           float& to = out.data[static_cast<std::size_t>(n) * out.stride + row];
           to = first > 0 || out.add ? to + dots[n] : dots[n];

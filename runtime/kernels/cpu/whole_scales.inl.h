@@ -2,21 +2,14 @@
 // numbers, with fewer instructions. The same for every vector instruction set, which brings struct WholeInput<F> and matvec_whole_n().
 
 template <class F>
-inline constexpr bool kHasWholePairs = std::is_same_v<F, Q4_K> || std::is_same_v<F, Q5_K>;  // scale and minimum for 32 values
+inline constexpr bool kHasWholePairs = kIsOneOf<F, Q4_K, Q5_K>;  // scale and minimum for 32 values
 template <class F>
 inline constexpr bool kHasWholeMinimums = std::is_same_v<F, Q2_K>;  // scale and minimum for 16 values; others: a scale, and a bias of levels
 template <class F>
 inline constexpr float kOffsetFactor = kHasWholeMinimums<F> ? -1.0f : static_cast<float>(-kBiasOf<F>);  // !kHasWholePairs
-template <>
-inline constexpr bool kHasWholeScales<Q2_K> = true;
-template <>
-inline constexpr bool kHasWholeScales<Q3_K> = true;
-template <>
-inline constexpr bool kHasWholeScales<Q4_K> = true;
-template <>
-inline constexpr bool kHasWholeScales<Q5_K> = true;
-template <>
-inline constexpr bool kHasWholeScales<Q6_K> = true;
+template <class F>
+  requires kIsOneOf<F, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K>
+inline constexpr bool kHasWholeScales<F> = true;
 
 inline __m256i load_words(const std::int16_t (&words)[16]) { return _mm256_load_si256(reinterpret_cast<const __m256i*>(words)); }
 
