@@ -40,8 +40,8 @@ IsaSet detect_isa() {
   const CpuidLeaf extended1 = read_leaf(7, 1);
 
   IsaSet set = 0;
-  const bool fma = bit(features.ecx, 12), f16c = bit(features.ecx, 29);
-  if (os_avx && bit(extended.ebx, 5) && fma && f16c) set |= kIsaAvx2;
+  const bool fma = bit(features.ecx, 12), f16c = bit(features.ecx, 29), bmi2 = bit(extended.ebx, 8);
+  if (os_avx && bit(extended.ebx, 5) && fma && f16c && bmi2) set |= kIsaAvx2;
   if ((set & kIsaAvx2) && bit(extended1.eax, 4)) set |= kIsaAvxVnni;
   const bool f = bit(extended.ebx, 16), dq = bit(extended.ebx, 17), bw = bit(extended.ebx, 30), vl = bit(extended.ebx, 31);
   if ((set & kIsaAvx2) && os_avx512 && f && dq && bw && vl) {

@@ -26,7 +26,7 @@ struct SessionOptions {
   std::uint32_t batch = 512;    // tokens of a prompt computed together
   std::uint32_t sequences = 1;  // texts decoded together, each with a context of its own
   KvType kv = KvType::f16;      // the reference backend always uses f32
-  std::string_view isa{};       // "avx512_bf16", "avx512", "avx2" or "scalar" to force one; empty: the best this processor has
+  std::string_view isa{};       // "avx512_bf16", "avx2", ... (all_kernels()) to force one; empty: the best this processor has
   std::optional<std::uint32_t> gpu_layers{};    // the last ones run on the device; none: all
   std::optional<ProgressFn> progress{};         // of the upload to a device
   std::string cache_folder{};                   // where a device's compiled kernels are kept; empty: nowhere

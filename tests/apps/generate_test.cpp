@@ -117,7 +117,7 @@ TEST(Generate, TheSameSeedGivesTheSameTextAndAnotherOneAnother) {
 }
 
 TEST(Generate, EveryInstructionSetRunsOrSaysThatItCannot) {
-  for (const char* isa : {"scalar", "avx2", "avx512"}) {
+  for (const char* isa : {"scalar", "avx2", "avx_vnni", "avx512", "avx512_vnni"}) {
     const auto outcome = generate({"-m", kF16, "-p", "The monster", "-n", "4", "--isa", isa});
     if (outcome.exit_code == 0)
       EXPECT_NE(outcome.err.find(isa), std::string::npos) << outcome.err;

@@ -112,7 +112,7 @@ TEST_P(Rows, GateIsSiluTimesUp) {
 // not numbers (of those, that scales are NaN is enough).
 TEST_P(Rows, PackedLevelsAreTheSameInEveryTable) {
   const Kernels& plain = *kernels_named("scalar");
-  for (const Packing packing : {Packing::levels32, Packing::levels64})
+  for (const Packing packing : {Packing::levels32, Packing::levels64, Packing::signed32, Packing::signed64})
     for (const std::uint32_t inputs : {kPanel, 2 * kPanel - 1}) {
       const std::uint32_t cols = 2 * kChunk + 40, chunks = chunks_of(cols);
       std::vector<float> values = random(std::size_t{inputs} * cols, inputs);

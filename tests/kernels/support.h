@@ -116,14 +116,23 @@ inline double given(const PackedInputs& packed, std::size_t n, std::size_t i) {
   const std::size_t k = i % kChunk, c = n % kPanel;
   if (packed.packing == Packing::floats) return packed.panel<FloatPanel>(chunk, panel)->values[k][c];
   if (packed.packing == Packing::bfloats) return to_float(BFloat16{packed.panel<BfloatPanel>(chunk, panel)->values[k / 2][c][k % 2]});
+  if (packed.packing == Packing::words32) {
+    const WordPanel& words = *packed.panel<WordPanel>(chunk, panel);
+    return words.levels[k / 2][c][k % 2] * static_cast<double>(words.scales[k / 32][c]);
+  }
   const LevelPanel& levels = *packed.panel<LevelPanel>(chunk, panel);
-  return (levels.levels[k / 4][c][k % 4] - 128) * static_cast<double>(levels.scales[k / 32][c]);
+  const std::uint8_t level = levels.levels[k / 4][c][k % 4];
+  return (has_signed_bytes(packed.packing) ? static_cast<std::int8_t>(level) : level - 128) * static_cast<double>(levels.scales[k / 32][c]);
 }
+
+// The AVX-VNNI table with its instructions in the encoding of AVX-512 (isa_avx_vnni_evex.cpp), which processors run that have no AVX-VNNI.
+const Kernels& avx_vnni_evex();
 
 inline std::vector<const Kernels*> runnable_kernels() {
   std::vector<const Kernels*> tables;
   for (const Kernels* kernels : all_kernels())
     if (kernels_named(kernels->name) != nullptr) tables.push_back(kernels);
+  if ((avx_vnni_evex().needs & ~detect_isa()) == 0) tables.push_back(&avx_vnni_evex());
   return tables;
 }
 

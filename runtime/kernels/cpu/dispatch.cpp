@@ -17,7 +17,9 @@ WeightRows weight_rows(const TensorView& tensor) {
   return rows;
 }
 
-std::array<const Kernels*, 4> all_kernels() { return {&avx512::bf16_table(), &avx512::table(), &avx2::table(), &scalar::table()}; }
+std::array<const Kernels*, 6> all_kernels() {
+  return {&avx512_vnni::bf16_table(), &avx512_vnni::table(), &avx512::table(), &avx_vnni::table(), &avx2::table(), &scalar::table()};
+}
 
 const Kernels* best_kernels() {
   const IsaSet isa = detect_isa();

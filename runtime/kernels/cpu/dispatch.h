@@ -4,9 +4,15 @@
 #include "runtime/kernels/cpu/table.h"
 
 namespace assay {
-namespace avx512 {
+namespace avx512_vnni {
 const Kernels& table();
 const Kernels& bf16_table();
+}
+namespace avx512 {
+const Kernels& table();
+}
+namespace avx_vnni {
+const Kernels& table();
 }
 namespace avx2 {
 const Kernels& table();

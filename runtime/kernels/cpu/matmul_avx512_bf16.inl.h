@@ -37,7 +37,7 @@ struct BfloatTraits {
   static constexpr int kFetches = kFloatFetches;
   using Tile = BfloatTile;
   using Panel = BfloatPanel;
-  using Ahead = avx512::Ahead<Panel, kFetches>;
+  using Ahead = avx512_vnni::Ahead<Panel, kFetches>;
   static void unpack(const WeightRows& weights, std::uint32_t first_row, std::uint32_t rows, std::uint32_t chunk, Tile& tile) {
     const std::uint32_t first = chunk * kChunk, present = std::min(kChunk, weights.cols - first);
     for (std::uint32_t at = 0; at < kChunk; at += 32) {

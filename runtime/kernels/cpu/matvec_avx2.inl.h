@@ -1,26 +1,22 @@
-// Integer mat-vec for AVX2: vpmaddubsw on unsigned levels, the sign trick where levels need more than 7 bits.
+// Integer mat-vec for AVX2: vpmaddubsw or vpdpbusd on unsigned levels; without VNNI the sign trick where levels need more than 7 bits.
 
 // Dot of 32 levels and 32 signed inputs as 8 sums of four.
-template <int kMaxLevel>
-inline __m256i dot32(__m256i levels, __m256i inputs) {
-  const __m256i ones = _mm256_set1_epi16(1);
-  if constexpr (kMaxLevel <= 128) {  // 2 * 128 * 127 fits in 16 bits
-    return _mm256_madd_epi16(_mm256_maddubs_epi16(levels, inputs), ones);
-  } else {  // levels - 128, signed; matvec puts the 128 into the offset
-    const __m256i weights = _mm256_xor_si256(levels, _mm256_set1_epi8(-128));
-    return _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_abs_epi8(weights), _mm256_sign_epi8(inputs, weights)), ones);
-  }
-}
-
-// What is taken from levels that need eight bits.
 template <class F>
-inline constexpr int kDotShift = F::kMaxLevel <= 128 ? 0 : 128;
+inline __m256i dot32(__m256i levels, __m256i inputs) {
+  __m256i dot = no_words();
+  if constexpr (kDotShift<F> == 0) {  // 2 * 128 * 127 fits in 16 bits
+    add_fours(dot, levels, inputs);
+  } else {
+    const __m256i weights = _mm256_xor_si256(levels, bytes(-128));
+    add_fours(dot, _mm256_abs_epi8(weights), _mm256_sign_epi8(inputs, weights));
+  }
+  return dot;
+}
 
 template <class F, int N>
 void matvec_spans_n(const WeightRows& weights, const Inputs& inputs, std::uint32_t begin, std::uint32_t end, const Outputs& out) {
-  constexpr int kShift = kDotShift<F>;
   const std::uint32_t chunks = chunks_of(weights.cols);
-  SpanInput<F, kShift> prepared[N];
+  SpanInput<F> prepared[N];
   SideRow side;
   for (std::size_t n = 0; n < N; ++n) prepared[n].prepare(inputs, n);
   for (std::uint32_t row = begin; row < end; ++row) {
@@ -33,13 +29,13 @@ void matvec_spans_n(const WeightRows& weights, const Inputs& inputs, std::uint32
       read_spans<F>(weights, row, chunk, side, q);
       fetch_ahead(from + chunk * kChunkBytes<F>, kChunkBytes<F>);
       __m256 offsets = kOffsetOf<F> ? q.offsets : q.scales;
-      if constexpr (kOffsetOf<F> && kShift != kBiasOf<F>) offsets = _mm256_fmadd_ps(_mm256_set1_ps(static_cast<float>(kShift - kBiasOf<F>)), q.scales, offsets);
+      if constexpr (kOffsetOf<F> && kDotShift<F> != kBiasOf<F>) offsets = _mm256_fmadd_ps(_mm256_set1_ps(static_cast<float>(kDotShift<F> - kBiasOf<F>)), q.scales, offsets);
       for (int n = 0; n < N; ++n) {
-        if constexpr (kOffsetOf<F> || kShift != kBiasOf<F>) offset_sums[n] = _mm256_fmadd_ps(offsets, _mm256_load_ps(prepared[n].sums + 8 * chunk), offset_sums[n]);
+        if constexpr (kOffsetOf<F> || kDotShift<F> != kBiasOf<F>) offset_sums[n] = _mm256_fmadd_ps(offsets, _mm256_load_ps(prepared[n].sums + 8 * chunk), offset_sums[n]);
         alignas(32) float scales[8];
         _mm256_store_ps(scales, _mm256_mul_ps(q.scales, _mm256_load_ps(prepared[n].scales + 8 * chunk)));
         for (int i = 0; i < 8; ++i) {
-          const __m256i dot = dot32<F::kMaxLevel>(q.levels[i], load32(prepared[n].levels + chunk * kChunk + 32 * i));
+          const __m256i dot = dot32<F>(q.levels[i], load32(prepared[n].levels + chunk * kChunk + 32 * i));
           sums[n][i % 2] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), _mm256_broadcast_ss(scales + i), sums[n][i % 2]);
         }
       }
@@ -55,9 +51,8 @@ void matvec_spans_n(const WeightRows& weights, const Inputs& inputs, std::uint32
 // Groups of 16, and long rows.
 template <class F, int N>
 void matvec_levels_n(const WeightRows& weights, const Inputs& inputs, std::uint32_t begin, std::uint32_t end, const Outputs& out) {
-  constexpr int kShift = kDotShift<F>;
   const std::uint32_t chunks = chunks_of(weights.cols);
-  const Vec to_offset = splat(static_cast<float>(kShift - kBiasOf<F>));
+  const Vec to_offset = splat(static_cast<float>(kDotShift<F> - kBiasOf<F>));
   for (std::uint32_t row = begin; row < end; ++row) {
     const std::byte* from = weights.data + row * weights.row_bytes;
     __m256 sums[N][2], offset_sums[N];
@@ -66,14 +61,14 @@ void matvec_levels_n(const WeightRows& weights, const Inputs& inputs, std::uint3
       Chunk q;
       Reader<F>::read(weights, row, chunk, q);
       fetch_ahead(from + chunk * kChunkBytes<F>, kChunkBytes<F>);
-      const Vec offsets = kShift != kBiasOf<F> ? fma(to_offset, q.scales, q.offsets) : q.offsets;
+      const Vec offsets = kDotShift<F> != kBiasOf<F> ? fma(to_offset, q.scales, q.offsets) : q.offsets;
       for (int n = 0; n < N; ++n) {
         const std::size_t at = static_cast<std::size_t>(n) * chunks + chunk;
         const Vec input_sums = load(inputs.sums + at * kGroupsPerChunk);
         offset_sums[n] = _mm256_fmadd_ps(offsets.low, input_sums.low, _mm256_fmadd_ps(offsets.high, input_sums.high, offset_sums[n]));
         const Vec scale = mul(q.scales, load(inputs.scales + at * kGroupsPerChunk));
         for (int i = 0; i < 8; ++i) {
-          const __m256i dot = dot32<F::kMaxLevel>(q.levels[i], load32(inputs.levels + at * kChunk + 32 * i));
+          const __m256i dot = dot32<F>(q.levels[i], load32(inputs.levels + at * kChunk + 32 * i));
           const __m256i lanes = _mm256_add_epi32(_mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1), _mm256_set1_epi32(i % 4 * 2));
           const __m256 own = _mm256_permutevar8x32_ps(i < 4 ? scale.low : scale.high, lanes);
           sums[n][i % 2] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), own, sums[n][i % 2]);
@@ -157,7 +152,7 @@ void matvec_whole_n(const WeightRows& weights, const Inputs& inputs, std::uint32
         __m256i totals[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
         for (int run = 0; run < 8; ++run) {
           const __m256i dots = _mm256_maddubs_epi16(q.levels[run], load32(levels + 32 * run));  // of two: fits in 16 bits
-          totals[run / 4] = _mm256_add_epi32(totals[run / 4], _mm256_madd_epi16(dots, spread_scales<F>(run < 4 ? low : high, run)));
+          add_half_pairs(totals[run / 4], dots, spread_scales<F>(run < 4 ? low : high, run));
         }
         const __m256 scale = _mm256_broadcastss_ps(_mm_mul_ss(factors.d, _mm_load_ss(&input.units[chunk])));
         if constexpr (F::kMaxLevel < 32)

@@ -1,4 +1,15 @@
-// Integer mat-vec for AVX-512 VNNI: levels stay in four registers between the file's bytes and vpdpbusd.
+// Integer mat-vec for AVX-512: levels stay in four registers between the file's bytes and vpdpbusd, or vpmaddubsw and vpmaddwd.
+
+// sum + the dot of 64 levels and 64 signed inputs as 16 sums of four.
+template <class F>
+[[gnu::always_inline]] inline __m512i plus_dots(__m512i sum, __m512i levels, __m512i inputs) {
+  if constexpr (kDotShift<F> == 0) {
+    return plus_fours(sum, levels, inputs);
+  } else {
+    const __m512i weights = _mm512_xor_si512(levels, bytes(-128));
+    return plus_fours(sum, _mm512_abs_epi8(weights), _mm512_mask_sub_epi8(inputs, _mm512_movepi8_mask(weights), no_words(), inputs));
+  }
+}
 
 // Sums kept apart per input, so that no add waits for the one before it; as many as registers allow.
 template <int N>
@@ -16,10 +27,10 @@ inline void write_sums(const Vec (&sums)[N][kChains<N>], std::uint32_t row, cons
 }
 
 // sums += scale x (levels . inputs) of one chunk; lane i of `spread` names the lane of `scale` that its four values have.
-template <int N>
+template <class F, int N>
 [[gnu::always_inline]] inline void add_dots(const Chunk& q, const std::int8_t* inputs, const __m512i (&spread)[4], Vec scale, Vec (&sums)[kChains<N>]) {
   for (int i = 0; i < 4; ++i) {
-    const __m512i dot = _mm512_dpbusd_epi32(_mm512_setzero_si512(), q.levels[i], _mm512_loadu_si512(inputs + 64 * i));
+    const __m512i dot = plus_dots<F>(no_words(), q.levels[i], _mm512_loadu_si512(inputs + 64 * i));
     Vec& sum = sums[i % kChains<N>];
     sum = fma(_mm512_cvtepi32_ps(dot), _mm512_permutexvar_ps(spread[i], scale), sum);
   }
@@ -28,7 +39,7 @@ template <int N>
 template <class F, int N>
 void matvec_levels_n(const WeightRows& weights, const Inputs& inputs, std::uint32_t begin, std::uint32_t end, const Outputs& out) {
   const std::uint32_t chunks = chunks_of(weights.cols);
-  const Vec bias = splat(static_cast<float>(kBiasOf<F>));
+  const Vec to_offset = splat(static_cast<float>(kDotShift<F> - kBiasOf<F>));
   __m512i spread[4];  // lane -> group: four lanes hold the four-value sums of one group of 16
   for (int i = 0; i < 4; ++i) spread[i] = _mm512_add_epi32(_mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3), _mm512_set1_epi32(4 * i));
   for (std::uint32_t row = begin; row < end; ++row) {
@@ -40,27 +51,27 @@ void matvec_levels_n(const WeightRows& weights, const Inputs& inputs, std::uint3
       Chunk q;
       Reader<F>::read(weights, row, chunk, q);
       fetch_ahead(from + chunk * kChunkBytes<F>, kChunkBytes<F>);
-      const Vec offsets = kBiasOf<F> != 0 ? _mm512_fnmadd_ps(bias, q.scales, q.offsets) : q.offsets;
+      const Vec offsets = kDotShift<F> != kBiasOf<F> ? fma(to_offset, q.scales, q.offsets) : q.offsets;
       for (int n = 0; n < N; ++n) {
         const std::size_t at = static_cast<std::size_t>(n) * chunks + chunk;
         Vec& offset_sum = sums[n][4 % kChains<N>];
         offset_sum = fma(offsets, load(inputs.sums + at * kGroupsPerChunk), offset_sum);
         const Vec scale = mul(q.scales, load(inputs.scales + at * kGroupsPerChunk));
-        add_dots<N>(q, inputs.levels + at * kChunk, spread, scale, sums[n]);
+        add_dots<F, N>(q, inputs.levels + at * kChunk, spread, scale, sums[n]);
       }
     }
     write_sums<N>(sums, row, out);
   }
 }
 
-template <int Sums, std::size_t Chains>
+template <class F, int Sums, std::size_t Chains>
 [[gnu::always_inline]] inline void add_span_dots(const Levels& q, const std::int8_t* inputs, const __m512i (&spread)[Sums], Vec scales, Vec (&sums)[Chains]) {
   constexpr int kTerms = 4 / Sums;
 #pragma GCC unroll 4
   for (int i = 0; i < Sums; ++i) {
     __m512i dot = _mm512_setzero_si512();
 #pragma GCC unroll 4
-    for (int term = kTerms * i; term < kTerms * (i + 1); ++term) dot = _mm512_dpbusd_epi32(dot, q.levels[term], _mm512_loadu_si512(inputs + 64 * term));
+    for (int term = kTerms * i; term < kTerms * (i + 1); ++term) dot = plus_dots<F>(dot, q.levels[term], _mm512_loadu_si512(inputs + 64 * term));
     sums[i % Chains] = fma(_mm512_cvtepi32_ps(dot), _mm512_permutexvar_ps(spread[i], scales), sums[i % Chains]);
   }
 }
@@ -94,10 +105,12 @@ void matvec_spans_n(const WeightRows& weights, const Inputs& inputs, std::uint32
         fetch_half_ahead(from + chunk * kChunkBytes<F>, kChunkBytes<F>);
       else
         fetch_ahead(from + chunk * kChunkBytes<F>, kChunkBytes<F>);
+      __m256 offsets = kOffsetOf<F> ? q.offsets : q.scales;
+      if constexpr (kOffsetOf<F> && kDotShift<F> != 0) offsets = _mm256_fmadd_ps(_mm256_set1_ps(kDotShift<F>), q.scales, offsets);
       for (int n = 0; n < N; ++n) {
-        offset_sums[n] = _mm256_fmadd_ps(kOffsetOf<F> ? q.offsets : q.scales, _mm256_load_ps(prepared[n].sums + 8 * chunk), offset_sums[n]);
+        offset_sums[n] = _mm256_fmadd_ps(offsets, _mm256_load_ps(prepared[n].sums + 8 * chunk), offset_sums[n]);
         const Vec scales = _mm512_castps256_ps512(_mm256_mul_ps(q.scales, _mm256_load_ps(prepared[n].scales + 8 * chunk)));
-        add_span_dots<kSums>(q, prepared[n].levels + chunk * kChunk, spread, scales, sums[n]);
+        add_span_dots<F, kSums>(q, prepared[n].levels + chunk * kChunk, spread, scales, sums[n]);
       }
     }
     for (int n = 0; n < N; ++n) {
@@ -125,7 +138,7 @@ inline constexpr int kRunOfHalf<F>[8] = {0, 4, 1, 5, 2, 6, 3, 7};
   for (int i = 0; i < 2; ++i) {
     const __m512i both = in_register(_mm512_loadu_si512(block->levels + 64 * i));
     out.levels[2 * i] = _mm512_and_si512(both, bytes(0x0f));
-    out.levels[2 * i + 1] = _mm512_and_si512(both, bytes(0xf0));
+    out.levels[2 * i + 1] = kHasVnni ? _mm512_and_si512(both, bytes(0xf0)) : _mm512_and_si512(_mm512_srli_epi16(both, 4), bytes(0x0f));
   }
 }
 [[gnu::always_inline]] inline void split_levels(const Q5_K::Block* block, Chunk& out) {
@@ -158,7 +171,7 @@ inline constexpr int kRunOfHalf<F>[8] = {0, 4, 1, 5, 2, 6, 3, 7};
 template <class F>
 inline constexpr int kOddLevelsUp = 0;
 template <>
-inline constexpr int kOddLevelsUp<Q4_K> = 4;
+inline constexpr int kOddLevelsUp<Q4_K> = kHasVnni ? 4 : 0;  // two products of 240 and an input do not fit in 16 bits
 template <class F>
   requires kIsOneOf<F, Q2_K, Q3_K>
 inline constexpr int kOddLevelsUp<F> = 2;
@@ -222,8 +235,8 @@ template <class F>
   const __m512i wide = _mm512_zextsi256_si512(scales);
   __m512i total = _mm512_setzero_si512();
   for (int i = 0; i < 4; ++i) {
-    const __m512i dot = _mm512_dpbusd_epi32(_mm512_setzero_si512(), q.levels[i], _mm512_load_si512(inputs[2 * i]));  // of four: fits in 16 bits
-    total = _mm512_dpwssd_epi32(total, dot, _mm512_permutexvar_epi16(_mm512_load_si512(kScaleSpread<F>.words[i]), wide));
+    const __m512i dot = plus_fours(no_words(), q.levels[i], _mm512_load_si512(inputs[2 * i]));  // of four: fits in 16 bits
+    total = plus_half_pairs(total, dot, _mm512_permutexvar_epi16(_mm512_load_si512(kScaleSpread<F>.words[i]), wide));
   }
   return total;
 }
@@ -239,9 +252,9 @@ template <class F>
   const __m256i raised = _mm256_madd_epi16(scales, F::kGroup == 32 ? _mm256_set1_epi32(0x8000) : _mm256_set1_epi64x(0x80008000));  // times -2^15
   __m512i total = _mm512_zextsi256_si512(_mm256_add_epi32(raised, raised));
   for (int i = 0; i < 2; ++i) {
-    const __m512i odd = _mm512_dpbusd_epi32(_mm512_set1_epi32(kRaise >> kUp), q.levels[2 * i + 1], _mm512_load_si512(inputs[4 * i + 2]));
-    const __m512i both = _mm512_dpbusd_epi32(_mm512_slli_epi32(odd, kUp), q.levels[2 * i], _mm512_load_si512(inputs[4 * i]));
-    total = _mm512_dpwssd_epi32(total, both, _mm512_permutexvar_epi16(_mm512_load_si512(kScaleSpread<F>.words[i]), wide));
+    const __m512i odd = plus_fours(_mm512_set1_epi32(kRaise >> kUp), q.levels[2 * i + 1], _mm512_load_si512(inputs[4 * i + 2]));
+    const __m512i both = plus_fours(_mm512_slli_epi32(odd, kUp), q.levels[2 * i], _mm512_load_si512(inputs[4 * i]));
+    total = plus_half_pairs(total, both, _mm512_permutexvar_epi16(_mm512_load_si512(kScaleSpread<F>.words[i]), wide));
   }
   return total;
 }

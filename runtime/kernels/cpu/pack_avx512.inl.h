@@ -49,7 +49,7 @@ inline void pack_whole_column(const float* from, std::uint32_t group, std::uint3
     for (int j = 0; j < 4; ++j) words[j] = _mm512_cvtps_epi32(mul(load(from + 64 * i + 16 * j), splat(inverse[4 * i + j])));
     const __m512i low = _mm512_packs_epi32(words[0], words[1]), high = _mm512_packs_epi32(words[2], words[3]);
     levels[i] = turn_lanes(_mm512_packs_epi16(low, high));
-    fours[i] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), bytes(1), levels[i]);
+    fours[i] = plus_fours(no_words(), bytes(1), levels[i]);
   }
   const __m512i counts = turn_lanes(lane_sums(fours[0], fours[1], fours[2], fours[3]));
   store(sums, mul(scale, _mm512_cvtepi32_ps(_mm512_add_epi32(counts, _mm512_shuffle_epi32(counts, _MM_PERM_CDAB)))));
@@ -85,7 +85,7 @@ constexpr Interleaving make_interleaving() {
 constexpr Interleaving kInterleaving = make_interleaving();
 
 // `values`: kPanel inputs of kChunk values, `stride` apart.
-inline void pack_whole_panel(const float* values, std::size_t stride, std::uint32_t group, LevelPanel& to) {
+inline void pack_whole_panel(const float* values, std::size_t stride, std::uint32_t group, int flip, LevelPanel& to) {
   __m512i levels[kPanel][4];
   for (std::uint32_t c = 0; c < kPanel; ++c) pack_whole_column(values + stride * c, group, c, levels[c], to);
   for (std::uint32_t i = 0; i < 4; ++i)
@@ -93,6 +93,6 @@ inline void pack_whole_panel(const float* values, std::size_t stride, std::uint3
       const __m512i from = _mm512_load_si512(kInterleaving.from[part]);
       __m512i words = bytes(0);
       for (std::uint32_t c = 0; c < kPanel; ++c) words = _mm512_mask_permutexvar_epi32(words, kInterleaving.columns[part][c], from, levels[c][i]);
-      _mm512_store_si512(to.levels[16 * i][0] + std::size_t{64} * part, _mm512_xor_si512(words, bytes(-128)));
+      _mm512_store_si512(to.levels[16 * i][0] + std::size_t{64} * part, _mm512_xor_si512(words, bytes(flip)));
     }
 }

@@ -8,6 +8,13 @@
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
+#if defined(__x86_64__)
+#pragma GCC diagnostic push  // gcc 12 warns inside its own header
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#include <immintrin.h>
+#pragma GCC diagnostic pop
+#endif
 
 #include "runtime/core/bytes.h"
 #include "runtime/core/half.h"

@@ -13,8 +13,11 @@ inline constexpr LevelOrder kOrderOf = LevelOrder::file;
 template <LevelOrder Order>
 void order_levels(const std::int8_t* from, std::int8_t* to);  // kChunk of them
 
-// `Shift`: what readers leave in the levels beside their bias.
-template <class F, int Shift = 0>
+// What is taken from levels before they are multiplied: without VNNI those that need eight bits are multiplied as signed ones.
+template <class F>
+inline constexpr int kDotShift = kHasVnni || F::kMaxLevel <= 128 ? 0 : 128;
+
+template <class F>
 struct SpanInput {
   static constexpr bool kIsOrdered = kOrderOf<F> != LevelOrder::file;
 
@@ -25,7 +28,7 @@ struct SpanInput {
 
   void prepare(const Inputs& inputs, std::size_t input) {
     const std::uint32_t chunks = chunks_of(inputs.cols);
-    const float factor = kOffsetOf<F> ? 1.0f : static_cast<float>(Shift - kBiasOf<F>);
+    const float factor = kOffsetOf<F> ? 1.0f : static_cast<float>(kDotShift<F> - kBiasOf<F>);
     const float *of16 = inputs.scales + input * chunks * kGroupsPerChunk, *sums16 = inputs.sums + input * chunks * kGroupsPerChunk;
     for (std::uint32_t i = 0; i < 8 * chunks; ++i) {
       scales[i] = of16[2 * i];

@@ -60,14 +60,20 @@ struct Outputs {
 enum class Packing : std::uint8_t {
   none,
   levels32,  // LevelPanel, an input scale for 32 values
-  levels64,  // LevelPanel, an input scale for 64 values: less work, for weights below eight bits in blocks of 256, NVFP4 and MLX (AVX-512)
+  levels64,  // LevelPanel, an input scale for 64 values: less work, for weights below eight bits in blocks of 256, NVFP4 and MLX
+  signed32,  // the same two with signed levels
+  signed64,
+  words32,   // WordPanel, an input scale for 32 values
   floats,    // FloatPanel
   bfloats,   // BfloatPanel
   kCount
 };
+constexpr bool has_byte_levels(Packing packing) { return packing >= Packing::levels32 && packing <= Packing::signed64; }
+constexpr bool has_signed_bytes(Packing packing) { return packing == Packing::signed32 || packing == Packing::signed64; }
+constexpr std::uint32_t input_group_of(Packing packing) { return packing == Packing::levels64 || packing == Packing::signed64 ? 64 : 32; }
 // One chunk of one panel: value ~ level * scales[k / 32].
 struct LevelPanel {
-  std::uint8_t levels[kChunk / 4][kPanel][4];    // level + 128
+  std::uint8_t levels[kChunk / 4][kPanel][4];    // level + 128, or has_signed_bytes(): level
   float scales[kChunk / 32][kPanel];
   float sums[kChunk / 32][kPanel];               // scale * (sum of 32 levels)
   float pair_scales[8];                          // of the pairs, kPanel of them
@@ -75,17 +81,27 @@ struct LevelPanel {
   std::int16_t pairs16[kChunk / 32][kPanel][2];  // the same of 16 values
   std::byte padding[64];
 };
+struct WordPanel {
+  std::int16_t levels[kChunk / 2][kPanel][2];
+  float scales[kChunk / 32][kPanel];
+  float sums[kChunk / 32][kPanel];
+};
 struct FloatPanel {
   float values[kChunk][kPanel];
 };
 struct BfloatPanel {
   std::uint16_t values[kChunk / 2][kPanel][2];
 };
-static_assert(sizeof(LevelPanel) % 64 == 0 && sizeof(FloatPanel) % 64 == 0 && sizeof(BfloatPanel) % 64 == 0);
+static_assert(sizeof(LevelPanel) % 64 == 0 && sizeof(WordPanel) % 64 == 0 && sizeof(FloatPanel) % 64 == 0 && sizeof(BfloatPanel) % 64 == 0);
 
 constexpr std::uint32_t panels_of(std::uint32_t count) { return (count + kPanel - 1) / kPanel; }
 constexpr std::size_t panel_bytes(Packing packing) {
-  return packing == Packing::floats ? sizeof(FloatPanel) : packing == Packing::bfloats ? sizeof(BfloatPanel) : sizeof(LevelPanel);
+  switch (packing) {
+    case Packing::words32: return sizeof(WordPanel);
+    case Packing::floats: return sizeof(FloatPanel);
+    case Packing::bfloats: return sizeof(BfloatPanel);
+    default: return sizeof(LevelPanel);
+  }
 }
 struct PackedInputs {
   Packing packing = Packing::none;
@@ -189,7 +205,7 @@ struct Kernels {
 };
 
 // The tables compiled in, best first.
-std::array<const Kernels*, 4> all_kernels();
+std::array<const Kernels*, 6> all_kernels();
 // The best table this processor can run, or the named one: nullptr when unknown or not runnable here.
 const Kernels* best_kernels();
 const Kernels* kernels_named(std::string_view name);

@@ -19,14 +19,16 @@ struct WholeFactors {
   __m256i scales;
   __m128 d;
   __m256 minimums;         // kHasWholePairs, as floats
-  __m256i whole_minimums;  // kHasWholeMinimums; their unit is the second lane of `d`
+  __m256i whole_minimums;  // kOffsetOf, in words; their unit is the second lane of `d`
 
   [[gnu::always_inline]] explicit WholeFactors(const typename F::Block* block) {
     if constexpr (kHasWholePairs<F>) {
       const KAffines affines = read_k_affines(block->scales);
       d = _mm_cvtph_ps(_mm_cvtsi32_si128(word_at<std::int32_t>(&block->d)));  // and dmin
       scales = _mm256_zextsi128_si256(_mm_cvtepu8_epi16(_mm_cvtsi64_si128(static_cast<long long>(affines.scales))));
-      const __m256i whole = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(static_cast<long long>(affines.minimums)));
+      const __m128i minimums8 = _mm_cvtsi64_si128(static_cast<long long>(affines.minimums));
+      whole_minimums = _mm256_zextsi128_si256(_mm_cvtepu8_epi16(minimums8));
+      const __m256i whole = _mm256_cvtepu8_epi32(minimums8);
       minimums = _mm256_mul_ps(_mm256_cvtepi32_ps(whole), _mm256_broadcastss_ps(_mm_movehdup_ps(d)));
     } else if constexpr (kHasWholeMinimums<F>) {
       const __m256i pairs = _mm256_cvtepu8_epi16(load16(block->scales));

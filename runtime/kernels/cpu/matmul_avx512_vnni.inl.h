@@ -1,4 +1,4 @@
-// Mat-mul for AVX-512: 32 rows x 256 values are unpacked once into a register-ordered tile, then used for every input. A tile of
+// Mat-mul for AVX-512 VNNI: 32 rows x 256 values are unpacked once into a register-ordered tile, then used for every input. A tile of
 // two registers of rows times six inputs needs 8 loads for 12 multiply-adds, so that the two load ports do not bound it.
 
 // What one of kTilesTogether multiplications by a panel fetches in Times calls: rows that are unpacked next, and its part of the panel
@@ -20,8 +20,6 @@ class Ahead {
   const std::byte* at_;
 };
 
-inline void dot_pairs(__m512i& sum, __m512i a, __m512i b) { asm("vpdpwssd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b)); }
-
 // The dots of one group (Group values from step `first` on) of 32 rows and C inputs.
 template <int Group, int C>
 inline void dot_group(const LevelTile& tile, const LevelPanel& panel, int g, __m512i (&low)[C], __m512i (&high)[C]) {
@@ -35,8 +33,8 @@ inline void dot_group(const LevelTile& tile, const LevelPanel& panel, int g, __m
 #pragma GCC unroll 6
     for (int c = 0; c < C; ++c) {
       const __m512i x = splat_word(panel.levels[g * kSteps + k][c]);
-      dot_levels(low[c], x, w_low);
-      dot_levels(high[c], x, w_high);
+      add_fours(low[c], x, w_low);
+      add_fours(high[c], x, w_high);
     }
   }
 }
@@ -53,8 +51,8 @@ inline void add_minimums(const LevelTile& tile, const LevelPanel& panel, float* 
 #pragma GCC unroll 6
     for (int c = 0; c < C; ++c) {
       const __m512i sums2 = splat_word(Group == 32 ? panel.pairs32[pair][c] : panel.pairs16[pair][c]);
-      dot_pairs(low[c], sums2, m_low);
-      dot_pairs(high[c], sums2, m_high);
+      add_half_pairs(low[c], sums2, m_low);
+      add_half_pairs(high[c], sums2, m_high);
     }
   }
   const Vec scale_low = load(tile.minimum_scales), scale_high = load(tile.minimum_scales + 16);
@@ -199,7 +197,7 @@ struct LevelTraits {
   static constexpr int kFetches = kChunk / kInputGroup;
   using Tile = LevelTile;
   using Panel = LevelPanel;
-  using Ahead = avx512::Ahead<Panel, kFetches>;
+  using Ahead = avx512_vnni::Ahead<Panel, kFetches>;
   static void unpack(const WeightRows& weights, std::uint32_t row, std::uint32_t rows, std::uint32_t chunk, Tile& tile) {
     unpack_tile<F>(weights, row, rows, chunk, tile);
   }
@@ -217,7 +215,7 @@ struct FloatTraits {
   static constexpr int kFetches = kFloatFetches;
   using Tile = FloatTile;
   using Panel = FloatPanel;
-  using Ahead = avx512::Ahead<Panel, kFetches>;
+  using Ahead = avx512_vnni::Ahead<Panel, kFetches>;
   static void unpack(const WeightRows& weights, std::uint32_t first_row, std::uint32_t rows, std::uint32_t chunk, Tile& tile) {
     constexpr std::type_identity<F> kFormat;
     const std::uint32_t first = chunk * kChunk;

@@ -1,4 +1,4 @@
-// Weights of a mat-mul for AVX-512: 32 rows x 256 values from the file's blocks to a register-ordered tile.
+// Weights of a mat-mul for AVX-512 VNNI: 32 rows x 256 values from the file's blocks to a register-ordered tile.
 
 // Signed weights of one chunk; vpdpbusd wants four values of a row in each 32-bit lane.
 struct LevelTile {
@@ -13,45 +13,6 @@ struct LevelTile {
 struct FloatTile {
   alignas(64) float values[kChunk][kTileRows];
 };
-
-// Rows of sixteen 32-bit values to columns, in place.
-inline void transpose16(__m512i* r) {
-  __m512i t[16];
-  for (int i = 0; i < 16; i += 4) {
-    const __m512i a = _mm512_unpacklo_epi32(r[i], r[i + 1]), b = _mm512_unpackhi_epi32(r[i], r[i + 1]);
-    const __m512i c = _mm512_unpacklo_epi32(r[i + 2], r[i + 3]), d = _mm512_unpackhi_epi32(r[i + 2], r[i + 3]);
-    t[i] = _mm512_unpacklo_epi64(a, c);
-    t[i + 1] = _mm512_unpackhi_epi64(a, c);
-    t[i + 2] = _mm512_unpacklo_epi64(b, d);
-    t[i + 3] = _mm512_unpackhi_epi64(b, d);
-  }
-  for (int j = 0; j < 4; ++j) {  // t[4k + j]: lanes l hold column 4l + j of rows 4k .. 4k + 3
-    const __m512i a = _mm512_shuffle_i32x4(t[j], t[4 + j], 0x88), b = _mm512_shuffle_i32x4(t[j], t[4 + j], 0xdd);
-    const __m512i c = _mm512_shuffle_i32x4(t[8 + j], t[12 + j], 0x88), d = _mm512_shuffle_i32x4(t[8 + j], t[12 + j], 0xdd);
-    r[j] = _mm512_shuffle_i32x4(a, c, 0x88);
-    r[8 + j] = _mm512_shuffle_i32x4(a, c, 0xdd);
-    r[4 + j] = _mm512_shuffle_i32x4(b, d, 0x88);
-    r[12 + j] = _mm512_shuffle_i32x4(b, d, 0xdd);
-  }
-}
-
-// 16 rows of 16 words to 16 rows of a tile's column half.
-template <class T>
-inline void transpose_words(const T* rows, std::size_t row_words, T* out, std::size_t out_words) {
-  static_assert(sizeof(T) == 4);
-  __m512i r[16];
-  for (int i = 0; i < 16; ++i) r[i] = _mm512_load_si512(rows + row_words * static_cast<std::size_t>(i));
-  transpose16(r);
-  for (int i = 0; i < 16; ++i) _mm512_store_si512(out + out_words * static_cast<std::size_t>(i), r[i]);
-}
-
-// gcc moves the sums around a loop when these are intrinsics: every move costs as much as a multiply-add.
-inline void dot_levels(__m512i& sum, __m512i inputs, __m512i weights) { asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(inputs), "v"(weights)); }
-inline __m512i splat_word(const void* at) {
-  __m512i word;
-  asm("vpbroadcastd %1, %0" : "=v"(word) : "m"(*static_cast<const std::int32_t*>(at)));
-  return word;
-}
 
 // Formats with a scale for 16 values: four steps of multiply-adds are too few to scale by, so that 64 values are brought to one scale.
 template <class F>
@@ -220,7 +181,7 @@ inline void fill_starts(LevelTile& tile) {
   for (int g = 0; g < static_cast<int>(kChunk) / Group; ++g) {
     for (int half = 0; half < 2; ++half) {
       __m512i sum = _mm512_setzero_si512();
-      for (int k = 0; k < kSteps; ++k) dot_levels(sum, bytes(-128), _mm512_load_si512(tile.levels[g * kSteps + k][16 * half]));
+      for (int k = 0; k < kSteps; ++k) add_fours(sum, bytes(-128), _mm512_load_si512(tile.levels[g * kSteps + k][16 * half]));
       _mm512_store_si512(tile.starts[g] + 16 * half, _mm512_sub_epi32(_mm512_setzero_si512(), sum));
     }
   }
