@@ -177,9 +177,17 @@ static_assert(count(kIq2SPoints) == kIq2SGrid.size());
 static_assert(count(kIq3XxsPoints) == kIq3XxsGrid.size() && count(kIq3SPoints) == kIq3SGrid.size());
 
 constexpr std::array<std::uint8_t, 3> kTernary = {0, 1, 2};
-constexpr std::array<std::uint8_t, 3> kIq2Magnitudes = {8, 25, 43};
-constexpr std::array<std::uint8_t, 8> kIq3XxsMagnitudes = {4, 12, 20, 28, 36, 44, 52, 62};
+constexpr std::array<std::uint8_t, 8> kOctal = {0, 1, 2, 3, 4, 5, 6, 7};
 constexpr std::array<std::uint8_t, 8> kIq3SMagnitudes = {1, 3, 5, 7, 9, 11, 13, 15};
+
+// Coordinates of a few bits each, side by side.
+template <class Grid>
+constexpr auto pack(const Grid& grid) {
+  std::array<std::uint16_t, std::tuple_size_v<Grid>> codes{};
+  for (std::size_t point = 0; point < codes.size(); ++point)
+    for (std::size_t i = 0; i < grid[point].size(); ++i) codes[point] = static_cast<std::uint16_t>(codes[point] | grid[point][i] << (16 / grid[point].size() * i));
+  return codes;
+}
 
 }  // namespace
 
@@ -189,5 +197,7 @@ constinit const Grid8<512> kIq2XsGrid = expand<Grid8<512>>(kIq2XsPoints, kIq2Mag
 constinit const Grid8<1024> kIq2SGrid = expand<Grid8<1024>>(kIq2SPoints, kIq2Magnitudes);
 constinit const Grid4<256> kIq3XxsGrid = expand<Grid4<256>>(kIq3XxsPoints, kIq3XxsMagnitudes);
 constinit const Grid4<512> kIq3SGrid = expand<Grid4<512>>(kIq3SPoints, kIq3SMagnitudes);
+constinit const std::array<std::uint16_t, 256> kIq2XxsCodes = pack(expand<Grid8<256>>(kIq2XxsPoints, kTernary));
+constinit const std::array<std::uint16_t, 256> kIq3XxsCodes = pack(expand<Grid4<256>>(kIq3XxsPoints, kOctal));
 
 }  // namespace assay

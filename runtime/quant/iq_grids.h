@@ -19,6 +19,12 @@ extern const Grid8<1024> kIq2SGrid;
 extern const Grid4<256> kIq3XxsGrid;
 extern const Grid4<512> kIq3SGrid;
 
+inline constexpr std::array<std::uint8_t, 3> kIq2Magnitudes = {8, 25, 43};
+inline constexpr std::array<std::uint8_t, 8> kIq3XxsMagnitudes = {4, 12, 20, 28, 36, 44, 52, 62};
+// The points of two grids in 16 bits: which magnitude each of 8 values has in 2 bits, or each of 4 values in 4 bits, the first value lowest.
+extern const std::array<std::uint16_t, 256> kIq2XxsCodes;
+extern const std::array<std::uint16_t, 256> kIq3XxsCodes;
+
 // Eight signs from seven: the number of negative values is even, so that the last sign follows from the others.
 constexpr unsigned even_signs(unsigned seven) {
   return seven | (static_cast<unsigned>(std::popcount(seven)) & 1u) << 7;

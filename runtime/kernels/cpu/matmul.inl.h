@@ -181,6 +181,13 @@ template <class Panel, std::uint32_t Times>
 }
 constexpr std::uint32_t kPasses = kTileRows / (2 * kLanes);  // over the rows of a tile
 
+// Sums of two registers of rows times C inputs.
+template <int C>
+[[gnu::always_inline]] inline void start(Words (&sums)[2][C], Words first, Words second) {
+#pragma GCC unroll 6
+  for (int c = 0; c < C; ++c) sums[0][c] = first, sums[1][c] = second;
+}
+
 // The products of C inputs from `c0` on with two registers of rows in kRunOf<F> steps from `first` on, in 16 bits.
 template <class F, int C>
 [[gnu::always_inline]] inline void sum_run(const ByteTile& tile, const LevelPanel& panel, std::uint32_t first, std::uint32_t row, std::uint32_t c0, Words (&sums)[2][C]) {
@@ -201,9 +208,9 @@ template <class F, int C>
   }
 }
 
-// totals += the dots of group g, times `factor` where there is no VNNI.
+// totals += the dots of group g, times `factors` where there is no VNNI.
 template <class F, int C>
-[[gnu::always_inline]] inline void add_group(const ByteTile& tile, const LevelPanel& panel, std::uint32_t g, std::uint32_t row, std::uint32_t c0, const Words (&factor)[2], Words (&totals)[2][C]) {
+[[gnu::always_inline]] inline void add_group(const ByteTile& tile, const LevelPanel& panel, std::uint32_t g, std::uint32_t row, std::uint32_t c0, const Words (&factors)[2], Words (&totals)[2][C]) {
   constexpr std::uint32_t kSteps = kGroupOf<F> / 4, kRun = kRunOf<F>;
   if constexpr (kHasVnni) {
 #pragma GCC unroll 8
@@ -224,7 +231,7 @@ template <class F, int C>
 #pragma GCC unroll 2
       for (int v = 0; v < 2; ++v)
 #pragma GCC unroll 6
-        for (int c = 0; c < C; ++c) add_half_pairs(totals[v][c], sums[v][c], factor[v]);
+        for (int c = 0; c < C; ++c) add_half_pairs(totals[v][c], sums[v][c], factors[v]);
     }
   }
 }
@@ -234,10 +241,7 @@ template <int Group, int C>
 [[gnu::always_inline]] inline void add_minimums(const ByteTile& tile, const LevelPanel& panel, std::uint32_t row, std::uint32_t c0, float* sums) {
   constexpr std::uint32_t kPairs = kChunk / Group / 2;
   Words totals[2][C];
-#pragma GCC unroll 2
-  for (int v = 0; v < 2; ++v)
-#pragma GCC unroll 6
-    for (int c = 0; c < C; ++c) totals[v][c] = no_words();
+  start<C>(totals, no_words(), no_words());
 #pragma GCC unroll 8
   for (std::uint32_t pair = 0; pair < kPairs; ++pair) {
     const Words m[2] = {load_words(tile.minimums[pair][row]), load_words(tile.minimums[pair][row + kLanes])};
@@ -273,14 +277,10 @@ template <class F, int C>
         const std::uint32_t g = outer * kInner + inner;
         if (!kAddsWhole<F> || inner == 0) {
           const std::int32_t* starts = tile.starts[kAddsWhole<F> ? outer : g] + row;
-          const Words start[2] = {kIsUnsigned<F> ? no_words() : load_words(starts), kIsUnsigned<F> ? no_words() : load_words(starts + kLanes)};
-#pragma GCC unroll 2
-          for (int v = 0; v < 2; ++v)
-#pragma GCC unroll 6
-            for (int c = 0; c < C; ++c) totals[v][c] = start[v];
+          start<C>(totals, kIsUnsigned<F> ? no_words() : load_words(starts), kIsUnsigned<F> ? no_words() : load_words(starts + kLanes));
         }
-        const Words factor[2] = {kAddsWhole<F> ? load_words(tile.whole_scales[g][row]) : splat_half(1), kAddsWhole<F> ? load_words(tile.whole_scales[g][row + kLanes]) : splat_half(1)};
-        add_group<F, C>(tile, panel, g, row, c0, factor, totals);
+        const Words factors[2] = {kAddsWhole<F> ? load_words(tile.whole_scales[g][row]) : splat_half(1), kAddsWhole<F> ? load_words(tile.whole_scales[g][row + kLanes]) : splat_half(1)};
+        add_group<F, C>(tile, panel, g, row, c0, factors, totals);
         if (kAddsWhole<F> && inner + 1 < kInner) continue;
 #pragma GCC unroll 2
         for (std::uint32_t v = 0; v < 2; ++v) {
@@ -315,10 +315,7 @@ template <class F, int C>
     for (std::uint32_t g = 0; g < kChunk / 32; ++g) {
       fetch_next<WordPanel, kPasses * kChunk / 32>(panel, row / (2 * kLanes) * (kChunk / 32) + g);
       Words totals[2][C];
-#pragma GCC unroll 2
-      for (int v = 0; v < 2; ++v)
-#pragma GCC unroll 6
-        for (int c = 0; c < C; ++c) totals[v][c] = no_words();
+      start<C>(totals, no_words(), no_words());
 #pragma GCC unroll 16
       for (std::uint32_t k = 0; k < kSteps; ++k) {
         const Words w[2] = {load_words(tile.levels[g * kSteps + k][row]), load_words(tile.levels[g * kSteps + k][row + kLanes])};

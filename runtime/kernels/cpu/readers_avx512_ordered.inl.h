@@ -6,7 +6,11 @@ inline constexpr int kSumsOf = Order == LevelOrder::file ? 4 : Order == LevelOrd
 template <>
 inline constexpr LevelOrder kOrderOf<MLX_Q4> = LevelOrder::pairs;
 template <>
+inline constexpr LevelOrder kOrderOf<IQ3_XXS> = LevelOrder::pairs;
+template <>
 inline constexpr LevelOrder kOrderOf<MLX_Q2> = LevelOrder::fours;
+template <>
+inline constexpr LevelOrder kOrderOf<IQ2_XXS> = LevelOrder::fours;
 template <class F>
   requires kIsOneOf<F, Q4_0, Q4_1, Q5_0, Q5_1, IQ4_NL, IQ4_XS, MXFP4>
 inline constexpr LevelOrder kOrderOf<F> = LevelOrder::halves;
@@ -108,6 +112,48 @@ template <class Block>
 [[gnu::always_inline]] inline void decode_levels(const IQ4_XS::Block* block, OrderedSpans& out) {
   for (int i = 0; i < 2; ++i) split_nibbles(_mm512_loadu_si512(block->codes + 64 * i), out.levels, 2 * i);
   for (__m512i& part : out.levels) part = _mm512_shuffle_epi8(level_table<IQ4_NL>(), part);
+}
+
+// Grids of 256 points lie in eight registers as codes of 16 bits, which permutes reach: the codes of 32 points.
+[[gnu::always_inline]] inline __m512i codes_of_points(const std::array<std::uint16_t, 256>& codes, __m512i points) {
+  __m512i of64[4];
+  for (int i = 0; i < 4; ++i) of64[i] = _mm512_permutex2var_epi16(_mm512_loadu_si512(codes.data() + 64 * i), points, _mm512_loadu_si512(codes.data() + 64 * i + 32));
+  const __mmask32 bit6 = _mm512_test_epi16_mask(points, _mm512_set1_epi16(64)), bit7 = _mm512_test_epi16_mask(points, _mm512_set1_epi16(128));
+  return _mm512_mask_mov_epi16(_mm512_mask_mov_epi16(of64[0], bit6, of64[1]), bit7, _mm512_mask_mov_epi16(of64[2], bit6, of64[3]));
+}
+// Levels of the codes of magnitudes: bias plus magnitude, and minus it.
+template <class F, std::size_t Size>
+struct SignedMagnitudes {
+  alignas(16) std::uint8_t plus[16] = {}, minus[16] = {};
+  constexpr explicit SignedMagnitudes(const std::array<std::uint8_t, Size>& magnitudes) {
+    for (std::size_t i = 0; i < Size; ++i) plus[i] = static_cast<std::uint8_t>(F::kBias + magnitudes[i]), minus[i] = static_cast<std::uint8_t>(F::kBias - magnitudes[i]);
+  }
+  // Minus where the bit of `signs` is set.
+  [[gnu::always_inline]] __m512i levels(__m512i codes, __mmask64 signs) const {
+    const __m512i above = _mm512_shuffle_epi8(_mm512_broadcast_i32x4(load16(plus)), codes);
+    return _mm512_mask_shuffle_epi8(above, signs, _mm512_broadcast_i32x4(load16(minus)), codes);
+  }
+};
+inline constexpr SignedMagnitudes<IQ2_XXS, 3> kIq2XxsLevels(kIq2Magnitudes);
+inline constexpr SignedMagnitudes<IQ3_XXS, 8> kIq3XxsLevels(kIq3XxsMagnitudes);
+
+[[gnu::always_inline]] inline void decode_levels(const IQ2_XXS::Block* block, OrderedSpans& out) {
+  const __m256i points = _mm512_cvtepi64_epi32(_mm512_loadu_si512(block->runs));
+  const __m512i codes = codes_of_points(kIq2XxsCodes, _mm512_cvtepu8_epi16(points));
+  const __m512i eights = _mm512_cvtepu8_epi16(even_signs_of_words(iq2_xxs_words(block)));
+  const __m512i signs = _mm512_or_si512(eights, _mm512_slli_epi16(eights, 4));  // bit r of byte n: of value 4 n + r
+  for (int r = 0; r < 4; ++r)
+    out.levels[r] = kIq2XxsLevels.levels(_mm512_and_si512(_mm512_srli_epi16(codes, static_cast<unsigned>(2 * r)), bytes(3)), _mm512_test_epi8_mask(signs, bytes(1 << r)));
+}
+inline std::uint64_t every_other(const std::uint64_t* of64, std::uint64_t mask) { return _pext_u64(of64[0], mask) | _pext_u64(of64[1], mask) << 32; }
+[[gnu::always_inline]] inline void decode_levels(const IQ3_XXS::Block* block, OrderedSpans& out) {
+  const Signs signs(even_signs_of_words(load32(block->signs_and_scales)));
+  for (int half = 0; half < 2; ++half) {
+    const __m512i codes = codes_of_points(kIq3XxsCodes, _mm512_cvtepu8_epi16(load32(block->points + 32 * half)));
+    const std::uint64_t* of = signs.of64 + 2 * half;
+    out.levels[2 * half] = kIq3XxsLevels.levels(_mm512_and_si512(codes, bytes(15)), every_other(of, 0x5555555555555555));
+    out.levels[2 * half + 1] = kIq3XxsLevels.levels(_mm512_and_si512(_mm512_srli_epi16(codes, 4), bytes(15)), every_other(of, 0xaaaaaaaaaaaaaaaa));
+  }
 }
 
 template <int Bits>
