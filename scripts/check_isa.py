@@ -12,8 +12,10 @@ from pathlib import Path
 # everything in namespace assay::avx2. A weak std:: function compiled with AVX would be picked by the linker for the
 # whole program and stop older processors, so the name of the function decides and not the name of the file.
 FUNCTION = re.compile(r"^[0-9a-f]+ <([^>]+)>:$")
-# "   1f:\tvmovups (%rdi),%ymm0": the mnemonic and its operands.
-INSTRUCTION = re.compile(r"^\s*[0-9a-f]+:\t(?:\{\w+\} )?(\S+)(.*)$")
+# Tables are made on every processor, whatever instruction set their kernels are for.
+TABLE_MAKER = re.compile(r"make_table|fill_(?:all_)?levels|fill_floats|5tableEv|10bf16_tableEv")
+# "   1f:\tvmovups (%rdi),%ymm0": the mnemonic, with the encoding that is asked for, and its operands.
+INSTRUCTION = re.compile(r"^\s*[0-9a-f]+:\t((?:\{\w+\} )?\S+)(.*)$")
 NOT_VECTOR = {"verr", "verw", "vmcall", "vmlaunch", "vmresume", "vmxoff", "vmread", "vmwrite"}
 # General-purpose instructions that came with AVX2 and its neighbours. Not tzcnt: gcc writes it for a non-zero bsf, and older
 # processors run it as that.
@@ -24,6 +26,8 @@ AVX512_OPERAND = re.compile(r"%zmm|%k[0-7]\b|%[xy]mm(?:1[6-9]|2\d|3[01])\b")
 def allowed_level(function):
     """0 baseline, 1 up to AVX2, 2 up to AVX-512, from the function's name."""
     name = function.lower()
+    if TABLE_MAKER.search(function):
+        return 0
     if "avx512" in name:
         return 2
     return 1 if "avx2" in name or "avxvnni" in name or "avx_vnni" in name else 0
@@ -32,6 +36,10 @@ def allowed_level(function):
 def needed_level(mnemonic, operands):
     if AVX512_OPERAND.search(operands):
         return 2
+    # Without {vex} these are AVX-512's: AVX-VNNI came later.
+    if mnemonic.startswith("vpdp"):
+        return 2
+    mnemonic = mnemonic.split("} ")[-1]
     is_vector = mnemonic.startswith("v") and mnemonic not in NOT_VECTOR
     return 1 if is_vector or "%ymm" in operands or BIT_INSTRUCTION.match(mnemonic) else 0
 

@@ -9,7 +9,7 @@ packages=(
   libpcre2-dev libutf8proc-dev libbenchmark-dev libgtest-dev
   clang-14 libclang-rt-14-dev
   libsqlite3-dev libyaml-cpp-dev libjs-chart.js chromium
-  nginx-light openssl python3-filelock python3-jinja2
+  nginx-light openssl python3-filelock python3-jinja2 qemu-user
   libvulkan-dev libvulkan-volk-dev glslc spirv-tools mesa-vulkan-drivers vulkan-validationlayers
 )
 

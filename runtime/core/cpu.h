@@ -8,7 +8,7 @@ namespace assay {
 
 // Bits of an IsaSet. A kernel table states the bits it needs.
 enum IsaBit : std::uint32_t {
-  kIsaAvx2 = 1u << 0,  // with FMA and F16C
+  kIsaAvx2 = 1u << 0,  // with FMA, F16C and BMI2
   kIsaAvxVnni = 1u << 1,
   kIsaAvx512 = 1u << 2,  // F, BW, DQ, VL
   kIsaAvx512Vnni = 1u << 3,

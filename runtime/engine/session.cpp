@@ -108,7 +108,7 @@ Result<std::unique_ptr<SplitBackend>> open_device(const Model& model, const Sess
 Result<Session> Session::open(const Model& model, const SessionOptions& asked) {
   ASSAY_TRY(SessionOptions options, resolve(model, asked));
   const Kernels* kernels = options.isa.empty() ? best_kernels() : kernels_named(options.isa);
-  if (kernels == nullptr) return Error{Code::unsupported, "isa", fmt::format("\"{}\" is unknown or not supported by this processor; known: avx512_bf16, avx512, avx2, scalar", options.isa)};
+  if (kernels == nullptr) return Error{Code::unsupported, "isa", fmt::format("\"{}\" is unknown or not supported by this processor; known: {}", options.isa, kernel_names())};
   const MemoryPlan plan = plan_memory(model, {options.context, options.batch, options.kv, options.sequences});
   std::string note;
   const bool is_automatic = options.backend == BackendKind::automatic;

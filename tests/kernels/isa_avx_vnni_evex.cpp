@@ -8,12 +8,11 @@
 #pragma GCC push_options
 #pragma GCC target("avx2,fma,f16c,bmi2")
 namespace assay::avx_vnni_evex {
-const Kernels& table();
 #include "runtime/kernels/cpu/isa_avx2.inl.h"
 }
 #pragma GCC pop_options
 
-namespace assay::test {
-const Kernels& avx_vnni_evex();
-const Kernels& avx_vnni_evex() { return assay::avx_vnni_evex::table(); }
+namespace assay::avx_vnni_evex {
+const Kernels& table();
+#include "runtime/kernels/cpu/fill_table.inl.h"
 }

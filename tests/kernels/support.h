@@ -12,6 +12,11 @@
 #include "runtime/quant/dequantize.h"
 #include "runtime/quant/encode.h"
 
+// The AVX-VNNI table with its instructions in the encoding of AVX-512 (isa_avx_vnni_evex.cpp), which processors run that have no AVX-VNNI.
+namespace assay::avx_vnni_evex {
+const Kernels& table();
+}
+
 namespace assay::test {
 
 // A weight matrix that owns its bytes. `shift` puts the data at an odd address.
@@ -125,14 +130,11 @@ inline double given(const PackedInputs& packed, std::size_t n, std::size_t i) {
   return (has_signed_bytes(packed.packing) ? static_cast<std::int8_t>(level) : level - 128) * static_cast<double>(levels.scales[k / 32][c]);
 }
 
-// The AVX-VNNI table with its instructions in the encoding of AVX-512 (isa_avx_vnni_evex.cpp), which processors run that have no AVX-VNNI.
-const Kernels& avx_vnni_evex();
-
 inline std::vector<const Kernels*> runnable_kernels() {
   std::vector<const Kernels*> tables;
   for (const Kernels* kernels : all_kernels())
     if (kernels_named(kernels->name) != nullptr) tables.push_back(kernels);
-  if ((avx_vnni_evex().needs & ~detect_isa()) == 0) tables.push_back(&avx_vnni_evex());
+  if ((avx_vnni_evex::table().needs & ~detect_isa()) == 0) tables.push_back(&avx_vnni_evex::table());
   return tables;
 }
 

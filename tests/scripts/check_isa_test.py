@@ -38,6 +38,15 @@ class Isa(unittest.TestCase):
     def test_prefix_is_not_taken_for_the_mnemonic(self):
         self.assertEqual(len(self.found("_ZN5assay3sumEv", "{vex} vpdpbusd %ymm2,%ymm1,%ymm0")), 1)
 
+    def test_avx_vnni_needs_its_own_encoding(self):
+        self.assertEqual(self.found("_ZN5assay8avx_vnni3dotEv", "{vex} vpdpbusd %ymm2,%ymm1,%ymm0"), [])
+        self.assertEqual(len(self.found("_ZN5assay8avx_vnni3dotEv", "vpdpbusd %ymm2,%ymm1,%ymm0")), 1)
+        self.assertEqual(self.found("_ZN5assay11avx512_vnni3dotEv", "vpdpbusd %zmm2,%zmm1,%zmm0"), [])
+
+    def test_tables_are_made_on_every_processor(self):
+        for function in ("_ZN5assay4avx210make_tableESt17basic_string_viewIcSt11char_traitsIcEEj", "_ZN5assay6avx5125tableEv", "_ZN5assay11avx512_vnni10bf16_tableEv"):
+            self.assertEqual(len(self.found(function, "vmovdqu %xmm0,0x38(%r8)")), 1, function)
+
     def test_wide_functions_are_counted(self):
         lines = disassembly("_ZN5assay4avx23dotEv", "vzeroupper", "ret") + disassembly("plain", "ret")
         self.assertEqual(check_isa.read_disassembly(lines)[1], 1)

@@ -21,6 +21,12 @@ std::array<const Kernels*, 6> all_kernels() {
   return {&avx512_vnni::bf16_table(), &avx512_vnni::table(), &avx512::table(), &avx_vnni::table(), &avx2::table(), &scalar::table()};
 }
 
+std::string kernel_names() {
+  std::string names;
+  for (const Kernels* kernels : all_kernels()) (names += names.empty() ? "" : ", ") += kernels->name;
+  return names;
+}
+
 const Kernels* best_kernels() {
   const IsaSet isa = detect_isa();
   for (const Kernels* kernels : all_kernels())

@@ -1,4 +1,4 @@
-// The format rows of one ISA's table.
+// The format rows of one ISA's table. Outside its target region: every processor runs this.
 
 template <class F>
 void fill_levels(Kernels& kernels) {

@@ -1,4 +1,4 @@
-// The AVX2 table (with FMA and F16C).
+// The AVX2 table (with FMA, F16C and BMI2).
 #include "runtime/kernels/cpu/region.h"
 
 #define ASSAY_ISA_NAME "avx2"
@@ -10,3 +10,7 @@ namespace assay::avx2 {
 #include "runtime/kernels/cpu/isa_avx2.inl.h"
 }
 #pragma GCC pop_options
+
+namespace assay::avx2 {
+#include "runtime/kernels/cpu/fill_table.inl.h"
+}

@@ -1,4 +1,4 @@
-// The kernels of 256-bit registers, for AVX2 and for AVX-VNNI: included in the namespace of one of them, with ASSAY_ISA_NAME and ASSAY_ISA_NEEDS.
+// The kernels of 256-bit registers, for AVX2 and for AVX-VNNI: included in the namespace of one of them.
 #define ASSAY_FILL_MATMUL(traits) \
   row.matmul = matmul<traits>;    \
   row.packing = traits::kPacking;
@@ -23,4 +23,3 @@ namespace {
 #include "runtime/kernels/cpu/dequantize.inl.h"
 #include "runtime/kernels/cpu/matmul.inl.h"
 }  // namespace
-#include "runtime/kernels/cpu/fill_table.inl.h"

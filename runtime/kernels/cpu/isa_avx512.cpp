@@ -10,3 +10,7 @@ namespace assay::avx512 {
 #include "runtime/kernels/cpu/isa_avx512.inl.h"
 }
 #pragma GCC pop_options
+
+namespace assay::avx512 {
+#include "runtime/kernels/cpu/fill_table.inl.h"
+}

@@ -1,4 +1,4 @@
-// The kernels of 512-bit registers, with and without VNNI: included in the namespace of one of them, with ASSAY_ISA_NAME and ASSAY_ISA_NEEDS.
+// The kernels of 512-bit registers, with and without VNNI: included in the namespace of one of them.
 #define ASSAY_PACKS_WHOLE_PANELS
 #define ASSAY_FILL_MATMUL(traits) \
   row.matmul = matmul<traits>;    \
@@ -33,4 +33,3 @@ namespace {
 #include "runtime/kernels/cpu/matmul.inl.h"
 #endif
 }  // namespace
-#include "runtime/kernels/cpu/fill_table.inl.h"

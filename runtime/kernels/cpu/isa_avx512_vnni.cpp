@@ -13,6 +13,11 @@ namespace {
 #include "runtime/kernels/cpu/matmul_avx512_bf16.inl.h"
 #include "runtime/kernels/cpu/attention_avx512_bf16.inl.h"
 }  // namespace
+}  // namespace assay::avx512_vnni
+#pragma GCC pop_options
+
+namespace assay::avx512_vnni {
+#include "runtime/kernels/cpu/fill_table.inl.h"
 
 const Kernels& bf16_table() {
   static const Kernels kernels = [] {
@@ -28,4 +33,3 @@ const Kernels& bf16_table() {
   return kernels;
 }
 }  // namespace assay::avx512_vnni
-#pragma GCC pop_options

@@ -12,3 +12,7 @@ namespace assay::avx_vnni {
 #include "runtime/kernels/cpu/isa_avx2.inl.h"
 }
 #pragma GCC pop_options
+
+namespace assay::avx_vnni {
+#include "runtime/kernels/cpu/fill_table.inl.h"
+}

@@ -7,6 +7,11 @@ constexpr int kVectors = 8;  // how many the registers hold
 
 inline Vec splat(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
 inline Vec in_register(Vec v) { return v; }
+// Used several times: gcc would read it again from where it came.
+inline __m256i in_register(__m256i v) {
+  asm("" : "+x"(v));
+  return v;
+}
 inline Vec zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
 inline Vec load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
 inline void store(float* p, Vec v) {

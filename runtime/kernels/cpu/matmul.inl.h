@@ -1,6 +1,6 @@
 // Mat-mul of every vector instruction set but AVX-512 VNNI: 32 rows x 256 values are unpacked once into a register-ordered tile, then used
-// for every input. Without VNNI products of bytes are summed in 16 bits as long as they fit, and formats of full bytes are multiplied in 16
-// bits from the start. An instruction set brings the registers (words_*.inl.h).
+// for every input. Without VNNI products of bytes are summed in 16 bits as long as they fit, and levels of eight bits are multiplied in
+// 16 bits from the start. An instruction set brings the registers (words_*.inl.h).
 
 template <class F>
 inline constexpr int kGroupOf = 32;  // values per weight scale; MLX groups are 32, 64 or 128
@@ -11,7 +11,7 @@ template <class F>
 inline constexpr int kShiftOf = kOffsetOf<F> ? 0 : kBiasOf<F>;
 template <class F>
 inline constexpr bool kIsUnsigned = kShiftOf<F> == 0;
-// The largest sum of two products of bytes, and of how many steps such sums fit in 16 bits, up to eight: a power of two.
+// The largest sum of two products of bytes, and of how many steps of a group such sums fit in 16 bits, up to eight: a power of two.
 template <class F>
 inline constexpr int kTopPair = 2 * (kIsUnsigned<F> ? 127 * F::kMaxLevel : 255 * std::max(kShiftOf<F>, F::kMaxLevel - kShiftOf<F>));
 template <class F>
@@ -26,7 +26,7 @@ template <class F>
 inline constexpr OffsetKind kOffsetKindOf = !kOffsetOf<F> ? OffsetKind::none : kHasWholeScales<F> ? OffsetKind::whole : OffsetKind::floats;
 // Values per input scale. Where the reference programs use an input scale for 256 values (K-quants, IQ), 64 keep the error well below theirs.
 template <class F>
-inline constexpr int kInputGroupOf = kIsWide<F> ? 32 : 64;
+inline constexpr int kInputGroupOf = F::kMaxLevel > 127 ? 32 : 64;
 template <BlockFormat F>
 inline constexpr int kInputGroupOf<F> = !kIsWide<F> && (F::kBlock == 256 || F::kGroup == 16) ? 64 : 32;
 
@@ -35,7 +35,7 @@ struct ByteTile {
   alignas(64) std::int8_t levels[kChunk / 4][kTileRows][4];
   alignas(64) float scales[kGroupsPerChunk][kTileRows];
   alignas(64) float offsets[kGroupsPerChunk][kTileRows];
-  alignas(64) std::int16_t whole_scales[kGroupsPerChunk][kTileRows][2];  // kAddsWhole: each twice, in `units`
+  alignas(64) std::int16_t whole_scales[kGroupsPerChunk][kTileRows][2];  // K-quants: each twice, in `units`
   alignas(64) float units[kTileRows];
   alignas(64) std::int16_t minimums[kGroupsPerChunk][kTileRows][2];      // of two neighbouring groups, in `minimum_units`: no more than half are used
   alignas(64) float minimum_units[kTileRows];
@@ -192,6 +192,7 @@ template <int C>
 template <class F, int C>
 [[gnu::always_inline]] inline void sum_run(const ByteTile& tile, const LevelPanel& panel, std::uint32_t first, std::uint32_t row, std::uint32_t c0, Words (&sums)[2][C]) {
   constexpr std::uint32_t kRun = kRunOf<F>;
+  static_assert(kTopPair<F> * kRun <= 32767);
 #pragma GCC unroll 8
   for (std::uint32_t k = 0; k < kRun; ++k) {
     const Words w[2] = {load_words(tile.levels[first + k][row]), load_words(tile.levels[first + k][row + kLanes])};
@@ -427,7 +428,7 @@ void matmul(const WeightRows& weights, const PackedInputs& inputs, std::uint32_t
   typename Traits::Tile tile;
   for (std::uint32_t row = begin; row < end; row += kTileRows) {
     const std::uint32_t rows = std::min(kTileRows, end - row);
-    std::memset(scratch, 0, matmul_scratch_floats(inputs.count) * sizeof(float));
+    clear(scratch, std::size_t{panels} * kPanel * kTileRows);
     for (std::uint32_t chunk = 0; chunk < chunks; ++chunk) {
       Traits::unpack(weights, row, rows, chunk, tile);
       // What is unpacked next: the following chunk, or the first one of the rows below, which often are this thread's, too.

@@ -122,12 +122,22 @@ struct WholeInput {
   }
 };
 
-// The scales of run `run` of 32 values, spread over its pairs of values: both halves of a register hold the same eight words.
+// Where the scales of each run of 32 values are among eight words, which both halves of a register hold: spread over its pairs of values.
+struct RunSpread {
+  alignas(32) std::uint8_t bytes[8][32];
+};
 template <class F>
-inline __m256i spread_scales(__m256i eight, int run) {
-  const int low = 2 * (kHasWholePairs<F> ? run : 2 * run % 8), high = kHasWholePairs<F> ? low : low + 2;
-  return _mm256_shuffle_epi8(eight, _mm256_set_m128i(_mm_set1_epi16(static_cast<short>(257 * high + 256)), _mm_set1_epi16(static_cast<short>(257 * low + 256))));
+constexpr RunSpread make_run_spread() {
+  RunSpread out{};
+  for (int run = 0; run < 8; ++run)
+    for (int i = 0; i < 32; ++i) {
+      const int word = kHasWholePairs<F> ? run : 2 * run % 8 + i / 16;
+      out.bytes[run][i] = static_cast<std::uint8_t>(2 * word + i % 2);
+    }
+  return out;
 }
+template <class F>
+inline constexpr RunSpread kRunSpread = make_run_spread<F>();
 
 template <class F, int N>
 void matvec_whole_n(const WeightRows& weights, const Inputs& inputs, std::uint32_t begin, std::uint32_t end, const Outputs& out) {
@@ -152,7 +162,7 @@ void matvec_whole_n(const WeightRows& weights, const Inputs& inputs, std::uint32
         __m256i totals[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
         for (int run = 0; run < 8; ++run) {
           const __m256i dots = _mm256_maddubs_epi16(q.levels[run], load32(levels + 32 * run));  // of two: fits in 16 bits
-          add_half_pairs(totals[run / 4], dots, spread_scales<F>(run < 4 ? low : high, run));
+          add_half_pairs(totals[run / 4], dots, _mm256_shuffle_epi8(run < 4 ? low : high, load_words(kRunSpread<F>.bytes[run])));
         }
         const __m256 scale = _mm256_broadcastss_ps(_mm_mul_ss(factors.d, _mm_load_ss(&input.units[chunk])));
         if constexpr (F::kMaxLevel < 32)

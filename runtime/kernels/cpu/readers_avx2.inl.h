@@ -32,7 +32,7 @@ using Eight = std::make_integer_sequence<int, 8>;
 // 64 values of four bits in 32 bytes: the low nibbles, then the high ones.
 [[gnu::always_inline]] inline void decode_four_bits(const std::uint8_t* packed, Levels& out) {
   for (int i = 0; i < 4; ++i) {
-    const __m256i pairs = load32(packed + 32 * i);
+    const __m256i pairs = in_register(load32(packed + 32 * i));
     out.levels[2 * i] = masked(pairs, 15);
     out.levels[2 * i + 1] = masked(_mm256_srli_epi16(pairs, 4), 15);
   }

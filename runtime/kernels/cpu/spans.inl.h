@@ -13,7 +13,7 @@ inline constexpr LevelOrder kOrderOf = LevelOrder::file;
 template <LevelOrder Order>
 void order_levels(const std::int8_t* from, std::int8_t* to);  // kChunk of them
 
-// What is taken from levels before they are multiplied: without VNNI those that need eight bits are multiplied as signed ones.
+// What is taken from levels before they are multiplied: without VNNI levels of eight bits are multiplied as signed ones.
 template <class F>
 inline constexpr int kDotShift = kHasVnni || F::kMaxLevel <= 128 ? 0 : 128;
 

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "runtime/core/cpu.h"
@@ -66,13 +67,12 @@ enum class Packing : std::uint8_t {
   words32,   // WordPanel, an input scale for 32 values
   floats,    // FloatPanel
   bfloats,   // BfloatPanel
-  kCount
 };
-constexpr bool has_byte_levels(Packing packing) { return packing >= Packing::levels32 && packing <= Packing::signed64; }
 constexpr bool has_signed_bytes(Packing packing) { return packing == Packing::signed32 || packing == Packing::signed64; }
+constexpr bool has_byte_levels(Packing packing) { return packing == Packing::levels32 || packing == Packing::levels64 || has_signed_bytes(packing); }
 constexpr std::uint32_t input_group_of(Packing packing) { return packing == Packing::levels64 || packing == Packing::signed64 ? 64 : 32; }
 // One chunk of one panel: value ~ level * scales[k / 32].
-struct LevelPanel {
+struct alignas(64) LevelPanel {
   std::uint8_t levels[kChunk / 4][kPanel][4];    // level + 128, or has_signed_bytes(): level
   float scales[kChunk / 32][kPanel];
   float sums[kChunk / 32][kPanel];               // scale * (sum of 32 levels)
@@ -81,15 +81,15 @@ struct LevelPanel {
   std::int16_t pairs16[kChunk / 32][kPanel][2];  // the same of 16 values
   std::byte padding[64];
 };
-struct WordPanel {
+struct alignas(64) WordPanel {
   std::int16_t levels[kChunk / 2][kPanel][2];
   float scales[kChunk / 32][kPanel];
   float sums[kChunk / 32][kPanel];
 };
-struct FloatPanel {
+struct alignas(64) FloatPanel {
   float values[kChunk][kPanel];
 };
-struct BfloatPanel {
+struct alignas(64) BfloatPanel {
   std::uint16_t values[kChunk / 2][kPanel][2];
 };
 static_assert(sizeof(LevelPanel) % 64 == 0 && sizeof(WordPanel) % 64 == 0 && sizeof(FloatPanel) % 64 == 0 && sizeof(BfloatPanel) % 64 == 0);
@@ -209,5 +209,7 @@ std::array<const Kernels*, 6> all_kernels();
 // The best table this processor can run, or the named one: nullptr when unknown or not runnable here.
 const Kernels* best_kernels();
 const Kernels* kernels_named(std::string_view name);
+// All names, best first, with commas between them.
+std::string kernel_names();
 
 }  // namespace assay

@@ -1,4 +1,4 @@
-// One register of whole numbers or of floats in AVX2, as mat-muls take them (matmul.inl.h).
+// One register of whole numbers or of floats in AVX2, as products take them.
 
 using Words = __m256i;
 using Floats = __m256;

@@ -1,4 +1,4 @@
-// One register of whole numbers or of floats in AVX-512, as mat-muls take them (matmul.inl.h).
+// One register of whole numbers or of floats in AVX-512, as products take them.
 
 using Words = __m512i;
 using Floats = __m512;
