@@ -16,7 +16,7 @@ constexpr std::uint32_t kMaxChunkRows = 512;
 // Bytes below which handing work to other threads takes longer than doing it: about a microsecond at memory speed.
 constexpr std::size_t kWorthSharing = 48 * 1024;
 // Beyond so many tokens a mat-mul, which unpacks weights first, is faster than mat-vecs: 12 measured with BF16, 8 with Q4_K_M and Q8_0,
-// both on AVX-512.
+// both on AVX-512 with VNNI.
 constexpr std::uint32_t most_matvec_tokens(Packing packing) { return packing == Packing::floats || packing == Packing::bfloats ? 12 : 8; }
 // Rows of one weight that the second cache level keeps for another mat-vec.
 constexpr std::uint32_t kRowsInCache = 64;
