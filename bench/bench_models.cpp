@@ -71,7 +71,7 @@ void add_options(Command app, Options& options) {
   app.add_option("--kv-type,--kv", options.kv, "Type of the KV cache: f32, f16, q8_0").one_of({"f32", "f16", "q8_0"}).shows_default();
   std::vector<std::string_view> isas = {""};
   for (const Kernels* kernels : all_kernels()) isas.push_back(kernels->name);
-  app.add_option("--isa", options.isa, "Force kernels: avx512, avx2, scalar, ...").one_of(isas).from_environment("ASSAY_ISA");
+  app.add_option("--isa", options.isa, "Force kernels: " + kernel_names()).one_of(isas).from_environment("ASSAY_ISA");
   app.add_flag("--pull", options.pull.pulls, "Download models that are named by catalogue id or ORG/REPO[:QUANT] and not here");
   app.add_flag("--force", options.pull.forces, "Although the machine does not seem to have the disk space or memory for them");
   app.add_option("--records", options.records, "Append one record a case to this file, as JSON lines").value_name("FILE");

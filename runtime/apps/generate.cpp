@@ -24,6 +24,7 @@
 #include "runtime/engine/session.h"
 #include "runtime/engine/stop_texts.h"
 #include "runtime/formats/model_file.h"
+#include "runtime/kernels/cpu/table.h"
 #include "runtime/model/tokenizer.h"
 #include "runtime/registry/locate_here.h"
 
@@ -396,7 +397,7 @@ Option add_options(Command app, Arguments& a) {
   app.add_option("--kv-type,--kv", a.kv, "Type of cached keys and values: f32, f16, q8_0 (half the memory of f16)").shows_default();
   app.add_option("--load", a.load, "map: use the file where it lies, pages come as they are needed; preload: the same, read before the first token; copy: into memory of its own").one_of({"map", "preload", "copy"}).shows_default();
   app.add_flag("--mlock", a.lock, "Keep the weights in memory, so that the system never drops them");
-  app.add_option("--isa", a.isa, "Force kernels: avx512_bf16, avx512_vnni, avx512, avx_vnni, avx2, scalar").from_environment("ASSAY_ISA");
+  app.add_option("--isa", a.isa, "Force kernels: " + kernel_names()).from_environment("ASSAY_ISA");
   app.add_option("--image", a.image, "Not supported: says what the model has of an image encoder");
   app.add_option("--logits", a.logits_file, "Write the logits of every prompt position: float32, little-endian, one row each");
   app.add_flag("--print-ids", a.print_ids, "Print token ids instead of text (with -n 0: those of the prompt)");

@@ -147,6 +147,30 @@ TEST_P(Rows, PackedLevelsAreTheSameInEveryTable) {
     }
 }
 
+// Words hold what signed bytes hold, also where whole panels of bytes have code of their own.
+TEST_P(Rows, PackedWordsAreTheSignedLevels) {
+  const Kernels& plain = *kernels_named("scalar");
+  const std::uint32_t inputs = 2 * kPanel - 1, cols = 2 * kChunk + 40;
+  const std::vector<float> values = random(std::size_t{inputs} * cols, 3);
+  PackedInputs bytes{Packing::signed32, inputs, cols, nullptr}, words{Packing::words32, inputs, cols, nullptr};
+  AlignedBuffer<std::byte> bytes_memory(bytes.bytes()), words_memory(words.bytes());
+  bytes.panels = bytes_memory.data(), words.panels = words_memory.data();
+  for (std::uint32_t p = 0; p < panels_of(inputs); ++p) plain.pack(values.data(), bytes, p), kernels().pack(values.data(), words, p);
+  for (std::uint32_t chunk = 0; chunk < chunks_of(cols); ++chunk)
+    for (std::uint32_t p = 0; p < panels_of(inputs); ++p) {
+      const LevelPanel& a = *bytes.panel<LevelPanel>(chunk, p);
+      const WordPanel& b = *words.panel<WordPanel>(chunk, p);
+      for (std::uint32_t c = 0; c < kPanel; ++c) {
+        SCOPED_TRACE(testing::Message() << "chunk " << chunk << " panel " << p << " column " << c);
+        for (std::uint32_t k = 0; k < kChunk; ++k) ASSERT_EQ(static_cast<std::int8_t>(a.levels[k / 4][c][k % 4]), b.levels[k / 2][c][k % 2]) << k;
+        for (std::uint32_t g = 0; g < kChunk / 32; ++g) {
+          EXPECT_EQ(a.scales[g][c], b.scales[g][c]);
+          EXPECT_EQ(a.sums[g][c], b.sums[g][c]);
+        }
+      }
+    }
+}
+
 // What q8_0 keeps of a row: a scale for 32 values, rounded to F16, and the nearest of 255 levels.
 void round_to_q8_0(float* row, std::uint32_t count) {
   for (std::uint32_t first = 0; first < count; first += kKvGroup) {

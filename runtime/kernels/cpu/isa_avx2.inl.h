@@ -21,5 +21,6 @@ namespace {
 #include "runtime/kernels/cpu/attention.inl.h"
 #include "runtime/kernels/cpu/pack.inl.h"
 #include "runtime/kernels/cpu/dequantize.inl.h"
+#include "runtime/kernels/cpu/float_tile.inl.h"
 #include "runtime/kernels/cpu/matmul.inl.h"
 }  // namespace

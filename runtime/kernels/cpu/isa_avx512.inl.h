@@ -26,6 +26,7 @@ namespace {
 #include "runtime/kernels/cpu/pack_avx512.inl.h"
 #include "runtime/kernels/cpu/pack.inl.h"
 #include "runtime/kernels/cpu/dequantize_avx512.inl.h"
+#include "runtime/kernels/cpu/float_tile.inl.h"
 #ifdef ASSAY_VNNI
 #include "runtime/kernels/cpu/unpack_avx512_vnni.inl.h"
 #include "runtime/kernels/cpu/matmul_avx512_vnni.inl.h"

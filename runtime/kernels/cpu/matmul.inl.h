@@ -21,7 +21,6 @@ inline constexpr bool kIsWide = !kHasVnni && kTopPair<F> > 32767;
 // Whole scales multiply the sums of 16 bits, and all of 64 values is added up as whole numbers.
 template <class F>
 inline constexpr bool kAddsWhole = !kHasVnni && kHasWholeScales<F>;
-enum class OffsetKind : std::uint8_t { none, whole, floats };
 template <class F>
 inline constexpr OffsetKind kOffsetKindOf = !kOffsetOf<F> ? OffsetKind::none : kHasWholeScales<F> ? OffsetKind::whole : OffsetKind::floats;
 // Values per input scale. Where the reference programs use an input scale for 256 values (K-quants, IQ), 64 keep the error well below theirs.
@@ -46,9 +45,6 @@ struct WordTile {
   alignas(64) std::int16_t levels[kChunk / 2][kTileRows][2];
   alignas(64) float scales[kGroupsPerChunk][kTileRows];
   alignas(64) float offsets[kGroupsPerChunk][kTileRows];
-};
-struct FloatTile {
-  alignas(64) float values[kChunk][kTileRows];
 };
 template <class F>
 using TileOf = std::conditional_t<kIsWide<F>, WordTile, ByteTile>;
@@ -393,22 +389,8 @@ struct FloatTraits {
   static constexpr Packing kPacking = Packing::floats;
   using Tile = FloatTile;
   using Panel = FloatPanel;
-  static void unpack(const WeightRows& weights, std::uint32_t first_row, std::uint32_t rows, std::uint32_t chunk, Tile& tile) {
-    constexpr std::type_identity<F> kFormat;
-    alignas(64) float block[kLanes][16];
-    for (std::uint32_t at = 0; at < kChunk; at += 16) {
-      const std::uint32_t first = chunk * kChunk + at, present = first < weights.cols ? std::min(16u, weights.cols - first) : 0;
-      for (std::uint32_t part = 0; part < kTileRows; part += kLanes) {
-        for (std::uint32_t r = 0; r < kLanes; ++r) {
-          const std::byte* row = weights.data + (first_row + part + r) * weights.row_bytes;
-          if (part + r >= rows || present == 0)
-            store(block[r], zero());
-          else
-            store(block[r], present == 16 ? load_weights(kFormat, row, first) : load_weights_part(kFormat, row, first, present));
-        }
-        for (std::uint32_t k = 0; k < 16; k += kLanes) transpose_words(block[0] + k, 16, tile.values[at + k] + part, kTileRows);
-      }
-    }
+  static void unpack(const WeightRows& weights, std::uint32_t row, std::uint32_t rows, std::uint32_t chunk, Tile& tile) {
+    unpack_floats<F>(weights, row, rows, chunk, tile);
   }
   static void multiply(const Tile& tile, const Panel& panel, std::uint32_t, float* sums) { multiply_floats(tile, panel, sums); }
 };

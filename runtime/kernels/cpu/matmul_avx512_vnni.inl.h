@@ -216,23 +216,8 @@ struct FloatTraits {
   using Tile = FloatTile;
   using Panel = FloatPanel;
   using Ahead = avx512_vnni::Ahead<Panel, kFetches>;
-  static void unpack(const WeightRows& weights, std::uint32_t first_row, std::uint32_t rows, std::uint32_t chunk, Tile& tile) {
-    constexpr std::type_identity<F> kFormat;
-    const std::uint32_t first = chunk * kChunk;
-    for (std::uint32_t at = 0; at < kChunk; at += 16) {
-      const std::uint32_t present = first + at < weights.cols ? std::min(16u, weights.cols - first - at) : 0;
-      for (std::uint32_t half = 0; half < kTileRows; half += 16) {
-        alignas(64) float block[16][16];
-        for (std::uint32_t r = 0; r < 16; ++r) {
-          const std::byte* row = weights.data + (first_row + half + r) * weights.row_bytes;
-          if (half + r >= rows || present == 0)
-            store(block[r], zero());
-          else
-            store(block[r], present == 16 ? load_weights(kFormat, row, first + at) : load_weights_part(kFormat, row, first + at, present));
-        }
-        transpose_words(block[0], 16, tile.values[at] + half, kTileRows);
-      }
-    }
+  static void unpack(const WeightRows& weights, std::uint32_t row, std::uint32_t rows, std::uint32_t chunk, Tile& tile) {
+    unpack_floats<F>(weights, row, rows, chunk, tile);
   }
   template <int C>
   static void multiply(const Tile& tile, const Panel& panel, const Ahead& ahead, float* sums) {

@@ -106,9 +106,9 @@ void matvec_spans_n(const WeightRows& weights, const Inputs& inputs, std::uint32
       else
         fetch_ahead(from + chunk * kChunkBytes<F>, kChunkBytes<F>);
       __m256 offsets = kOffsetOf<F> ? q.offsets : q.scales;
-      if constexpr (kOffsetOf<F> && kDotShift<F> != 0) offsets = _mm256_fmadd_ps(_mm256_set1_ps(kDotShift<F>), q.scales, offsets);
+      if constexpr (kOffsetOf<F> && kDotShift<F> != kBiasOf<F>) offsets = _mm256_fmadd_ps(_mm256_set1_ps(static_cast<float>(kDotShift<F> - kBiasOf<F>)), q.scales, offsets);
       for (int n = 0; n < N; ++n) {
-        offset_sums[n] = _mm256_fmadd_ps(offsets, _mm256_load_ps(prepared[n].sums + 8 * chunk), offset_sums[n]);
+        if constexpr (kOffsetOf<F> || kDotShift<F> != kBiasOf<F>) offset_sums[n] = _mm256_fmadd_ps(offsets, _mm256_load_ps(prepared[n].sums + 8 * chunk), offset_sums[n]);
         const Vec scales = _mm512_castps256_ps512(_mm256_mul_ps(q.scales, _mm256_load_ps(prepared[n].scales + 8 * chunk)));
         add_span_dots<F, kSums>(q, prepared[n].levels + chunk * kChunk, spread, scales, sums[n]);
       }

@@ -10,9 +10,6 @@ struct LevelTile {
   alignas(64) float minimum_scales[kTileRows];
   std::uint32_t group;  // MLX below eight bits: 32, or 64 for groups of 64 and 128
 };
-struct FloatTile {
-  alignas(64) float values[kChunk][kTileRows];
-};
 
 // Formats with a scale for 16 values: four steps of multiply-adds are too few to scale by, so that 64 values are brought to one scale.
 template <class F>
@@ -35,9 +32,6 @@ inline constexpr bool kHasSuperBlock<F> = F::kBlock == 256;
 template <class F>
 inline constexpr int kShiftOf = F::kMaxLevel - kBiasOf<F> > 127 ? 128 : kBiasOf<F>;
 
-// How a format's offsets enter the sums: K-quants have whole numbers with one scale a block, which two groups at a time multiply
-// with the sums of inputs; others have floats.
-enum class OffsetKind : std::uint8_t { none, whole, floats };
 template <class F>
 inline constexpr OffsetKind kOffsetKindOf = kOffsetOf<F> || kShiftOf<F> != kBiasOf<F> ? OffsetKind::floats : OffsetKind::none;
 template <>
