@@ -46,10 +46,11 @@ TEST_P(NanoSession, LastRowIsTheLastOfAllRows) {
   session.rewind();
   const auto last = copy(session.feed(ids, LogitsWanted::last));
   ASSERT_EQ(last.size(), model_->config.vocabulary);
-  // The head sees one row or many: mat-vec and mat-mul kernels add in another order, and round the inputs of K-quants and
-  // of MLX below eight bits with a scale per 32 or per 64 values, those of BF16 not at all or to BF16. Another row would be off by more than 1.
+  // The head sees one row or many: mat-vec and mat-mul kernels add in another order, round the inputs of K-quants and of MLX below eight
+  // bits with a scale per 32 or per 64 values, those of BF16 not at all or to BF16, and spread weights' levels or not. Another row would be
+  // off by more than 1.
   const std::string_view name = GetParam();
-  const double bound = name.find("Q4_K") != name.npos || name == "mlx-4bit" || name == "hf-sharded" ? 0.1 : 1e-3;
+  const double bound = name.find("Q4_K") != name.npos || name == "mlx-4bit" || name == "hf-sharded" ? 0.15 : 1e-3;
   for (std::size_t i = 0; i < last.size(); ++i) EXPECT_NEAR(last[i], all[all.size() - last.size() + i], bound) << i;
 }
 

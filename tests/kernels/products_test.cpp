@@ -22,7 +22,6 @@ class Products : public ::testing::TestWithParam<std::tuple<const Kernels*, Form
   const Kernels& kernels() const { return *std::get<0>(GetParam()); }
   FormatId format() const { return std::get<1>(GetParam()); }
   const FormatKernels& kernel() const { return kernels().formats[static_cast<std::size_t>(format())]; }
-  bool merges_scales() const { return kernels().name == "avx512_vnni" || kernels().name == "avx512_bf16"; }
   std::uint32_t block() const { return dtype_of(format()).block_values; }
 
   // |error| of a sum of n products rounded to float is below a few n * 2^-24 * sum |w x|; integer sums are exact, so a small
@@ -32,7 +31,7 @@ class Products : public ::testing::TestWithParam<std::tuple<const Kernels*, Form
   // K-quants multiply their minimums with sums of inputs that were rounded to 16 bits: half a step each.
   double pair_rounding(const Matrix& matrix, std::uint32_t row, const PackedInputs& packed, std::size_t n) const {
     double bound = 0;
-    if (input_group_of(packed.packing) != 64) return bound;
+    if (!has_pairs(packed.packing)) return bound;
     for_each_format(BlockFormats{}, [&](auto type) {
       using F = typename decltype(type)::type;
       if (F::kId != format() || !F::kHasOffset || F::kBlock != 256) return;
@@ -45,37 +44,81 @@ class Products : public ::testing::TestWithParam<std::tuple<const Kernels*, Form
     return bound;
   }
 
-  // Formats with a scale for 16 values: mat-muls of AVX-512 VNNI bring 64 values to the largest of their scales and levels of eight bits.
-  // What a weight becomes: its own value where its scale is the largest, else within half such a level.
-  void merge_scales(const Matrix& matrix, std::uint32_t row, std::vector<float>& weights) const {
+  // A row as its levels and what they are scaled by, where the mat-mul spreads them over eight bits: formats of AVX-512 VNNI; else empty.
+  struct SpreadRow {
+    int bias = 0, most = 0;
+    bool has_offsets = false;
+    std::vector<std::uint8_t> levels;
+    std::vector<Affine> affines;  // of 16 values each
+  };
+  SpreadRow row_to_spread(const Matrix& matrix, std::uint32_t row) const {
+    SpreadRow out;
+    if (kernels().name != "avx512_vnni" && kernels().name != "avx512_bf16") return out;
+    const std::size_t cols = matrix.view.cols();
+    const std::byte* data = matrix.view.data.data() + row * matrix.view.row_bytes();
+    const auto take = [&](int bias, int most, bool has_offsets) {
+      out = {bias, most, has_offsets, std::vector<std::uint8_t>(chunks_of(static_cast<std::uint32_t>(cols)) * kChunk), {}};
+      out.affines.resize(out.levels.size() / 16);
+    };
     for_each_format(BlockFormats{}, [&](auto type) {
       using F = typename decltype(type)::type;
-      if constexpr (F::kGroup < 32) {
-        if (F::kId != format()) return;
-        constexpr int kSpread = std::min(128 / std::max(F::kBias, 1), 127 / (F::kMaxLevel - F::kBias));
-        constexpr int kMerged = 64;
-        constexpr double kHalfLevel = 0.5 + std::max(F::kBias, F::kMaxLevel - F::kBias) / 256.0;  // and half a 128th of the factor
-        for (std::size_t at = 0; at < weights.size(); at += kMerged) {
-          const auto block = load<typename F::Block>(matrix.view.data.data() + row * matrix.view.row_bytes() + at / F::kBlock * sizeof(typename F::Block));
-          const int first = static_cast<int>(at % F::kBlock) / F::kGroup;
-          float top = 0;
-          for (int g = 0; g < kMerged / F::kGroup; ++g) {
-            const float scale = F::affine(block, first + g).scale;
-            if (std::abs(scale) > std::abs(top) || scale == -top) top = std::abs(scale) > std::abs(top) ? scale : std::abs(top);
-          }
-          for (int i = 0; i < kMerged; ++i) {
-            const Affine affine = F::affine(block, first + i / F::kGroup);
-            float& weight = weights[at + static_cast<std::size_t>(i)];
-            if (affine.scale == 0) continue;  // every level is the offset
-            const double level = (weight - affine.offset) / affine.scale, factor = std::nearbyint(affine.scale / top * 128 * kSpread) / 128;
-            const double merged = std::clamp(std::floor(std::nearbyint(level) * factor + 0.5), -128.0, 127.0);
-            const float before = weight;
-            weight = static_cast<float>(merged * top / kSpread + affine.offset);
-            EXPECT_LE(std::abs(weight - before), std::abs(top) / kSpread * (affine.scale == top ? 1e-3 : affine.scale == -top ? 1 : kHalfLevel)) << "row " << row << " value " << at << " + " << i;
-          }
-        }
+      if (F::kId != format() || !(F::kGroup < 32 || (F::kBlock == 256 && F::kHasOffset))) return;
+      take(F::kBias, F::kMaxLevel, F::kHasOffset);
+      for (std::size_t at = 0; at < cols; at += F::kBlock) {
+        const auto block = load<typename F::Block>(data + at / F::kBlock * sizeof(typename F::Block));
+        levels_of<F>(block, out.levels.data() + at);
+        for (int i = 0; i < F::kBlock; i += 16) out.affines[(at + static_cast<std::size_t>(i)) / 16] = F::affine(block, i / F::kGroup);
       }
     });
+    for_each_format(MlxFormats{}, [&](auto type) {
+      using F = typename decltype(type)::type;
+      if (F::kId != format() || F::kBits == 8) return;
+      take(0, F::kMaxLevel, true);
+      const SideScales& side = matrix.view.side;
+      const auto number = [&](Bytes stream, std::size_t i) {
+        if (side.format == FormatId::F32) return load<float>(stream.data() + 4 * i);
+        const auto bits = load<std::uint16_t>(stream.data() + 2 * i);
+        return side.format == FormatId::F16 ? to_float(Half{bits}) : to_float(BFloat16{bits});
+      };
+      for (std::size_t i = 0; i < cols; ++i) {
+        const std::size_t group = (row * cols + i) / side.group;
+        out.levels[i] = F::level(data, i);
+        out.affines[i / 16] = {number(side.scales, group), number(side.biases, group)};
+      }
+    });
+    return out;
+  }
+
+  // What weights become there: 64 or 256 of them share a scale, and levels are rounded from 256ths. Nothing is off by more than half a
+  // level and what rounding the two numbers of a group makes of it; where there are no offsets the largest scale keeps its values.
+  static void spread(const SpreadRow& row, std::vector<float>& weights) {
+    const int reach = std::max(row.bias, row.most - row.bias), room = row.has_offsets ? 254 / row.most : std::min(128 / std::max(row.bias, 1), 127 / (row.most - row.bias));
+    const float steps = row.has_offsets ? 127.0f : static_cast<float>(room);
+    const std::size_t together = room >= 16 ? 16 : 4;
+    for (std::size_t first = 0; first < row.affines.size(); first += together) {
+      float top = 0;
+      for (std::size_t g = first; g < first + together; ++g) {
+        const Affine& affine = row.affines[g];
+        if (row.has_offsets)
+          top = std::max({top, std::abs(affine.offset), std::abs(std::fma(static_cast<float>(row.most), affine.scale, affine.offset))});
+        else if (std::abs(affine.scale) > std::abs(top) || affine.scale == -top)
+          top = std::abs(affine.scale) > std::abs(top) ? affine.scale : std::abs(top);
+      }
+      if (top == 0) continue;  // all values are 0
+      const float inverse = 256 * steps / top;
+      const double level_size = top / steps;
+      for (std::size_t i = 16 * first; i < 16 * (first + together) && i < weights.size(); ++i) {
+        const Affine& affine = row.affines[i / 16];
+        const int least = row.has_offsets ? -0x10000 : -(32767 - 128) / std::max(row.bias, 1), nearest = static_cast<int>(std::nearbyint(affine.scale * inverse));
+        const int factor = std::max(nearest, least), start = row.has_offsets ? static_cast<int>(std::nearbyint(affine.offset * inverse)) : -row.bias * factor;
+        const int level = (row.levels[i] * factor + start + 128) >> 8;
+        ASSERT_LE(std::abs(level), 128);
+        const double weight = level * level_size;
+        const double bound = !row.has_offsets && affine.scale == top ? 1e-3 : 0.5 + (reach + 1) / 512.0 + (factor - nearest) * reach / 256.0;
+        EXPECT_LE(std::abs(weight - weights[i]), bound * std::abs(level_size)) << "value " << i;
+        weights[i] = static_cast<float>(weight);
+      }
+    }
   }
 
   // `given`: what the kernel was really given for an input's value.
@@ -86,7 +129,7 @@ class Products : public ::testing::TestWithParam<std::tuple<const Kernels*, Form
     std::vector<float> weights(cols);
     for (std::uint32_t row = 0; row < rows; ++row) {
       dequantize_row(matrix.view, row, weights);
-      if (packed.packing == Packing::levels64 && merges_scales()) merge_scales(matrix, row, weights);
+      if (const SpreadRow spread_row = row_to_spread(matrix, row); packed.packing == Packing::levels64 && !spread_row.levels.empty()) spread(spread_row, weights);
       for (std::uint32_t n = 0; n < count; ++n) {
         double sum = start.empty() ? 0.0 : start[n * rows + row], magnitude = std::abs(sum);
         for (std::uint32_t i = 0; i < cols; ++i) {
@@ -277,34 +320,15 @@ TEST(KernelTables, UnknownNamesFindNothing) {
   EXPECT_NE(best_kernels(), nullptr);
 }
 
-// The same of a scale that a mat-mul merges with others.
-TEST(KernelTables, NaNScalesReachTheirRowOfAMatmulOnly) {
-  for (const Kernels* kernels : runnable_kernels())
-    for (const std::uint16_t scale : {std::uint16_t{0x7e00}, std::uint16_t{0x7c00}}) {
-      const FormatKernels& kernel = kernels->formats[static_cast<std::size_t>(FormatId::Q6_K)];
-      if (kernel.matmul == nullptr) continue;
-      Matrix matrix = random_matrix(FormatId::Q6_K, 3, 256, 6);
-      std::memcpy(matrix.data.data() + matrix.view.row_bytes() + offsetof(Q6_K::Block, d), &scale, 2);
-      std::fill_n(matrix.data.data() + 2 * matrix.view.row_bytes() + offsetof(Q6_K::Block, scales), 16, std::byte{0});
-      const RandomInputs inputs(*kernels, 9, 256, 7);
-      PackedInputs packed{kernel.packing, 9, 256, nullptr};
-      AlignedBuffer<std::byte> panels(packed.bytes());
-      packed.panels = panels.data();
-      for (std::uint32_t panel = 0; panel < panels_of(9); ++panel) kernels->pack(inputs.values.data(), packed, panel);
-      AlignedBuffer<float> scratch(matmul_scratch_floats(9));
-      std::vector<float> out(27);
-      kernel.matmul(weight_rows(matrix.view), packed, 0, 3, scratch.data(), {out.data(), 3, false});
-      for (std::size_t n = 0; n < 9; ++n) EXPECT_TRUE(std::isfinite(out[3 * n]) && !std::isfinite(out[3 * n + 1]) && out[3 * n + 2] == 0) << kernels->name << " " << n;
-    }
-}
+// Where blocks have a scale.
+const std::pair<FormatId, std::size_t> kScalePlaces[] = {{FormatId::Q8_0, 0}, {FormatId::Q4_0, 0}, {FormatId::Q2_K, offsetof(Q2_K::Block, d)}, {FormatId::Q2_K, offsetof(Q2_K::Block, dmin)},
+                                                          {FormatId::Q3_K, offsetof(Q3_K::Block, d)}, {FormatId::Q4_K, offsetof(Q4_K::Block, d)}, {FormatId::Q5_K, offsetof(Q5_K::Block, dmin)},
+                                                          {FormatId::Q6_K, offsetof(Q6_K::Block, d)}};
 
 // A NaN or infinite scale must reach the product and nothing else.
 TEST(KernelTables, NaNScalesReachTheirRowOnly) {
-  const std::pair<FormatId, std::size_t> places[] = {{FormatId::Q8_0, 0}, {FormatId::Q4_0, 0}, {FormatId::Q2_K, offsetof(Q2_K::Block, d)}, {FormatId::Q2_K, offsetof(Q2_K::Block, dmin)},
-                                                    {FormatId::Q3_K, offsetof(Q3_K::Block, d)}, {FormatId::Q4_K, offsetof(Q4_K::Block, d)}, {FormatId::Q5_K, offsetof(Q5_K::Block, dmin)},
-                                                    {FormatId::Q6_K, offsetof(Q6_K::Block, d)}};
   for (const Kernels* kernels : runnable_kernels())
-    for (const auto& [format, place] : places)
+    for (const auto& [format, place] : kScalePlaces)
       for (const std::uint16_t scale : {std::uint16_t{0x7e00}, std::uint16_t{0x7c00}}) {
         Matrix matrix = random_matrix(format, 3, 256, 6);
         std::memcpy(matrix.data.data() + matrix.view.row_bytes() + place, &scale, 2);
@@ -312,6 +336,29 @@ TEST(KernelTables, NaNScalesReachTheirRowOnly) {
         float out[3] = {};
         kernels->formats[static_cast<std::size_t>(format)].matvec(weight_rows(matrix.view), inputs.inputs, 0, 3, {out, 3, false});
         EXPECT_TRUE(std::isfinite(out[0]) && !std::isfinite(out[1]) && std::isfinite(out[2])) << kernels->name << " " << name_of(format);
+      }
+}
+
+// The same of mat-muls, which bring scales together; the row below has none.
+TEST(KernelTables, NaNScalesReachTheirRowOfAMatmulOnly) {
+  for (const Kernels* kernels : runnable_kernels())
+    for (const auto& [format, place] : kScalePlaces)
+      for (const std::uint16_t scale : {std::uint16_t{0x7e00}, std::uint16_t{0x7c00}}) {
+        const FormatKernels& kernel = kernels->formats[static_cast<std::size_t>(format)];
+        if (kernel.matmul == nullptr) continue;
+        Matrix matrix = random_matrix(format, 3, 256, 6);
+        std::memcpy(matrix.data.data() + matrix.view.row_bytes() + place, &scale, 2);
+        std::fill(matrix.data.begin() + static_cast<std::ptrdiff_t>(2 * matrix.view.row_bytes()), matrix.data.end(), std::byte{0});
+        const RandomInputs inputs(*kernels, 9, 256, 7);
+        PackedInputs packed{kernel.packing, 9, 256, nullptr};
+        AlignedBuffer<std::byte> panels(packed.bytes());
+        packed.panels = panels.data();
+        for (std::uint32_t panel = 0; panel < panels_of(9); ++panel) kernels->pack(inputs.values.data(), packed, panel);
+        AlignedBuffer<float> scratch(matmul_scratch_floats(9));
+        std::vector<float> out(27);
+        kernel.matmul(weight_rows(matrix.view), packed, 0, 3, scratch.data(), {out.data(), 3, false});
+        for (std::size_t n = 0; n < 9; ++n)
+          EXPECT_TRUE(std::isfinite(out[3 * n]) && !std::isfinite(out[3 * n + 1]) && out[3 * n + 2] == 0) << kernels->name << " " << name_of(format) << " " << n;
       }
 }
 

@@ -39,46 +39,19 @@ inline void dot_group(const LevelTile& tile, const LevelPanel& panel, int g, __m
   }
 }
 
-// What whole minimums take off: sums += minimum_scales[row] * pair_scales[input] * (minimums . pairs).
-template <int Group, int C>
-inline void add_minimums(const LevelTile& tile, const LevelPanel& panel, float* sums) {
-  __m512i low[C], high[C];
-#pragma GCC unroll 6
-  for (int c = 0; c < C; ++c) low[c] = high[c] = _mm512_setzero_si512();
-#pragma GCC unroll 8
-  for (int pair = 0; pair < static_cast<int>(kChunk) / Group / 2; ++pair) {
-    const __m512i m_low = _mm512_load_si512(tile.minimums[pair]), m_high = _mm512_load_si512(tile.minimums[pair][16]);
-#pragma GCC unroll 6
-    for (int c = 0; c < C; ++c) {
-      const __m512i sums2 = splat_word(Group == 32 ? panel.pairs32[pair][c] : panel.pairs16[pair][c]);
-      add_half_pairs(low[c], sums2, m_low);
-      add_half_pairs(high[c], sums2, m_high);
-    }
-  }
-  const Vec scale_low = load(tile.minimum_scales), scale_high = load(tile.minimum_scales + 16);
-#pragma GCC unroll 6
-  for (int c = 0; c < C; ++c) {
-    const Vec scale = splat(panel.pair_scales[c]);
-    float* to = sums + kTileRows * static_cast<std::size_t>(c);
-    store(to, fma(mul(_mm512_cvtepi32_ps(low[c]), scale_low), scale, load(to)));
-    store(to + 16, fma(mul(_mm512_cvtepi32_ps(high[c]), scale_high), scale, load(to + 16)));
-  }
-}
-
-// One tile times C inputs of one panel, added to sums[input][row]. Group: values per weight scale; InputGroup: per input scale;
-// MinimumGroup: per whole minimum.
-template <int Group, int InputGroup, int MinimumGroup, OffsetKind kOffset, int C>
+// One tile times C inputs of one panel, added to sums[input][row]. Span: values per scale of the tile, InputGroup: of an input, no fewer.
+template <int Span, int InputGroup, bool kOffsets, int C>
 [[gnu::noinline]] void multiply_levels(const LevelTile& tile, const LevelPanel& panel, Ahead<LevelPanel, kChunk / InputGroup> ahead, float* sums) {
-  constexpr int kInner = InputGroup / Group;
+  constexpr int kInner = InputGroup / Span;
   for (int outer = 0; outer < static_cast<int>(kChunk) / InputGroup; ++outer) {
     ahead.fetch();
     Vec low[C], high[C];
-#pragma GCC unroll 4
+#pragma GCC unroll 2
     for (int inner = 0; inner < kInner; ++inner) {
       const int g = outer * kInner + inner;
       __m512i dot_low[C], dot_high[C];
-      dot_group<Group, C>(tile, panel, g, dot_low, dot_high);
-      const Vec scale_low = load(tile.scales[g * Group / 16]), scale_high = load(tile.scales[g * Group / 16] + 16);
+      dot_group<Span, C>(tile, panel, g, dot_low, dot_high);
+      const Vec scale_low = load(tile.scales[g]), scale_high = load(tile.scales[g] + 16);
 #pragma GCC unroll 6
       for (int c = 0; c < C; ++c) {
         const Vec value_low = _mm512_cvtepi32_ps(dot_low[c]), value_high = _mm512_cvtepi32_ps(dot_high[c]);
@@ -92,19 +65,42 @@ template <int Group, int InputGroup, int MinimumGroup, OffsetKind kOffset, int C
       const Vec scale = splat(panel.scales[first32][c]);
       float* to = sums + kTileRows * static_cast<std::size_t>(c);
       Vec sum_low = fma(low[c], scale, load(to)), sum_high = fma(high[c], scale, load(to + 16));
-      if constexpr (kOffset == OffsetKind::floats) {
-#pragma GCC unroll 2
-        for (int g = first32; g < first32 + InputGroup / 32; g += Group / 32) {
-          const Vec sum = Group == 32 ? splat(panel.sums[g][c]) : add(splat(panel.sums[g][c]), splat(panel.sums[g + 1][c]));
-          sum_low = fma(load(tile.offsets[2 * g]), sum, sum_low);
-          sum_high = fma(load(tile.offsets[2 * g] + 16), sum, sum_high);
-        }
+      if constexpr (kOffsets) {
+        static_assert(Span == 32 && InputGroup == 32);
+        const Vec sum = splat(panel.sums[first32][c]);
+        sum_low = fma(load(tile.offsets[outer]), sum, sum_low);
+        sum_high = fma(load(tile.offsets[outer] + 16), sum, sum_high);
       }
       store(to, sum_low);
       store(to + 16, sum_high);
     }
   }
-  if constexpr (kOffset == OffsetKind::whole) add_minimums<MinimumGroup, C>(tile, panel, sums);
+}
+
+// The same where the whole tile has one scale, and 64 inputs.
+template <int C>
+[[gnu::noinline]] void multiply_spread(const LevelTile& tile, const LevelPanel& panel, Ahead<LevelPanel, kChunk / 64> ahead, float* sums) {
+  Vec low[C], high[C];
+#pragma GCC unroll 6
+  for (int c = 0; c < C; ++c) low[c] = high[c] = zero();
+  for (int g = 0; g < static_cast<int>(kChunk) / 64; ++g) {
+    ahead.fetch();
+    __m512i dot_low[C], dot_high[C];
+    dot_group<64, C>(tile, panel, g, dot_low, dot_high);
+#pragma GCC unroll 6
+    for (int c = 0; c < C; ++c) {
+      const Vec scale = splat(panel.scales[2 * g][c]);
+      low[c] = fma(_mm512_cvtepi32_ps(dot_low[c]), scale, low[c]);
+      high[c] = fma(_mm512_cvtepi32_ps(dot_high[c]), scale, high[c]);
+    }
+  }
+  const Vec scale_low = load(tile.scales[0]), scale_high = load(tile.scales[0] + 16);
+#pragma GCC unroll 6
+  for (int c = 0; c < C; ++c) {
+    float* to = sums + kTileRows * static_cast<std::size_t>(c);
+    store(to, fma(low[c], scale_low, load(to)));
+    store(to + 16, fma(high[c], scale_high, load(to + 16)));
+  }
 }
 
 constexpr int kFloatFetches = 4;
@@ -190,9 +186,14 @@ void matmul(const WeightRows& weights, const PackedInputs& inputs, std::uint32_t
 }
 
 template <class F>
+inline constexpr bool kHasSuperBlock = false;
+template <BlockFormat F>
+inline constexpr bool kHasSuperBlock<F> = F::kBlock == 256;
+
+template <class F>
 struct LevelTraits {
   // Where the reference programs use an input scale for 256 values (K-quants, IQ), 64 keep the error well below theirs.
-  static constexpr Packing kPacking = kHasSuperBlock<F> || kIsMerged<F> || kMayHaveWideGroups<F> ? Packing::levels64 : Packing::levels32;
+  static constexpr Packing kPacking = kIsSpread<F> || kHasSuperBlock<F> ? Packing::levels64 : Packing::levels32;
   static constexpr int kInputGroup = kPacking == Packing::levels64 ? 64 : 32;
   static constexpr int kFetches = kChunk / kInputGroup;
   using Tile = LevelTile;
@@ -203,9 +204,10 @@ struct LevelTraits {
   }
   template <int C>
   static void multiply(const Tile& tile, const Panel& panel, const Ahead& ahead, float* sums) {
-    if constexpr (kMayHaveWideGroups<F>)
-      if (tile.group == 64) return multiply_levels<64, 64, 32, OffsetKind::floats, C>(tile, panel, ahead, sums);
-    multiply_levels<kGroupOf<F>, kInputGroup, kIsMerged<F> ? 16 : 32, kOffsetKindOf<F>, C>(tile, panel, ahead, sums);
+    if constexpr (kSpanOf<F> == kChunk)
+      multiply_spread<C>(tile, panel, ahead, sums);
+    else
+      multiply_levels<kSpanOf<F>, kInputGroup, kHasOffsets<F>, C>(tile, panel, ahead, sums);
   }
 };
 

@@ -12,8 +12,10 @@ inline void pack_group(const float* from, std::uint32_t present, float inverse, 
   }
 }
 
-// One column of a chunk; `present` values are there, none for an unused column. `flip`: 0x80 for levels + 128.
-inline void pack_column(const float* from, std::uint32_t present, std::uint32_t group, std::uint8_t flip, std::uint32_t c, LevelPanel& to) {
+// One column of a chunk; `present` values are there, none for an unused column.
+inline void pack_column(const float* from, std::uint32_t present, Packing packing, std::uint32_t c, LevelPanel& to) {
+  const std::uint32_t group = input_group_of(packing);
+  const std::uint8_t flip = has_signed_bytes(packing) ? 0 : 0x80;  // levels + 128
   alignas(64) std::uint8_t levels[kChunk];
   float sums[kChunk / 32][2], scales[kChunk / 32], largest = 0;
   for (std::uint32_t at = 0; at < kChunk; at += group) {
@@ -30,28 +32,32 @@ inline void pack_column(const float* from, std::uint32_t present, std::uint32_t 
       pack_group(from + (i < present ? i : 0), i < present ? present - i : 0, inverse, levels + i, sums[i / 32]);
     }
   }
-  const float pair_scale = largest / (127.0f * kPairSteps), to_pairs = largest > 0 ? 1.0f / pair_scale : 0.0f;
-  to.pair_scales[c] = pair_scale;
   for (std::uint32_t g = 0; g < kChunk / 32; ++g) {
-    const float low = scales[g] * sums[g][0], high = scales[g] * sums[g][1];
     to.scales[g][c] = scales[g];
     to.sums[g][c] = scales[g] * (sums[g][0] + sums[g][1]);
-    to.pairs32[g / 2][c][g % 2] = static_cast<std::int16_t>(std::lrintf((low + high) * to_pairs));
-    to.pairs16[g][c][0] = static_cast<std::int16_t>(std::lrintf(low * to_pairs));
-    to.pairs16[g][c][1] = static_cast<std::int16_t>(std::lrintf(high * to_pairs));
+  }
+  if (has_pairs(packing)) {
+    const float pair_scale = largest / (127.0f * kPairSteps), to_pairs = largest > 0 ? 1.0f / pair_scale : 0.0f;
+    to.pair_scales[c] = pair_scale;
+    for (std::uint32_t g = 0; g < kChunk / 32; ++g) {
+      const float low = scales[g] * sums[g][0], high = scales[g] * sums[g][1];
+      to.pairs32[g / 2][c][g % 2] = static_cast<std::int16_t>(std::lrintf((low + high) * to_pairs));
+      to.pairs16[g][c][0] = static_cast<std::int16_t>(std::lrintf(low * to_pairs));
+      to.pairs16[g][c][1] = static_cast<std::int16_t>(std::lrintf(high * to_pairs));
+    }
   }
   for (std::uint8_t& level : levels) level ^= flip;
   for (std::uint32_t k = 0; k < kChunk / 4; ++k) std::memcpy(to.levels[k][c], levels + 4 * k, 4);
 }
 
-inline void pack_levels(const float* values, std::uint32_t cols, std::uint32_t group, std::uint8_t flip, std::uint32_t chunk, std::uint32_t first_input, std::uint32_t inputs, LevelPanel& to) {
+inline void pack_levels(const float* values, std::uint32_t cols, Packing packing, std::uint32_t chunk, std::uint32_t first_input, std::uint32_t inputs, LevelPanel& to) {
   const std::uint32_t first = chunk * kChunk, present = std::min(kChunk, cols - first);
 #ifdef ASSAY_PACKS_WHOLE_PANELS
-  if (present == kChunk && inputs == kPanel) return pack_whole_panel(values + std::size_t{first_input} * cols + first, cols, group, flip, to);
+  if (present == kChunk && inputs == kPanel) return pack_whole_panel(values + std::size_t{first_input} * cols + first, cols, packing, to);
 #endif
   for (std::uint32_t c = 0; c < kPanel; ++c) {
     const bool used = c < inputs;
-    pack_column(values + std::size_t{first_input + (used ? c : 0)} * cols + first, used ? present : 0, group, flip, c, to);
+    pack_column(values + std::size_t{first_input + (used ? c : 0)} * cols + first, used ? present : 0, packing, c, to);
   }
 }
 
@@ -93,10 +99,10 @@ void pack(const float* values, const PackedInputs& packed, std::uint32_t panel) 
   const std::uint32_t first = panel * kPanel, inputs = std::min(kPanel, packed.count - first);
   for (std::uint32_t chunk = 0; chunk < chunks_of(packed.cols); ++chunk) {
     if (has_byte_levels(packed.packing)) {
-      pack_levels(values, packed.cols, input_group_of(packed.packing), has_signed_bytes(packed.packing) ? 0 : 0x80, chunk, first, inputs, *packed.panel<LevelPanel>(chunk, panel));
+      pack_levels(values, packed.cols, packed.packing, chunk, first, inputs, *packed.panel<LevelPanel>(chunk, panel));
     } else if (packed.packing == Packing::words32) {
       LevelPanel narrow;
-      pack_levels(values, packed.cols, 32, 0, chunk, first, inputs, narrow);
+      pack_levels(values, packed.cols, Packing::signed32, chunk, first, inputs, narrow);
       widen(narrow, *packed.panel<WordPanel>(chunk, panel));
     } else if (packed.packing == Packing::floats) {
       pack_values(values, packed.cols, chunk, first, inputs, *packed.panel<FloatPanel>(chunk, panel));

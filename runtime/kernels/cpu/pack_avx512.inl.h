@@ -34,8 +34,8 @@ inline Vec group_tops(const float* from, std::uint32_t group) {
 }
 
 // Levels of one input in order, and what goes beside them.
-inline void pack_whole_column(const float* from, std::uint32_t group, std::uint32_t c, __m512i (&levels)[4], LevelPanel& to) {
-  Vec top = group_tops(from, group);
+inline void pack_whole_column(const float* from, Packing packing, std::uint32_t c, __m512i (&levels)[4], LevelPanel& to) {
+  Vec top = group_tops(from, input_group_of(packing));
   top = _mm512_mask_mov_ps(top, _mm512_cmp_ps_mask(top, splat(kTinyInput), _CMP_LT_OQ), zero());
   alignas(64) float inverse[kGroupsPerChunk], scales[kGroupsPerChunk], sums[kGroupsPerChunk];
   store(inverse, _mm512_maskz_div_ps(_mm512_cmp_ps_mask(top, zero(), _CMP_GT_OQ), splat(127.0f), top));
@@ -51,8 +51,12 @@ inline void pack_whole_column(const float* from, std::uint32_t group, std::uint3
     levels[i] = turn_lanes(_mm512_packs_epi16(low, high));
     fours[i] = plus_fours(no_words(), bytes(1), levels[i]);
   }
+  for (std::uint32_t g = 0; g < kChunk / 32; ++g) to.scales[g][c] = scales[2 * g];
+  if (!has_sums(packing)) return;
   const __m512i counts = turn_lanes(lane_sums(fours[0], fours[1], fours[2], fours[3]));
   store(sums, mul(scale, _mm512_cvtepi32_ps(_mm512_add_epi32(counts, _mm512_shuffle_epi32(counts, _MM_PERM_CDAB)))));
+  for (std::uint32_t g = 0; g < kChunk / 32; ++g) to.sums[g][c] = sums[2 * g];
+  if (!has_pairs(packing)) return;
   const Vec scaled = mul(scale, _mm512_cvtepi32_ps(counts)), both = add(scaled, _mm512_permute_ps(scaled, 0xb1));  // of 32 values, twice
   const float largest = std::bit_cast<float>(_mm512_reduce_max_epu32(_mm512_castps_si512(top)));
   const float pair_scale = largest / (127.0f * kPairSteps);
@@ -61,11 +65,7 @@ inline void pack_whole_column(const float* from, std::uint32_t group, std::uint3
   _mm256_store_si256(reinterpret_cast<__m256i*>(pairs16), _mm512_cvtepi32_epi16(_mm512_cvtps_epi32(mul(scaled, to_pairs))));
   _mm_store_si128(reinterpret_cast<__m128i*>(pairs32), _mm512_cvtepi64_epi16(_mm512_cvtps_epi32(mul(both, to_pairs))));
   to.pair_scales[c] = pair_scale;
-  for (std::uint32_t g = 0; g < kChunk / 32; ++g) {
-    to.scales[g][c] = scales[2 * g];
-    to.sums[g][c] = sums[2 * g];
-    std::memcpy(to.pairs16[g][c], &pairs16[g], 4);
-  }
+  for (std::uint32_t g = 0; g < kChunk / 32; ++g) std::memcpy(to.pairs16[g][c], &pairs16[g], 4);
   for (std::uint32_t g = 0; g < kChunk / 64; ++g) std::memcpy(to.pairs32[g][c], &pairs32[g], 4);
 }
 
@@ -85,14 +85,14 @@ constexpr Interleaving make_interleaving() {
 constexpr Interleaving kInterleaving = make_interleaving();
 
 // `values`: kPanel inputs of kChunk values, `stride` apart.
-inline void pack_whole_panel(const float* values, std::size_t stride, std::uint32_t group, int flip, LevelPanel& to) {
+inline void pack_whole_panel(const float* values, std::size_t stride, Packing packing, LevelPanel& to) {
   __m512i levels[kPanel][4];
-  for (std::uint32_t c = 0; c < kPanel; ++c) pack_whole_column(values + stride * c, group, c, levels[c], to);
+  for (std::uint32_t c = 0; c < kPanel; ++c) pack_whole_column(values + stride * c, packing, c, levels[c], to);
   for (std::uint32_t i = 0; i < 4; ++i)
     for (std::uint32_t part = 0; part < kPanel; ++part) {
       const __m512i from = _mm512_load_si512(kInterleaving.from[part]);
       __m512i words = bytes(0);
       for (std::uint32_t c = 0; c < kPanel; ++c) words = _mm512_mask_permutexvar_epi32(words, kInterleaving.columns[part][c], from, levels[c][i]);
-      _mm512_store_si512(to.levels[16 * i][0] + std::size_t{64} * part, _mm512_xor_si512(words, bytes(flip)));
+      _mm512_store_si512(to.levels[16 * i][0] + std::size_t{64} * part, _mm512_xor_si512(words, bytes(has_signed_bytes(packing) ? 0 : 0x80)));
     }
 }

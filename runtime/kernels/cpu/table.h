@@ -61,7 +61,7 @@ struct Outputs {
 enum class Packing : std::uint8_t {
   none,
   levels32,  // LevelPanel, an input scale for 32 values
-  levels64,  // LevelPanel, an input scale for 64 values: less work, for weights below eight bits in blocks of 256, NVFP4 and MLX
+  levels64,  // LevelPanel, an input scale for 64 values: less work, for weights below eight bits in blocks of 256, NVFP4 and MLX; without sums
   signed32,  // the same two with signed levels
   signed64,
   words32,   // WordPanel, an input scale for 32 values
@@ -70,6 +70,8 @@ enum class Packing : std::uint8_t {
 };
 constexpr bool has_signed_bytes(Packing packing) { return packing == Packing::signed32 || packing == Packing::signed64; }
 constexpr bool has_byte_levels(Packing packing) { return packing == Packing::levels32 || packing == Packing::levels64 || has_signed_bytes(packing); }
+constexpr bool has_sums(Packing packing) { return packing != Packing::levels64; }   // for weights with offsets
+constexpr bool has_pairs(Packing packing) { return packing == Packing::signed64; }  // for weights with whole ones
 constexpr std::uint32_t input_group_of(Packing packing) { return packing == Packing::levels64 || packing == Packing::signed64 ? 64 : 32; }
 // One chunk of one panel: value ~ level * scales[k / 32].
 struct alignas(64) LevelPanel {

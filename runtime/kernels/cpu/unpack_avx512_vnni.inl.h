@@ -3,169 +3,132 @@
 // Signed weights of one chunk; vpdpbusd wants four values of a row in each 32-bit lane.
 struct LevelTile {
   alignas(64) std::int8_t levels[kChunk / 4][kTileRows][4];
-  alignas(64) float scales[kGroupsPerChunk][kTileRows];
-  alignas(64) float offsets[kGroupsPerChunk][kTileRows];
-  alignas(64) std::int32_t starts[kGroupsPerChunk][kTileRows];  // -128 * (sum of a group's levels): inputs are levels + 128
-  alignas(64) std::int16_t minimums[kGroupsPerChunk / 2][kTileRows][2];  // K-quants: of two neighbouring groups
-  alignas(64) float minimum_scales[kTileRows];
-  std::uint32_t group;  // MLX below eight bits: 32, or 64 for groups of 64 and 128
+  // Of 32 values, or fewer that stand for more.
+  alignas(64) float scales[kChunk / 32][kTileRows];
+  alignas(64) float offsets[kChunk / 32][kTileRows];
+  alignas(64) std::int32_t starts[kChunk / 32][kTileRows];  // -128 * (sum of a group's levels): inputs are levels + 128
 };
 
-// Formats with a scale for 16 values: four steps of multiply-adds are too few to scale by, so that 64 values are brought to one scale.
+// Formats whose levels leave room in eight bits are spread over them, so that many groups share one scale and offsets are among the
+// levels: scales of 16 or 32 values and sums of inputs would cost the units that multiply a quarter of their time. Not those of which the
+// reference programs keep every bit (blocks of 32).
 template <class F>
-inline constexpr bool kIsMerged = false;
+inline constexpr bool kIsSpread = false;
 template <BlockFormat F>
-inline constexpr bool kIsMerged<F> = F::kGroup < 32;
-template <class F>
-inline constexpr int kGroupOf = kIsMerged<F> ? 64 : 32;  // values per scale of a tile
-// MLX below eight bits: inputs as K-quants have them, and most often groups of 64 or 128.
-template <class F>
-inline constexpr bool kMayHaveWideGroups = false;
+inline constexpr bool kIsSpread<F> = F::kGroup < 32 || (F::kBlock == 256 && F::kHasOffset);
 template <MlxFormat F>
-inline constexpr bool kMayHaveWideGroups<F> = F::kBits < 8;
+inline constexpr bool kIsSpread<F> = F::kBits < 8;
+// Steps of a spread level that are at most as large as one of the file's. Without offsets whole: the group with the largest scale stays exact.
 template <class F>
-inline constexpr bool kHasSuperBlock = false;
-template <BlockFormat F>
-inline constexpr bool kHasSuperBlock<F> = F::kBlock == 256;
+inline constexpr int kSpread = kOffsetOf<F> ? 254 / F::kMaxLevel : std::min(128 / std::max(kBiasOf<F>, 1), 127 / (F::kMaxLevel - kBiasOf<F>));
+// Values per scale of a tile: fewer where levels leave little room.
+template <class F>
+inline constexpr int kSpanOf = !kIsSpread<F> ? 32 : kSpread<F> >= 16 ? 256 : 64;
 // What is taken from levels to make them signed: their bias, or 128 where they would not fit otherwise (MLX 8-bit, whose
 // offsets then make up for it).
 template <class F>
 inline constexpr int kShiftOf = F::kMaxLevel - kBiasOf<F> > 127 ? 128 : kBiasOf<F>;
-
 template <class F>
-inline constexpr OffsetKind kOffsetKindOf = kOffsetOf<F> || kShiftOf<F> != kBiasOf<F> ? OffsetKind::floats : OffsetKind::none;
-template <>
-inline constexpr OffsetKind kOffsetKindOf<Q4_K> = OffsetKind::whole;
-template <>
-inline constexpr OffsetKind kOffsetKindOf<Q5_K> = OffsetKind::whole;
-template <>
-inline constexpr OffsetKind kOffsetKindOf<Q2_K> = OffsetKind::whole;
-
-// Those of Q2_K; Q4_K and Q5_K have theirs beside their scales.
-inline void unpack_minimums(const WeightRows& weights, std::uint32_t first_row, std::uint32_t rows, std::uint32_t chunk, LevelTile& tile) {
-  for (std::uint32_t r = 0; r < kTileRows; ++r) {
-    std::int16_t minimums[kGroupsPerChunk] = {};
-    float scale = 0;
-    if (r < rows) {
-      const auto& block = reinterpret_cast<const Q2_K::Block*>(weights.data + (first_row + r) * weights.row_bytes)[chunk];
-      for (std::uint32_t g = 0; g < kGroupsPerChunk; ++g) minimums[g] = static_cast<std::int16_t>(block.scales[g] >> 4);
-      scale = -to_float(block.dmin);
-    }
-    for (std::uint32_t pair = 0; pair < kGroupsPerChunk / 2; ++pair) std::memcpy(tile.minimums[pair][r], minimums + 2 * pair, 4);
-    tile.minimum_scales[r] = scale;
-  }
-}
+inline constexpr bool kHasOffsets = !kIsSpread<F> && (kOffsetOf<F> || kShiftOf<F> != kBiasOf<F>);
 
 // What belongs to the levels of 16 rows, on its way into half of a tile.
 template <class F>
 struct Factors {
-  alignas(64) float scales[16][kGroupsPerChunk], offsets[16][kGroupsPerChunk];
+  alignas(64) float rows[16][16];  // 8 scales, 8 offsets
 
-  void read(const WeightRows& weights, std::uint32_t row, std::uint32_t chunk, std::uint32_t place, Chunk& q) {
+  void read(const WeightRows& weights, std::uint32_t row, std::uint32_t chunk, std::uint32_t place, Levels& out) {
+    Spans q;
     Reader<F>::read(weights, row, chunk, q);
-    for (__m512i& part : q.levels) part = _mm512_sub_epi8(part, bytes(kShiftOf<F>));
-    store(scales[place], q.scales);
-    store(offsets[place], kShiftOf<F> != kBiasOf<F> ? fma(splat(static_cast<float>(kShiftOf<F> - kBiasOf<F>)), q.scales, q.offsets) : q.offsets);
+    for (int i = 0; i < 4; ++i) out.levels[i] = _mm512_sub_epi8(q.levels[i], bytes(kShiftOf<F>));
+    if constexpr (kShiftOf<F> != kBiasOf<F>) q.offsets = _mm256_fmadd_ps(_mm256_set1_ps(static_cast<float>(kShiftOf<F> - kBiasOf<F>)), q.scales, q.offsets);
+    store(rows[place], join8(q.scales, q.offsets));
   }
-  void clear(std::uint32_t place) {
-    store(scales[place], zero());
-    store(offsets[place], zero());
-  }
-  void write(std::uint32_t half, LevelTile& tile) const {
-    transpose_words(scales[0], kGroupsPerChunk, tile.scales[0] + half, kTileRows);
-    if (kOffsetKindOf<F> == OffsetKind::floats) transpose_words(offsets[0], kGroupsPerChunk, tile.offsets[0] + half, kTileRows);
-  }
-};
-
-// How far the levels of merged groups are spread: as far as eight bits reach. The group with the largest scale stays exact; the others
-// are off by half a spread level and what rounding their factor to 128ths makes of theirs. The negative of the largest scale may meet
-// the end of eight bits: one spread level.
-template <class F>
-inline constexpr int kSpread = std::min(128 / std::max(kBiasOf<F>, 1), 127 / (F::kMaxLevel - kBiasOf<F>));
-
-template <class F>
-  requires kIsMerged<F>
-struct Factors<F> {
-  alignas(64) float scales[16][kGroupsPerChunk];
-
-  void read(const WeightRows& weights, std::uint32_t row, std::uint32_t chunk, std::uint32_t place, Chunk& q) {
-    Reader<F>::read(weights, row, chunk, q);
-    // Of the largest magnitude, with its sign: eight bits reach further below zero than above, as levels do. A NaN is above all.
-    __m512i tops = _mm512_castps_si512(magnitude(q.scales));
-    tops = _mm512_max_epu32(tops, _mm512_shuffle_epi32(tops, _MM_PERM_CDAB));
-    tops = _mm512_max_epu32(tops, _mm512_shuffle_epi32(tops, _MM_PERM_BADC));
-    __m512i highest = _mm512_castps_si512(q.scales);  // as integers: floats above zero keep their order, and are above all below it
-    highest = _mm512_max_epi32(highest, _mm512_shuffle_epi32(highest, _MM_PERM_CDAB));
-    highest = _mm512_max_epi32(highest, _mm512_shuffle_epi32(highest, _MM_PERM_BADC));
-    const Vec top = _mm512_mask_xor_ps(_mm512_castsi512_ps(tops), _mm512_cmpneq_epi32_mask(highest, tops), _mm512_castsi512_ps(tops), splat(-0.0f));
-    store(scales[place], mul(top, splat(1.0f / kSpread<F>)));
-    const __m512i factors = _mm512_cvtps_epi32(mul(_mm512_maskz_div_ps(_mm512_test_epi32_mask(tops, tops), q.scales, top), splat(128.0f * kSpread<F>)));
-    for (int i = 0; i < 4; ++i) {
-      const long long first = 0x0008000800080008ll * i, step = 0x0002000200020002ll;  // words of the lanes' groups
-      const __m512i of_lanes = _mm512_permutexvar_epi16(_mm512_setr_epi64(first, first, first + step, first + step, first + 2 * step, first + 2 * step, first + 3 * step, first + 3 * step), factors);
-      const __m512i level = _mm512_sub_epi8(q.levels[i], bytes(kBiasOf<F>)), none = _mm512_setzero_si512();
-      const __m512i low = _mm512_mulhrs_epi16(_mm512_unpacklo_epi8(none, level), of_lanes);
-      const __m512i high = _mm512_mulhrs_epi16(_mm512_unpackhi_epi8(none, level), of_lanes);
-      q.levels[i] = _mm512_packs_epi16(low, high);
+  void clear(std::uint32_t place) { store(rows[place], zero()); }
+  void write(std::uint32_t half, LevelTile& tile) {
+    __m512i columns[16];
+    for (int r = 0; r < 16; ++r) columns[r] = _mm512_load_si512(rows[r]);
+    transpose16(columns);
+    for (int g = 0; g < 8; ++g) {
+      _mm512_store_si512(tile.scales[g] + half, columns[g]);
+      if (kHasOffsets<F>) _mm512_store_si512(tile.offsets[g] + half, columns[8 + g]);
     }
   }
-  void clear(std::uint32_t place) { store(scales[place], zero()); }
-  void write(std::uint32_t half, LevelTile& tile) const { transpose_words(scales[0], kGroupsPerChunk, tile.scales[0] + half, kTileRows); }
+  __m512i levels_of_step(std::uint32_t, __m512i levels) const { return levels; }
 };
 
-// Lane 2g: the 6-bit scale of group g; lane 2g + 1: its minimum (layout: runtime/quant). The last four groups have their lower bits
-// in one nibble and the upper two in the byte of another group.
-struct PairFields {
-  alignas(64) std::uint8_t bytes[64];  // of the block's: lower bits, upper bits, two zeros
-  alignas(64) std::uint32_t shifts[16], masks[16];
-};
-constexpr PairFields make_pair_fields() {
-  PairFields out{};
-  constexpr std::uint8_t kZero = 0x80;
-  for (std::uint8_t lane = 0; lane < 16; ++lane) {
-    const std::uint8_t group = lane / 2 % 4, own = static_cast<std::uint8_t>(lane % 2 * 4 + group);
-    const bool is_split = lane >= 8;
-    const std::uint8_t bytes[4] = {is_split ? static_cast<std::uint8_t>(8 + group) : own, is_split ? own : kZero, kZero, kZero};
-    for (int i = 0; i < 4; ++i) out.bytes[4 * lane + i] = bytes[i];
-    out.shifts[lane] = is_split && lane % 2 == 1 ? 4 : 0;
-    out.masks[lane] = is_split ? 0x0f : 0x3f;
-  }
-  return out;
-}
-constexpr PairFields kPairFields = make_pair_fields();
-// Reads 16 bytes: four more than the scales have, which are the block's, too.
-[[gnu::always_inline]] inline __m512i read_pairs(const std::uint8_t* scales) {
-  const __m512i fields = _mm512_shuffle_epi8(_mm512_broadcast_i32x4(load16(scales)), _mm512_load_si512(kPairFields.bytes));
-  const __m512i low = _mm512_and_si512(_mm512_srlv_epi32(fields, _mm512_load_si512(kPairFields.shifts)), _mm512_load_si512(kPairFields.masks));
-  return _mm512_or_si512(low, _mm512_and_si512(_mm512_srli_epi32(fields, 10), _mm512_set1_epi32(0x30)));
-}
-
-// As whole numbers until they lie as they should.
+// A spread level is (level * factor + start) / 256, rounded to nearest. What is divided fits in 16 bits; the product may wrap.
 template <class F>
-  requires kHasWholePairs<F>
+  requires kIsSpread<F>
 struct Factors<F> {
-  alignas(64) std::int32_t pairs[16][16];  // read_pairs()
-  alignas(64) std::uint32_t d_and_dmin[16];
+  static constexpr std::uint32_t kGroups = kScalesSpan32<F> ? 8 : 16, kGroupsTogether = kSpanOf<F> * kGroups / kChunk;
+  static constexpr int kMostLevels = kOffsetOf<F> ? 127 : kSpread<F>;  // with the largest scale: of its end, or to a level of the file
+  alignas(64) float rows[2][16][16];           // scales and offsets of 8 groups each, or of 16 groups one after the other
+  alignas(64) float columns[2 * kGroups][16];  // the same of all rows, scales first
+  __m512i factors[kGroups], starts[kGroups];   // of all rows, each twice in 16 bits
 
-  void read(const WeightRows& weights, std::uint32_t row, std::uint32_t chunk, std::uint32_t place, Chunk& q) {
-    const auto* block = reinterpret_cast<const typename F::Block*>(weights.data + row * weights.row_bytes) + chunk;
-    decode_levels(block, q);
-    _mm512_store_si512(pairs[place], read_pairs(block->scales));
-    d_and_dmin[place] = word_at<std::uint32_t>(&block->d);
+  void read(const WeightRows& weights, std::uint32_t row, std::uint32_t chunk, std::uint32_t place, Levels& out) {
+    std::conditional_t<kGroups == 8, Spans, Chunk> q;
+    Reader<F>::read(weights, row, chunk, q);
+    out = q;
+    if constexpr (kGroups == 8) {
+      store(rows[0][place], join8(q.scales, q.offsets));
+    } else {
+      store(rows[0][place], q.scales);
+      if constexpr (kOffsetOf<F>) store(rows[1][place], q.offsets);
+    }
   }
   void clear(std::uint32_t place) {
-    _mm512_store_si512(pairs[place], _mm512_setzero_si512());
-    d_and_dmin[place] = 0;
+    for (auto& part : rows) store(part[place], zero());
   }
-  void write(std::uint32_t half, LevelTile& tile) const {
-    __m512i r[16];  // afterwards of all rows: 2g the scale of group g, 2g + 1 its minimum
-    for (int i = 0; i < 16; ++i) r[i] = _mm512_load_si512(pairs[i]);
-    transpose16(r);
-    const __m512i both = _mm512_load_si512(d_and_dmin);
-    const Vec d = _mm512_cvtph_ps(_mm512_cvtepi32_epi16(both)), dmin = _mm512_cvtph_ps(_mm512_cvtepi32_epi16(_mm512_srli_epi32(both, 16)));
-    for (int g = 0; g < 8; ++g) store(tile.scales[2 * g] + half, mul(_mm512_cvtepi32_ps(r[2 * g]), d));
-    for (int two = 0; two < 4; ++two) _mm512_store_si512(tile.minimums[two][half], _mm512_or_si512(r[4 * two + 1], _mm512_slli_epi32(r[4 * two + 3], 16)));
-    store(tile.minimum_scales + half, negate(dmin));
+  void write(std::uint32_t half, LevelTile& tile) {
+    transpose_words(rows[0][0], 16, columns[0], 16);
+    if constexpr (kOffsetOf<F> && kGroups == 16) transpose_words(rows[1][0], 16, columns[16], 16);
+    for (std::uint32_t first = 0; first < kGroups; first += kGroupsTogether) {
+      const Vec top = kOffsetOf<F> ? farthest_end(first) : largest_scale(first);
+      const Vec inverse = _mm512_maskz_div_ps(_mm512_test_epi32_mask(_mm512_castps_si512(top), _mm512_castps_si512(top)), splat(256.0f * kMostLevels), top);
+      store(tile.scales[first / kGroupsTogether] + half, mul(top, splat(1.0f / kMostLevels)));
+      for (std::uint32_t g = first; g < first + kGroupsTogether; ++g) {
+        __m512i factor = _mm512_cvtps_epi32(mul(load(columns[g]), inverse)), start;
+        if constexpr (kOffsetOf<F>) {
+          start = _mm512_cvtps_epi32(mul(load(columns[kGroups + g]), inverse));
+        } else {
+          // Eight bits reach further below zero than above: the negative of the largest scale is a little smaller than it should.
+          factor = _mm512_max_epi32(factor, _mm512_set1_epi32(-(32767 - 128) / kBiasOf<F>));
+          start = _mm512_mullo_epi32(factor, _mm512_set1_epi32(-kBiasOf<F>));
+        }
+        factors[g] = twice(factor);
+        starts[g] = twice(_mm512_add_epi32(start, _mm512_set1_epi32(128)));
+      }
+    }
+  }
+  // Four levels of each row.
+  __m512i levels_of_step(std::uint32_t step, __m512i levels) const {
+    const __m512i factor = factors[step * kGroups / 64], start = starts[step * kGroups / 64];
+    const __m512i even = _mm512_add_epi16(_mm512_mullo_epi16(_mm512_and_si512(levels, _mm512_set1_epi16(0xff)), factor), start);
+    const __m512i odd = _mm512_add_epi16(_mm512_mullo_epi16(_mm512_srli_epi16(levels, 8), factor), start);
+    return _mm512_mask_mov_epi8(_mm512_srli_epi16(even, 8), 0xaaaaaaaaaaaaaaaa, odd);
+  }
+
+ private:
+  static __m512i twice(__m512i v) { return _mm512_mask_mov_epi16(v, 0xaaaaaaaa, _mm512_slli_epi32(v, 16)); }
+  // Floats above zero keep their order as integers. A NaN is larger than all.
+  static __m512i larger(__m512i a, Vec b) { return _mm512_max_epi32(a, _mm512_castps_si512(b)); }
+  Vec farthest_end(std::uint32_t first) const {
+    __m512i top = _mm512_setzero_si512();
+    for (std::uint32_t g = first; g < first + kGroupsTogether; ++g) {
+      const Vec offset = load(columns[kGroups + g]);
+      top = larger(larger(top, magnitude(offset)), magnitude(fma(splat(static_cast<float>(F::kMaxLevel)), load(columns[g]), offset)));
+    }
+    return _mm512_castsi512_ps(top);
+  }
+  // With its sign, as levels reach further below zero than above, too.
+  Vec largest_scale(std::uint32_t first) const {
+    __m512i top = _mm512_setzero_si512(), highest = top;
+    for (std::uint32_t g = first; g < first + kGroupsTogether; ++g) {
+      top = larger(top, magnitude(load(columns[g])));
+      highest = larger(highest, load(columns[g]));
+    }
+    return _mm512_mask_xor_ps(_mm512_castsi512_ps(top), _mm512_cmpneq_epi32_mask(highest, top), _mm512_castsi512_ps(top), splat(-0.0f));
   }
 };
 
@@ -188,7 +151,7 @@ void unpack_tile(const WeightRows& weights, std::uint32_t first_row, std::uint32
   Factors<F> factors;
   for (std::uint32_t half = 0; half < kTileRows; half += 16) {
     for (std::uint32_t r = 0; r < 16; ++r) {
-      Chunk q;
+      Levels q;
       if (half + r < rows) {
         factors.read(weights, first_row + half + r, chunk, r, q);
       } else {
@@ -197,14 +160,13 @@ void unpack_tile(const WeightRows& weights, std::uint32_t first_row, std::uint32
       }
       for (int i = 0; i < 4; ++i) _mm512_store_si512(levels[r] + 16 * i, q.levels[i]);
     }
-    std::int32_t* out = reinterpret_cast<std::int32_t*>(tile.levels[0][half]);
-    for (int i = 0; i < 4; ++i) transpose_words(levels[0] + 16 * i, kChunk / 4, out + std::size_t{16} * kTileRows * static_cast<std::size_t>(i), kTileRows);
     factors.write(half, tile);
+    for (std::uint32_t first = 0; first < kChunk / 4; first += 16) {
+      __m512i steps[16];
+      for (int r = 0; r < 16; ++r) steps[r] = _mm512_load_si512(levels[r] + first);
+      transpose16(steps);
+      for (std::uint32_t i = 0; i < 16; ++i) _mm512_store_si512(tile.levels[first + i][half], factors.levels_of_step(first + i, steps[i]));
+    }
   }
-  if constexpr (std::is_same_v<F, Q2_K>) unpack_minimums(weights, first_row, rows, chunk, tile);
-  if constexpr (kMayHaveWideGroups<F>) {
-    tile.group = std::min(weights.group, 64u);
-    if (tile.group == 64) return fill_starts<64>(tile);
-  }
-  fill_starts<kGroupOf<F>>(tile);
+  fill_starts<kIsSpread<F> ? 64 : 32>(tile);
 }
