@@ -5,13 +5,14 @@ cd "$(dirname "$0")/.."
 
 usage() {
   cat <<'TEXT'
-Usage: scripts/fuzz.sh [--seconds N] [--target NAME]... [--keep] [--work FOLDER] [--nice N]
+Usage: scripts/fuzz.sh [--seconds N] [--target NAME]... [--jobs N] [--keep] [--work FOLDER] [--nice N]
 
 Builds the fuzz targets (preset fuzz: clang-14, libFuzzer, address and undefined-behaviour sanitizers) and runs them one
 after another, beginning with the fixtures and the kept inputs of tests/fuzz/corpus/NAME.
 
   --seconds N     how long each target runs (default 60)
   --target NAME   only this one: gguf, safetensors, shard_index, config_json, tokenizer_json, gguf_tokenizer, chat_template
+  --jobs N        so many targets run at the same time (default 1)
   --keep          afterwards keep what reached new code, minimised, in tests/fuzz/corpus/NAME (for a commit)
   --work FOLDER   where inputs grow and finds are put (default build/fuzz/work); a long run goes on where it stopped
   --nice N        lower priority (default 0)
@@ -31,6 +32,7 @@ fail_usage() {
 
 seconds=60
 priority=0
+jobs=1
 keep=no
 work=build/fuzz/work
 targets=()
@@ -39,18 +41,20 @@ while [[ $# -gt 0 ]]; do
   case "$option" in
     -h | --help) usage; exit 0 ;;
     --keep) keep=yes; shift; continue ;;
-    --seconds | --target | --work | --nice) [[ $# -ge 2 ]] || fail_usage "$option needs a value" ;;
+    --seconds | --target | --jobs | --work | --nice) [[ $# -ge 2 ]] || fail_usage "$option needs a value" ;;
     *) fail_usage "unknown argument '$option'" ;;
   esac
   case "$option" in
     --seconds) seconds=$2 ;;
     --target) targets+=("$2") ;;
+    --jobs) jobs=$2 ;;
     --work) work=$2 ;;
     --nice) priority=$2 ;;
   esac
   shift 2
 done
 [[ $seconds =~ ^[1-9][0-9]*$ ]] || fail_usage "--seconds needs a whole number from 1"
+[[ $jobs =~ ^[1-9][0-9]*$ ]] || fail_usage "--jobs needs a whole number from 1"
 known=(gguf safetensors shard_index config_json tokenizer_json gguf_tokenizer chat_template)
 [[ ${#targets[@]} -gt 0 ]] || targets=("${known[@]}")
 for target in "${targets[@]}"; do
@@ -80,25 +84,19 @@ gather_seeds() {
   done < <(find "${folders[@]}" -name "$pattern" -type f -size -64k -print0 | sort -z)
 }
 
-found=0
-for target in "${targets[@]}"; do
-  home=$work/$target
+# Runs one target; fails if it found something.
+run_target() {
+  local target=$1 home=$work/$1 log=$work/$1/log.txt folders before after input
   mkdir -p "$home/inputs" "$home/seeds" "$home/finds"
   gather_seeds "$target" "$home/seeds"
   folders=("$home/inputs" "$home/seeds")
   [[ -d tests/fuzz/corpus/$target ]] && folders+=("tests/fuzz/corpus/$target")
   before=$(find "$home/finds" -type f | wc -l)
   echo "fuzz: $target for $seconds s"
-  log=$home/log.txt
   nice -n "$priority" build/fuzz/bin/fuzz_"$target" "${folders[@]}" -max_total_time="$seconds" -max_len=65536 -timeout=20 \
     -rss_limit_mb=2500 -artifact_prefix="$home/finds/" -print_final_stats=1 -verbosity=1 >"$log" 2>&1 || true
   after=$(find "$home/finds" -type f | wc -l)
   grep -E 'stat::number_of_executed_units' "$log" | sed "s/.*: */fuzz: $target executions /" || true
-  if [[ $after -gt $before ]] || ! grep -q '^Done ' "$log"; then
-    echo "fuzz: $target FOUND something; the end of $log:"
-    tail -n 40 "$log"
-    found=1
-  fi
   if [[ $keep == yes ]]; then
     mkdir -p "$home/small" "tests/fuzz/corpus/$target"
     rm -f "$home/small"/*
@@ -109,5 +107,23 @@ for target in "${targets[@]}"; do
     done
     echo "fuzz: $target keeps $(find "tests/fuzz/corpus/$target" -type f | wc -l) inputs"
   fi
+  if [[ $after -gt $before ]] || ! grep -q '^Done ' "$log"; then
+    echo "fuzz: $target FOUND something; the end of $log:"
+    tail -n 40 "$log"
+    return 1
+  fi
+}
+
+# What runs in the background would not hear of Ctrl-C.
+trap 'trap - TERM; kill 0' INT TERM
+found=0 running=0
+for target in "${targets[@]}"; do
+  if [[ $running -ge $jobs ]]; then
+    wait -n || found=1
+    running=$((running - 1))
+  fi
+  run_target "$target" &
+  running=$((running + 1))
 done
+for ((; running > 0; running--)); do wait -n || found=1; done
 exit $found

@@ -15,10 +15,6 @@ inline constexpr bool kOffsetOf = true;
 template <BlockFormat F>
 inline constexpr bool kOffsetOf<F> = F::kHasOffset;
 
-// How a format's offsets enter the sums of a mat-mul: K-quants have whole numbers with one scale a block, which two groups at a time
-// multiply with the sums of inputs; others have floats.
-enum class OffsetKind : std::uint8_t { none, whole, floats };
-
 template <class F, class... Formats>
 inline constexpr bool kIsOneOf = (std::is_same_v<F, Formats> || ...);
 

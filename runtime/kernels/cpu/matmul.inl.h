@@ -21,6 +21,9 @@ inline constexpr bool kIsWide = !kHasVnni && kTopPair<F> > 32767;
 // Whole scales multiply the sums of 16 bits, and all of 64 values is added up as whole numbers.
 template <class F>
 inline constexpr bool kAddsWhole = !kHasVnni && kHasWholeScales<F>;
+// How a format's offsets enter the sums of a mat-mul: K-quants have whole numbers with one scale a block, which two groups at a time
+// multiply with the sums of inputs; others have floats.
+enum class OffsetKind : std::uint8_t { none, whole, floats };
 template <class F>
 inline constexpr OffsetKind kOffsetKindOf = !kOffsetOf<F> ? OffsetKind::none : kHasWholeScales<F> ? OffsetKind::whole : OffsetKind::floats;
 // Values per input scale. Where the reference programs use an input scale for 256 values (K-quants, IQ), 64 keep the error well below theirs.
