@@ -3,25 +3,24 @@
 // Signed weights of one chunk; vpdpbusd wants four values of a row in each 32-bit lane.
 struct LevelTile {
   alignas(64) std::int8_t levels[kChunk / 4][kTileRows][4];
-  // Of 32 values, or fewer that stand for more.
-  alignas(64) float scales[kChunk / 32][kTileRows];
+  alignas(64) float scales[kChunk / 32][kTileRows];  // of spans; as many as there are
   alignas(64) float offsets[kChunk / 32][kTileRows];
-  alignas(64) std::int32_t starts[kChunk / 32][kTileRows];  // -128 * (sum of a group's levels): inputs are levels + 128
+  alignas(64) std::int32_t starts[kChunk / 32][kTileRows];  // -128 * (sum of 32 levels, or of 64 spread ones): inputs are levels + 128
 };
 
-// Formats whose levels leave room in eight bits are spread over them, so that many groups share one scale and offsets are among the
-// levels: scales of 16 or 32 values and sums of inputs would cost the units that multiply a quarter of their time. Not those of which the
-// reference programs keep every bit (blocks of 32).
+// Levels that leave room in eight bits are spread over them, so that many groups share a scale, and offsets are part of the levels: scales
+// of 16 or 32 values and sums of inputs cost the units that multiply a quarter of their time. Blocks of 32 values stay as they are: their
+// inputs have a scale for 32, as in the reference programs, whose error is no larger than without spreading.
 template <class F>
 inline constexpr bool kIsSpread = false;
 template <BlockFormat F>
 inline constexpr bool kIsSpread<F> = F::kGroup < 32 || (F::kBlock == 256 && F::kHasOffset);
 template <MlxFormat F>
 inline constexpr bool kIsSpread<F> = F::kBits < 8;
-// Steps of a spread level that are at most as large as one of the file's. Without offsets whole: the group with the largest scale stays exact.
+// Spread levels to one of the file's, where the scale is largest. Without offsets exactly so many: that group stays as it is.
 template <class F>
 inline constexpr int kSpread = kOffsetOf<F> ? 254 / F::kMaxLevel : std::min(128 / std::max(kBiasOf<F>, 1), 127 / (F::kMaxLevel - kBiasOf<F>));
-// Values per scale of a tile: fewer where levels leave little room.
+// Values per scale of a tile: fewer where spread levels are not much finer than the file's.
 template <class F>
 inline constexpr int kSpanOf = !kIsSpread<F> ? 32 : kSpread<F> >= 16 ? 256 : 64;
 // What is taken from levels to make them signed: their bias, or 128 where they would not fit otherwise (MLX 8-bit, whose
@@ -61,7 +60,8 @@ template <class F>
   requires kIsSpread<F>
 struct Factors<F> {
   static constexpr std::uint32_t kGroups = kScalesSpan32<F> ? 8 : 16, kGroupsTogether = kSpanOf<F> * kGroups / kChunk;
-  static constexpr int kMostLevels = kOffsetOf<F> ? 127 : kSpread<F>;  // with the largest scale: of its end, or to a level of the file
+  static constexpr int kMostLevels = kOffsetOf<F> ? 127 : kSpread<F>;  // that the farthest end becomes, or a level at the largest scale
+  static_assert(kOffsetOf<F> || F::kMaxLevel <= 2 * kBiasOf<F>);       // they reach as far below zero as above, or farther
   alignas(64) float rows[2][16][16];           // scales and offsets of 8 groups each, or of 16 groups one after the other
   alignas(64) float columns[2 * kGroups][16];  // the same of all rows, scales first
   __m512i factors[kGroups], starts[kGroups];   // of all rows, each twice in 16 bits
