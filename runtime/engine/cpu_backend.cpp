@@ -143,13 +143,20 @@ void CpuBackend::store_kv(std::uint32_t layer) {
   const std::uint32_t heads = config.kv_heads, dim = config.head_dim, value_stride = config.is_latent() ? dim : config.value_dim;
   const float* keys = slot(Slot::key);
   const float* values = slot(config.is_latent() ? Slot::key : Slot::value);  // latent: the first part of the key
+  // A head's rows lie far apart from token to token, where the hardware foresees nothing.
+  constexpr std::uint32_t kTokensAhead = 4;
+  const auto prefetch = [](const float* row, std::uint32_t count) {
+    for (std::uint32_t i = 0; i < count; i += 64 / sizeof(float)) __builtin_prefetch(row + i);
+  };
   // A key's values lie a strip of a key block apart each: what counts is the lines that are touched.
   share(threads_, std::size_t{tokens_} * heads * dim * kKeyBlock * sizeof(std::uint16_t), heads, [&](std::size_t head) {
     std::size_t token = 0;
     for (const Segment& segment : segments_) {
       const KvView view = cache_.view(segment.sequence, layer, static_cast<std::uint32_t>(head));
       for (std::uint32_t i = 0; i < segment.tokens; ++i, ++token) {
-        const std::size_t at = token * heads + head;
+        const std::size_t at = token * heads + head, later = std::min<std::size_t>(token + kTokensAhead, tokens_ - 1) * heads + head;
+        prefetch(keys + later * dim, dim);
+        prefetch(values + later * value_stride, value_stride);
         kernels_.store_kv(keys + at * dim, values + at * value_stride, (segment.position + i) % view.positions, view);
       }
     }

@@ -13,10 +13,10 @@ inline __m512i load_bfloats(const std::byte* from, std::uint32_t present) {
 inline void dot_bfloats(Vec& sum, __m512i a, __m512i b) { asm("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b)); }
 
 template <int C>
-[[gnu::noinline]] void multiply_bfloats(const BfloatTile& tile, const BfloatPanel& panel, Ahead<BfloatPanel, kFloatFetches> ahead, float* sums) {
+[[gnu::noinline]] void multiply_bfloats(const BfloatTile& tile, const BfloatPanel& panel, Ahead<BfloatPanel, kFloatFetches> ahead, TileSums sums) {
   Vec low[C], high[C];
 #pragma GCC unroll 6
-  for (int c = 0; c < C; ++c) low[c] = load(sums + 32 * c), high[c] = load(sums + 32 * c + 16);
+  for (int c = 0; c < C; ++c) low[c] = sums.read(c, 0), high[c] = sums.read(c, 1);
 #pragma GCC unroll 4
   for (std::uint32_t k = 0; k < kChunk / 2; ++k) {
     if (k % (kChunk / 2 / kFloatFetches) == 0) ahead.fetch();
@@ -29,7 +29,7 @@ template <int C>
     }
   }
 #pragma GCC unroll 6
-  for (int c = 0; c < C; ++c) store(sums + 32 * c, low[c]), store(sums + 32 * c + 16, high[c]);
+  for (int c = 0; c < C; ++c) sums.write(c, 0, low[c]), sums.write(c, 1, high[c]);
 }
 
 struct BfloatTraits {
@@ -52,7 +52,7 @@ struct BfloatTraits {
     }
   }
   template <int C>
-  static void multiply(const Tile& tile, const Panel& panel, const Ahead& ahead, float* sums) {
+  static void multiply(const Tile& tile, const Panel& panel, const Ahead& ahead, TileSums sums) {
     multiply_bfloats<C>(tile, panel, ahead, sums);
   }
 };

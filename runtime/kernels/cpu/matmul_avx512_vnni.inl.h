@@ -20,6 +20,24 @@ class Ahead {
   const std::byte* at_;
 };
 
+// Sums [input][32 rows] of one panel and tile: of the chunks before, none before the first.
+class TileSums {
+ public:
+  TileSums(float* sums, bool is_first) : sums_(sums), there_(is_first ? 0 : 0xffff) {}
+  Vec read(int input, int half) const { return _mm512_maskz_load_ps(there_, at(input, half)); }
+  void write(int input, int half, Vec sum) { store(at(input, half), sum); }
+  // For those that are read and written several times: zeros before the first chunk.
+  void begin(int inputs) {
+    if (there_ == 0) clear(sums_, kTileRows * static_cast<std::size_t>(inputs));
+    there_ = 0xffff;
+  }
+
+ private:
+  float* at(int input, int half) const { return sums_ + kTileRows * static_cast<std::size_t>(input) + 16 * half; }
+  float* sums_;
+  __mmask16 there_;
+};
+
 // The dots of one group (Group values from step `first` on) of 32 rows and C inputs.
 template <int Group, int C>
 inline void dot_group(const LevelTile& tile, const LevelPanel& panel, int g, __m512i (&low)[C], __m512i (&high)[C]) {
@@ -39,18 +57,46 @@ inline void dot_group(const LevelTile& tile, const LevelPanel& panel, int g, __m
   }
 }
 
-// One tile times C inputs of one panel, added to sums[input][row]. Span: values per scale of the tile, InputGroup: of an input, no fewer.
-template <int Span, int InputGroup, bool kOffsets, int C>
-[[gnu::noinline]] void multiply_levels(const LevelTile& tile, const LevelPanel& panel, Ahead<LevelPanel, kChunk / InputGroup> ahead, float* sums) {
-  constexpr int kInner = InputGroup / Span;
-  for (int outer = 0; outer < static_cast<int>(kChunk) / InputGroup; ++outer) {
+// One tile times C inputs of one panel, added to sums[input][row]. Weights and inputs have a scale for Group values.
+template <int Group, bool kOffsets, int C>
+[[gnu::noinline]] void multiply_groups(const LevelTile& tile, const LevelPanel& panel, Ahead<LevelPanel, kChunk / Group> ahead, TileSums sums) {
+  Vec low[C], high[C];
+#pragma GCC unroll 6
+  for (int c = 0; c < C; ++c) low[c] = sums.read(c, 0), high[c] = sums.read(c, 1);
+  for (int g = 0; g < static_cast<int>(kChunk) / Group; ++g) {
+    ahead.fetch();
+    __m512i dot_low[C], dot_high[C];
+    dot_group<Group, C>(tile, panel, g, dot_low, dot_high);
+    const Vec scale_low = load(tile.scales[g]), scale_high = load(tile.scales[g] + 16);
+#pragma GCC unroll 6
+    for (int c = 0; c < C; ++c) {
+      const Vec scale = splat(panel.scales[g * Group / 32][c]);
+      low[c] = fma(mul(_mm512_cvtepi32_ps(dot_low[c]), scale_low), scale, low[c]);
+      high[c] = fma(mul(_mm512_cvtepi32_ps(dot_high[c]), scale_high), scale, high[c]);
+      if constexpr (kOffsets) {
+        static_assert(Group == 32);
+        const Vec sum = splat(panel.sums[g][c]);
+        low[c] = fma(load(tile.offsets[g]), sum, low[c]);
+        high[c] = fma(load(tile.offsets[g] + 16), sum, high[c]);
+      }
+    }
+  }
+#pragma GCC unroll 6
+  for (int c = 0; c < C; ++c) sums.write(c, 0, low[c]), sums.write(c, 1, high[c]);
+}
+
+// The same where inputs have a scale for 64 values, weights for 32. No registers are left for the sums.
+template <int C>
+[[gnu::noinline]] void multiply_halves(const LevelTile& tile, const LevelPanel& panel, Ahead<LevelPanel, kChunk / 64> ahead, TileSums sums) {
+  sums.begin(C);
+  for (int outer = 0; outer < static_cast<int>(kChunk) / 64; ++outer) {
     ahead.fetch();
     Vec low[C], high[C];
 #pragma GCC unroll 2
-    for (int inner = 0; inner < kInner; ++inner) {
-      const int g = outer * kInner + inner;
+    for (int inner = 0; inner < 2; ++inner) {
+      const int g = 2 * outer + inner;
       __m512i dot_low[C], dot_high[C];
-      dot_group<Span, C>(tile, panel, g, dot_low, dot_high);
+      dot_group<32, C>(tile, panel, g, dot_low, dot_high);
       const Vec scale_low = load(tile.scales[g]), scale_high = load(tile.scales[g] + 16);
 #pragma GCC unroll 6
       for (int c = 0; c < C; ++c) {
@@ -59,27 +105,18 @@ template <int Span, int InputGroup, bool kOffsets, int C>
         high[c] = inner == 0 ? mul(value_high, scale_high) : fma(value_high, scale_high, high[c]);
       }
     }
-    const int first32 = outer * InputGroup / 32;
 #pragma GCC unroll 6
     for (int c = 0; c < C; ++c) {
-      const Vec scale = splat(panel.scales[first32][c]);
-      float* to = sums + kTileRows * static_cast<std::size_t>(c);
-      Vec sum_low = fma(low[c], scale, load(to)), sum_high = fma(high[c], scale, load(to + 16));
-      if constexpr (kOffsets) {
-        static_assert(Span == 32 && InputGroup == 32);
-        const Vec sum = splat(panel.sums[first32][c]);
-        sum_low = fma(load(tile.offsets[outer]), sum, sum_low);
-        sum_high = fma(load(tile.offsets[outer] + 16), sum, sum_high);
-      }
-      store(to, sum_low);
-      store(to + 16, sum_high);
+      const Vec scale = splat(panel.scales[2 * outer][c]);
+      sums.write(c, 0, fma(low[c], scale, sums.read(c, 0)));
+      sums.write(c, 1, fma(high[c], scale, sums.read(c, 1)));
     }
   }
 }
 
 // The same where the whole tile has one scale, and 64 inputs.
 template <int C>
-[[gnu::noinline]] void multiply_spread(const LevelTile& tile, const LevelPanel& panel, Ahead<LevelPanel, kChunk / 64> ahead, float* sums) {
+[[gnu::noinline]] void multiply_spread(const LevelTile& tile, const LevelPanel& panel, Ahead<LevelPanel, kChunk / 64> ahead, TileSums sums) {
   Vec low[C], high[C];
 #pragma GCC unroll 6
   for (int c = 0; c < C; ++c) low[c] = high[c] = zero();
@@ -97,19 +134,18 @@ template <int C>
   const Vec scale_low = load(tile.scales[0]), scale_high = load(tile.scales[0] + 16);
 #pragma GCC unroll 6
   for (int c = 0; c < C; ++c) {
-    float* to = sums + kTileRows * static_cast<std::size_t>(c);
-    store(to, fma(low[c], scale_low, load(to)));
-    store(to + 16, fma(high[c], scale_high, load(to + 16)));
+    sums.write(c, 0, fma(low[c], scale_low, sums.read(c, 0)));
+    sums.write(c, 1, fma(high[c], scale_high, sums.read(c, 1)));
   }
 }
 
 constexpr int kFloatFetches = 4;
 
 template <int C>
-[[gnu::noinline]] void multiply_floats(const FloatTile& tile, const FloatPanel& panel, Ahead<FloatPanel, kFloatFetches> ahead, float* sums) {
+[[gnu::noinline]] void multiply_floats(const FloatTile& tile, const FloatPanel& panel, Ahead<FloatPanel, kFloatFetches> ahead, TileSums sums) {
   Vec low[C], high[C];
 #pragma GCC unroll 6
-  for (int c = 0; c < C; ++c) low[c] = load(sums + 32 * c), high[c] = load(sums + 32 * c + 16);
+  for (int c = 0; c < C; ++c) low[c] = sums.read(c, 0), high[c] = sums.read(c, 1);
 #pragma GCC unroll 4
   for (std::uint32_t k = 0; k < kChunk; ++k) {
     if (k % (kChunk / kFloatFetches) == 0) ahead.fetch();
@@ -122,12 +158,12 @@ template <int C>
     }
   }
 #pragma GCC unroll 6
-  for (int c = 0; c < C; ++c) store(sums + 32 * c, low[c]), store(sums + 32 * c + 16, high[c]);
+  for (int c = 0; c < C; ++c) sums.write(c, 0, low[c]), sums.write(c, 1, high[c]);
 }
 
 // The last panel may be narrower: it is computed as 2, 4 or 6 inputs.
 template <class Traits>
-inline void multiply_panel(const typename Traits::Tile& tile, const typename Traits::Panel& panel, std::uint32_t inputs, typename Traits::Ahead ahead, float* sums) {
+inline void multiply_panel(const typename Traits::Tile& tile, const typename Traits::Panel& panel, std::uint32_t inputs, typename Traits::Ahead ahead, TileSums sums) {
   if (inputs > 4)
     Traits::template multiply<6>(tile, panel, ahead, sums);
   else if (inputs > 2)
@@ -175,9 +211,8 @@ void matmul(const WeightRows& weights, const PackedInputs& inputs, std::uint32_t
           const std::uint32_t first = t * kTileRows, its_rows = std::min(kTileRows, rows - first);
           float* sums = scratch + (std::size_t{p} * kTilesTogether + t) * kTileSums;
           float* to = out.data + std::size_t{p} * kPanel * out.stride + row + first;
-          if (chunk == 0) clear(sums, kTileSums);
           if (is_last) prefetch_panel(present, to, out);
-          multiply_panel<Traits>(tiles[t], panel, present, {rows_ahead, next_panel, t}, sums);
+          multiply_panel<Traits>(tiles[t], panel, present, {rows_ahead, next_panel, t}, {sums, chunk == 0});
           if (is_last) write_panel(sums, present, its_rows, to, out);
         }
       }
@@ -203,11 +238,15 @@ struct LevelTraits {
     unpack_tile<F>(weights, row, rows, chunk, tile);
   }
   template <int C>
-  static void multiply(const Tile& tile, const Panel& panel, const Ahead& ahead, float* sums) {
+  static void multiply(const Tile& tile, const Panel& panel, const Ahead& ahead, TileSums sums) {
     if constexpr (kSpanOf<F> == kChunk)
       multiply_spread<C>(tile, panel, ahead, sums);
-    else
-      multiply_levels<kSpanOf<F>, kInputGroup, kHasOffsets<F>, C>(tile, panel, ahead, sums);
+    else if constexpr (kSpanOf<F> == kInputGroup)
+      multiply_groups<kInputGroup, kHasOffsets<F>, C>(tile, panel, ahead, sums);
+    else {
+      static_assert(kSpanOf<F> == 32 && kInputGroup == 64 && !kHasOffsets<F>);
+      multiply_halves<C>(tile, panel, ahead, sums);
+    }
   }
 };
 
@@ -222,7 +261,7 @@ struct FloatTraits {
     unpack_floats<F>(weights, row, rows, chunk, tile);
   }
   template <int C>
-  static void multiply(const Tile& tile, const Panel& panel, const Ahead& ahead, float* sums) {
+  static void multiply(const Tile& tile, const Panel& panel, const Ahead& ahead, TileSums sums) {
     multiply_floats<C>(tile, panel, ahead, sums);
   }
 };
