@@ -75,6 +75,17 @@ void fill_work(CaseRun& run, const CaseFigures& figures) {
     work.limit = std::move(name);
     if (limit && *limit > 0) work.limit_percent = 100 * reached / *limit;
   };
+  // Rounds have limits of their own, unless they ran on a device.
+  const auto set_share = [&](Work& work, std::string name, std::optional<double> Round::*limit, std::vector<double> Round::*times, double amount) {
+    const auto share = median_of(run.rounds, [&](const Round& r) -> std::optional<double> {
+      if ((r.*times).empty() || (r.*limit).value_or(0) <= 0) return std::nullopt;
+      return 100 * amount / median(r.*times) / 1e6 / *(r.*limit);
+    });
+    if (!share) return false;
+    work.limit = std::move(name);
+    work.limit_percent = share;
+    return true;
+  };
   const double weights = static_cast<double>(figures.bytes_per_token);
   const auto cache_read = [&](double positions) {
     return static_cast<double>(figures.kv_bytes_per_position) * positions +
@@ -87,11 +98,11 @@ void fill_work(CaseRun& run, const CaseFigures& figures) {
     Work work;
     work.bytes_per_token = weights * batches / tokens;
     work.gbps = work.bytes_per_token * tps / 1e9;
-    const double gmacs = MacCount{figures.layer_macs, figures.head_macs, figures.closing_macs}.of_prompt(tokens) / tokens * tps / 1e9;
+    const double macs = MacCount{figures.layer_macs, figures.head_macs, figures.closing_macs}.of_prompt(tokens), gmacs = macs / tokens * tps / 1e9;
     work.gflops = 2 * gmacs;
     const MachineLimits& limits = run.limits;
     const auto& peak = figures.prefill_limit == "int8_dot" ? limits.int8_dot_all_gmacs : figures.prefill_limit == "bf16_dot" ? limits.bf16_dot_all_gmacs : limits.f32_fma_all_gmacs;
-    set_limit(work, figures.prefill_limit + "_all_gmacs", gmacs, peak);
+    if (!set_share(work, figures.prefill_limit + "_gmacs", &Round::peak_gmacs, &Round::prefill_ms, macs)) set_limit(work, figures.prefill_limit + "_all_gmacs", gmacs, peak);
     run.prefill = work;
   }
   if (run.decode_tps) {
@@ -102,16 +113,7 @@ void fill_work(CaseRun& run, const CaseFigures& figures) {
     work.bytes_per_token = weights / together + cache_read(first + (tokens + 1) / 2);
     work.gbps = work.bytes_per_token * tps / 1e9;
     work.gflops = 2 * (figures.layer_macs + figures.head_macs) * tps / 1e9;
-    const auto share = median_of(run.rounds, [&](const Round& r) -> std::optional<double> {
-      if (r.decode_ms.empty() || r.read_gbps.value_or(0) <= 0) return std::nullopt;
-      return 100 * work.bytes_per_token * tokens * together / median(r.decode_ms) / 1e6 / *r.read_gbps;
-    });
-    if (share) {
-      work.limit = "read_gbps";
-      work.limit_percent = share;
-    } else {
-      set_limit(work, "read_all_gbps", work.gbps, run.limits.read_all_gbps);
-    }
+    if (!set_share(work, "read_gbps", &Round::read_gbps, &Round::decode_ms, work.bytes_per_token * tokens * together)) set_limit(work, "read_all_gbps", work.gbps, run.limits.read_all_gbps);
     run.decode = work;
   }
 }

@@ -47,7 +47,7 @@ struct Work {
   double bytes_per_token = 0;  // weights and KV cache read for one token
   double gbps = 0;             // 1e9 bytes of them a second
   double gflops = 0;           // 2e9 weight multiply-adds a second
-  std::string limit;           // the field of `limits` that bounds it, or `read_gbps` of the rounds: then a median of shares
+  std::string limit;           // the field of `limits` that bounds it; `read_gbps` or, say, `int8_dot_gmacs`: a median of the rounds' shares
   std::optional<double> limit_percent;
 
   static constexpr void fields(auto visit) {

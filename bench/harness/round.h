@@ -189,6 +189,7 @@ struct Round {
   Surroundings surroundings;
   Energy energy;
   std::optional<double> read_gbps;   // the median of what reading alone reaches right after, with as many threads; of a CPU's decoding
+  std::optional<double> peak_gmacs;  // the multiply-adds a second, / 1e9, of the instructions that bound prefill, as soon and with as many threads; of a CPU's prefill
   std::optional<DevicePass> device;  // of one decoded token on a device, with times of its kernels, off the clock
 
   static constexpr void fields(auto visit) {
@@ -210,6 +211,7 @@ struct Round {
     visit("surroundings", "", none, &R::surroundings);
     visit("energy", "", none, &R::energy);
     visit("read_gbps", "GB/s", none, &R::read_gbps);
+    visit("peak_gmacs", "GMAC/s", none, &R::peak_gmacs);
     visit("device", "", none, &R::device);
   }
 };

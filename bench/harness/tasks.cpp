@@ -12,7 +12,9 @@
 #include "bench/harness/measure_quality.h"
 #include "bench/harness/measure_round.h"
 #include "bench/harness/page_cache.h"
+#include "bench/model_suite.h"
 #include "bench/probes.h"
+#include "bench/record.h"
 #include "runtime/core/parallel.h"
 #include "runtime/core/sha256.h"
 #include "runtime/engine/sampler.h"
@@ -132,6 +134,15 @@ std::optional<double> read_beside(const Round& measured, const TaskRequest& requ
   return rate.median / 1e9;
 }
 
+// Multiply-adds drift less, but a probe may be disturbed: one for each round, as of memory.
+std::optional<double> peak_beside(const Round& measured, const Model& model, const SessionOptions& options) {
+  constexpr double kSeconds = 0.1;
+  if (measured.prefill_ms.empty() || options.backend.kind != BackendKind::cpu) return std::nullopt;
+  const auto rate = measure_peak(bounding_peak(describe_model(model, "")), {.threads = options.threads, .seconds = kSeconds});
+  if (!rate) return std::nullopt;
+  return rate->best / 1e9;
+}
+
 Result<> round(const TaskRequest& request, TaskReply& reply) {
   ASSAY_TRY(OpenCase open, open_case(request));
   const MemoryPlan& plan = open.session->plan();
@@ -142,6 +153,7 @@ Result<> round(const TaskRequest& request, TaskReply& reply) {
   reply.resolved.context = open.session->context();
   ASSAY_TRY(Round measured, measure_round(open, request.settings, request.samples));
   measured.read_gbps = read_beside(measured, request, open.session->options());  // now that memory has been measured, since it takes some
+  measured.peak_gmacs = peak_beside(measured, *open.model, open.session->options());
   // A file that changed meanwhile was not the one that is named.
   for (const MappedFile& mapped : open.file->files) ASSAY_TRY_VOID(mapped.check_unchanged());
   reply.round = std::move(measured);

@@ -120,6 +120,7 @@ TEST_F(BenchCommand, RecordHoldsWhatWasAskedFor) {
       EXPECT_GT(round.memory.peak_bytes, 1'000'000u);
       EXPECT_LT(round.memory.peak_bytes, 200'000'000u) << "the probe's memory is none of the model's";
       EXPECT_GT(round.read_gbps.value_or(0), 0.1);
+      EXPECT_GT(round.peak_gmacs.value_or(0), 0.1);
       ASSERT_TRUE(round.start);
       EXPECT_GT(round.start->first_token_ms, 0);
     }

@@ -44,6 +44,15 @@ TEST(CaseRun, DecodingIsHeldAgainstTheReadingOfItsRounds) {
   EXPECT_NEAR(run.decode->limit_percent.value(), 100 * 0.6000645 * 10 / 8, 1e-6) << "the median of 75.0, 66.7 and 75.0 percent";
 }
 
+// A probe that was disturbed is one of several.
+TEST(CaseRun, PrefillIsHeldAgainstThePeaksOfItsRounds) {
+  CaseRun run = made_run("m", {1000, 1000, 1000}, {25, 25, 25});
+  for (std::size_t i = 0; i < 3; ++i) run.rounds[i].peak_gmacs = std::vector<double>{1000, 300, 1200}[i];
+  finish_case(run, {.layer_macs = 9e8, .head_macs = 1e8, .bytes_per_token = 600'000'000, .kv_bytes_per_position = 1000, .prefill_limit = "int8_dot"}, 2);
+  EXPECT_EQ(run.prefill->limit, "int8_dot_gmacs");
+  EXPECT_NEAR(run.prefill->limit_percent.value(), 100 * (9e8 * 512 + 1e8) / 512 * 1000 / 1e9 / 1000, 1e-6);
+}
+
 TEST(CaseRun, RecordSurvivesJson) {
   const CaseRun run = made_run("m", {1000, 1010, 990}, {25, 26, 24});
   const auto again = from_json<CaseRun>(to_json(run));
